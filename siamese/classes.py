@@ -1,0 +1,30 @@
+"""The damage classes of xBD: their names, numbers and colours, said once for the whole project."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BACKGROUND: Final = 0
+UNCLASSIFIED: Final = 255
+"""Mask value of a building whose damage nobody could tell; ignored in training."""
+
+DAMAGE_CLASSES: Final = ("no_damage", "minor_damage", "major_damage", "destroyed")
+"""Damage classes in order of severity; class ``k`` has mask value ``k + 1``."""
+
+SUBTYPES: Final = {
+    "no-damage": 1,
+    "minor-damage": 2,
+    "major-damage": 3,
+    "destroyed": 4,
+    "un-classified": UNCLASSIFIED,
+}
+"""Mask value of each ``subtype`` that an xBD label may carry."""
+
+COLOURS: Final = {
+    "no_damage": (56, 142, 60),
+    "minor_damage": (251, 192, 45),
+    "major_damage": (245, 124, 0),
+    "destroyed": (198, 40, 40),
+    "unknown": (158, 158, 158),
+}
+"""RGB of each class in pictures and maps."""

@@ -1,0 +1,5 @@
+"""The command line ``siamese``."""
+
+from siamese.cli.app import main
+
+__all__ = ["main"]

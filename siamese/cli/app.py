@@ -1,0 +1,45 @@
+"""The ``siamese`` command: its verbs, and how failures are told."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import typer
+from rich.console import Console
+
+from siamese.errors import SiameseError
+from siamese.settings import activate
+
+app = typer.Typer(
+    name="siamese",
+    help="Building damage maps from satellite pairs. The chain: up, upload, ingest, pairs, train, evaluate, register, "
+    "promote, map. `siamese VERB --help` explains each.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+VERBS: tuple[Callable[..., None], ...] = ()
+
+for verb in VERBS:
+    app.command()(verb)
+
+
+@app.callback()
+def _root(debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails.")) -> None:
+    activate()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a failure is one line on stderr and exit code 1. ``--debug`` may stand anywhere."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = ["--debug"] * debug + [word for word in words if word != "--debug"]
+    try:
+        app(words)
+    except SiameseError as error:
+        if debug:
+            raise
+        Console(stderr=True).print(f"siamese: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)

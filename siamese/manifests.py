@@ -1,0 +1,115 @@
+"""The six nouns of the chain: what each verb gives and the next one takes."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.store import Blob, Manifest
+
+Split = Literal["train", "val", "test"]
+
+
+class SceneCatalog(Manifest):
+    """Every scene under a prefix of raw storage, accepted or not. Given by ``ingest``."""
+
+    kind: ClassVar[str] = "ingest"
+
+    source: str = Field(description="The prefix that was read, s3://…")
+    table: Blob = Field(description="Parquet, one row a scene; columns in docs/formats.md.")
+    accepted: int = Field(ge=0, description="Scenes with labels that passed every check.")
+    unlabelled: int = Field(ge=0, description="Scenes good for maps, without labels.")
+    quarantined: int = Field(ge=0, description="Scenes refused, each with its reasons in the table.")
+    buildings: dict[str, int] = Field(description="Buildings in accepted scenes, by xBD subtype.")
+
+
+class SplitStatistics(BaseModel):
+    """What one split holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenes: int
+    buildings: dict[str, int] = Field(description="By xBD subtype.")
+    pixels: dict[str, int] = Field(description="By class name, with background and unclassified.")
+    events: dict[str, int] = Field(description="Scenes by disaster.")
+
+
+class PairSet(Manifest):
+    """Pre/post/mask shards with an index, split into train, val and test. Given by ``pairs``."""
+
+    kind: ClassVar[str] = "pairs"
+
+    index: Blob = Field(description="Parquet, one row a block; columns in docs/formats.md.")
+    buildings: Blob = Field(description="Parquet, one row a building: scene, uid, subtype, pre and post polygon.")
+    shards: tuple[Blob, ...]
+    block_px: int = Field(gt=0, description="Side of a block in pixels.")
+    splits: dict[Split, SplitStatistics]
+
+
+class Checkpoint(Manifest):
+    """A trained network. Given by ``train``."""
+
+    kind: ClassVar[str] = "training"
+
+    weights: Blob = Field(description="safetensors.")
+    network: Blob = Field(description="JSON: all that is needed to build the network for these weights.")
+    curves: Blob = Field(description="CSV, one row an epoch.")
+    pairs: str = Field(description="Digest of the PairSet.")
+    epochs: int
+    best_epoch: int
+    run_id: str | None = Field(description="MLflow run, when there was a server.")
+
+
+class Scores(BaseModel):
+    """The official xView2 score and what it is made of; every figure in 0..1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: float = Field(ge=0, le=1)
+    localization_f1: float = Field(ge=0, le=1)
+    damage_f1: float = Field(ge=0, le=1)
+    damage_f1_no_damage: float = Field(ge=0, le=1)
+    damage_f1_minor_damage: float = Field(ge=0, le=1)
+    damage_f1_major_damage: float = Field(ge=0, le=1)
+    damage_f1_destroyed: float = Field(ge=0, le=1)
+
+
+class Evaluation(Manifest):
+    """How good a network is on one split. Given by ``evaluate``."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    pairs: str = Field(description="Digest of the PairSet.")
+    split: Split
+    scores: Scores
+    report: Blob = Field(description="JSON: every figure behind the scores, per event and per building.")
+    plots: dict[str, Blob] = Field(default_factory=dict, description="PNG, by name.")
+
+
+class ModelVersion(Manifest):
+    """A checkpoint registered in MLflow. Given by ``register``."""
+
+    kind: ClassVar[str] = "registry"
+
+    name: str
+    version: int = Field(ge=1)
+    run_id: str
+    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    evaluation: str = Field(description="Digest of the Evaluation.")
+    weights_sha256: str
+
+
+class DamageMap(Manifest):
+    """A damage map of one pair of images. Given by ``map``."""
+
+    kind: ClassVar[str] = "mapping"
+
+    event: str
+    model: str = Field(description="Model name and version, or the digest of a checkpoint.")
+    classes: Blob = Field(description="Cloud-optimised GeoTIFF, uint8: 0 background, 1-4 damage, 255 unknown.")
+    buildings: Blob = Field(description="GeoParquet, one row a building: class and probabilities.")
+    geojson: Blob
+    picture: Blob = Field(description="PNG.")
+    counts: dict[str, int] = Field(description="Buildings by class.")

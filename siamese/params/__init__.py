@@ -1,0 +1,89 @@
+"""params.yaml, the only place of tunables, as one typed and documented model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+
+from siamese.errors import SiameseError
+from siamese.params.evaluation import EvaluationParams
+from siamese.params.ingest import IngestParams
+from siamese.params.mapping import MappingParams
+from siamese.params.network import NetworkParams
+from siamese.params.pairs import PairsParams
+from siamese.params.promotion import PromotionParams
+from siamese.params.sample import SampleParams
+from siamese.params.section import Section
+from siamese.params.training import TrainingParams
+
+PARAMS_FILE = Path("params.yaml")
+
+__all__ = [
+    "EvaluationParams",
+    "IngestParams",
+    "MappingParams",
+    "NetworkParams",
+    "PairsParams",
+    "Params",
+    "PromotionParams",
+    "SampleParams",
+    "TrainingParams",
+    "load_params",
+]
+
+
+class Params(Section):
+    """Everything that can be tuned; each section belongs to one verb."""
+
+    sample: SampleParams = Field(default_factory=SampleParams)
+    ingest: IngestParams = Field(default_factory=IngestParams)
+    pairs: PairsParams = Field(default_factory=PairsParams)
+    network: NetworkParams = Field(default_factory=NetworkParams)
+    training: TrainingParams = Field(default_factory=TrainingParams)
+    evaluation: EvaluationParams = Field(default_factory=EvaluationParams)
+    promotion: PromotionParams = Field(default_factory=PromotionParams)
+    mapping: MappingParams = Field(default_factory=MappingParams)
+
+
+def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Params:
+    """Reads params.yaml and checks it.
+
+    Args:
+        path: The file.
+        overrides: ``section.key=value`` each, value in YAML; they win over the file.
+
+    Raises:
+        SiameseError: The file is missing or not YAML, or a key is unknown or its value mistyped; it names the key.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text()) or {}
+    except OSError as error:
+        raise SiameseError(
+            "cannot be read", where=str(path), fix="run where params.yaml lies, or pass --params"
+        ) from error
+    except yaml.YAMLError as error:
+        raise SiameseError(f"not YAML: {error}", where=str(path), fix="mend the line it names") from error
+    for override in overrides:
+        _set(tree, override)
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "(top level)"
+        wrong = "unknown key" if first["type"] == "extra_forbidden" else f"{first['msg']}, got {first['input']!r}"
+        fix = "`siamese params --schema` lists every key with its type"
+        raise SiameseError(wrong, where=f"{path}: {key}", fix=fix) from error
+
+
+def _set(tree: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    *sections, name = key.strip().split(".")
+    if not separator or not sections:
+        raise SiameseError("not an override", where=repr(override), fix="write it as section.key=value")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+    tree[name] = yaml.safe_load(value)

@@ -1,0 +1,59 @@
+"""One way to show progress: a bar in a terminal, a plain line now and then elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+PLAIN_INTERVAL_S = 10.0
+
+
+class Advance(Protocol):
+    """Told after each piece of work."""
+
+    def __call__(self, amount: float = 1, /, *, note: str = "") -> None:
+        """Counts ``amount`` more as done."""
+
+
+@contextmanager
+def progress(label: str, total: float | None = None) -> Iterator[Advance]:
+    """Shows how far a piece of long work is.
+
+    Args:
+        label: What is being done, e.g. ``"ingest scenes"``.
+        total: How much there is to do, in whatever unit ``advance`` counts; None when unknown.
+
+    Yields:
+        A function to call with the amount done since the last call, and a short note.
+    """
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
+            task = bar.add_task(label, total=total, note="")
+
+            def advance(amount: float = 1, /, *, note: str = "") -> None:
+                bar.update(task, advance=amount, note=note)
+
+            yield advance
+        return
+    done, last_line = 0.0, time.monotonic()
+
+    def line(note: str) -> None:
+        of = f" of {total:,.0f}" if total is not None else ""
+        console.print(f"{label}: {done:,.0f}{of} {note}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+    def advance_plain(amount: float = 1, /, *, note: str = "") -> None:
+        nonlocal done, last_line
+        done += amount
+        if time.monotonic() - last_line >= PLAIN_INTERVAL_S:
+            last_line = time.monotonic()
+            line(note)
+
+    yield advance_plain
+    line("")

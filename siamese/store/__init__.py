@@ -1,0 +1,20 @@
+"""Object storage: addresses, objects, manifests written once, pointers that move."""
+
+from siamese.store.manifest import Blob, Manifest, Origin, put_blob
+from siamese.store.objects import ObjectInfo, ObjectStore, RaceLostError, file_sha256
+from siamese.store.pointer import move_pointer, read_pointer
+from siamese.store.uri import S3Uri
+
+__all__ = [
+    "Blob",
+    "Manifest",
+    "ObjectInfo",
+    "ObjectStore",
+    "Origin",
+    "RaceLostError",
+    "S3Uri",
+    "file_sha256",
+    "move_pointer",
+    "put_blob",
+    "read_pointer",
+]

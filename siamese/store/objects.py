@@ -1,0 +1,242 @@
+"""Objects on any S3 endpoint: read, list, write, and write only if nobody else did."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from siamese.errors import SiameseError
+from siamese.settings import Settings, activate
+from siamese.store.uri import S3Uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_SHA256 = "sha256"
+_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
+_CLIENT = Config(
+    retries={"mode": "standard", "max_attempts": 8},
+    max_pool_connections=64,
+    connect_timeout=10,
+    read_timeout=120,
+    s3={"addressing_style": "path"},
+)
+_TRANSFER = TransferConfig(multipart_threshold=32 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=8)
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What storage says of one object, without its bytes."""
+
+    uri: S3Uri
+    size: int
+    etag: str
+    version_id: str | None = None
+    sha256: str | None = None
+
+
+class RaceLostError(SiameseError):
+    """A conditional write found that somebody else had written first."""
+
+
+class ObjectStore:
+    """An S3 endpoint, found by the usual AWS settings or else the local stack's. Safe to share between threads."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = activate(settings)
+
+    @cached_property
+    def client(self) -> S3Client:
+        """The boto3 client, made when first needed."""
+        return boto3.session.Session().client("s3", config=_CLIENT)
+
+    @property
+    def lake(self) -> S3Uri:
+        """Root of manifests and what they name."""
+        return S3Uri(self.settings.lake_bucket)
+
+    @property
+    def raw(self) -> S3Uri:
+        """Root of what arrives."""
+        return S3Uri(self.settings.raw_bucket)
+
+    @property
+    def maps(self) -> S3Uri:
+        """Root of published maps."""
+        return S3Uri(self.settings.maps_bucket)
+
+    def head(self, uri: S3Uri, version_id: str | None = None) -> ObjectInfo | None:
+        """What storage says of an object; None when there is none."""
+        try:
+            found = self.client.head_object(**_address(uri, version_id))
+        except ClientError as error:
+            if _code(error) in _ABSENT:
+                return None
+            raise _translated(error, uri) from error
+        except BotoCoreError as error:
+            raise _translated(error, uri) from error
+        return ObjectInfo(
+            uri, found["ContentLength"], found["ETag"], found.get("VersionId"), found["Metadata"].get(_SHA256)
+        )
+
+    def list(self, prefix: S3Uri) -> Iterator[ObjectInfo]:
+        """The current version of every object under a prefix, in key order, page by page."""
+        versioned = self.client.get_paginator("list_object_versions")
+        try:
+            for page in versioned.paginate(Bucket=prefix.bucket, Prefix=prefix.key):
+                for found in page.get("Versions", []):
+                    if found["IsLatest"]:
+                        version = found.get("VersionId")
+                        yield ObjectInfo(
+                            S3Uri(prefix.bucket, found["Key"]),
+                            found["Size"],
+                            found["ETag"],
+                            None if version == "null" else version,
+                        )
+        except (ClientError, BotoCoreError) as error:
+            raise _translated(error, prefix) from error
+
+    def get(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes of an object, or of ``length`` bytes of it from ``start``.
+
+        Raises:
+            SiameseError: There is no such object, or storage does not answer.
+        """
+        if length == 0:
+            return b""
+        body = self._body(uri, version_id, start, length)
+        with body:
+            return bytes(body.read())
+
+    def open(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0) -> BinaryIO:
+        """A forward-only stream of an object's bytes; close it when done."""
+        stream: BinaryIO = self._body(uri, version_id, start, None)
+        return stream
+
+    def put(
+        self,
+        uri: S3Uri,
+        data: bytes,
+        *,
+        if_absent: bool = False,
+        if_match: str | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> ObjectInfo:
+        """Writes an object whole; storage checks its sha256 on arrival.
+
+        Args:
+            uri: Where.
+            data: What.
+            if_absent: Write only if there is no such object.
+            if_match: Write only over the object with this etag.
+            content_type: Media type that browsers are told.
+
+        Raises:
+            RaceLostError: The condition did not hold.
+        """
+        digest = hashlib.sha256(data)
+        conditions: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
+        if if_match is not None:
+            conditions["IfMatch"] = if_match
+        try:
+            answer = self.client.put_object(
+                Bucket=uri.bucket,
+                Key=uri.key,
+                Body=data,
+                ContentType=content_type,
+                ChecksumSHA256=base64.b64encode(digest.digest()).decode(),
+                Metadata={_SHA256: digest.hexdigest()},
+                **conditions,
+            )
+        except ClientError as error:
+            if _code(error) in _LOST_RACE or (if_match is not None and _code(error) in _ABSENT):
+                raise RaceLostError("somebody else wrote it first", where=str(uri)) from error
+            raise _translated(error, uri) from error
+        except BotoCoreError as error:
+            raise _translated(error, uri) from error
+        return ObjectInfo(uri, len(data), answer["ETag"], answer.get("VersionId"), digest.hexdigest())
+
+    def upload(self, path: Path, uri: S3Uri, *, on_bytes: Callable[[int], None] | None = None) -> ObjectInfo:
+        """Writes a file of any size, in parts when large, with its sha256 kept beside it.
+
+        Args:
+            path: Local file.
+            uri: Where it goes.
+            on_bytes: Told how many bytes have gone since the last call.
+
+        Raises:
+            SiameseError: Storage refuses, or what arrived has another size.
+        """
+        digest = file_sha256(path)
+        extra = {"Metadata": {_SHA256: digest}, "ChecksumAlgorithm": "SHA256"}
+        try:
+            self.client.upload_file(
+                str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=_TRANSFER, Callback=on_bytes
+            )
+        except (ClientError, BotoCoreError, boto3.exceptions.S3UploadFailedError) as error:
+            raise _translated(error, uri) from error
+        arrived = self.head(uri)
+        if arrived is None or arrived.size != path.stat().st_size:
+            raise SiameseError("did not arrive whole", where=str(uri), fix="upload it again")
+        return arrived
+
+    def download(self, uri: S3Uri, path: Path, *, version_id: str | None = None) -> None:
+        """Copies an object to a local file that appears only when it is whole."""
+        partial = path.with_name(f".{path.name}.part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        extra = {"VersionId": version_id} if version_id else None
+        try:
+            self.client.download_file(uri.bucket, uri.key, str(partial), ExtraArgs=extra, Config=_TRANSFER)
+        except (ClientError, BotoCoreError) as error:
+            partial.unlink(missing_ok=True)
+            raise _translated(error, uri) from error
+        partial.replace(path)
+
+    def _body(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> Any:  # noqa: ANN401
+        address = _address(uri, version_id)
+        if start or length is not None:
+            end = "" if length is None else start + length - 1
+            address["Range"] = f"bytes={start}-{end}"
+        try:
+            return self.client.get_object(**address)["Body"]
+        except (ClientError, BotoCoreError) as error:
+            raise _translated(error, uri) from error
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file, read in pieces, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _address(uri: S3Uri, version_id: str | None) -> dict[str, Any]:
+    return {"Bucket": uri.bucket, "Key": uri.key} | ({"VersionId": version_id} if version_id else {})
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _translated(error: Exception, uri: S3Uri) -> SiameseError:
+    if isinstance(error, ClientError):
+        match _code(error):
+            case "NoSuchBucket":
+                return SiameseError("there is no such bucket", where=str(uri), fix="create it, or run `siamese up`")
+            case code if code in _ABSENT:
+                return SiameseError("there is no such object", where=str(uri), fix="check the address")
+            case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" | "403":
+                fix = "check the AWS settings; `siamese status` shows which are in force"
+                return SiameseError("storage refuses these credentials", where=str(uri), fix=fix)
+    fix = "check the AWS settings and the network; for the local stack run `siamese up`"
+    return SiameseError(f"storage failed: {error}", where=str(uri), fix=fix)
