@@ -1,0 +1,1 @@
+"""Prefect flows: the verbs composed, without numerics."""

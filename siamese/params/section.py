@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
-HOW_ONLY = {"changes_result": False}
+HOW_ONLY: JsonDict = {"changes_result": False}
 """``json_schema_extra`` of a field that says how fast work is done, not what comes out; it is no part of a digest."""
 
 

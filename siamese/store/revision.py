@@ -93,5 +93,5 @@ def _bare(tree: ast.Module) -> str:
             case ast.Module(body=body) | ast.FunctionDef(body=body) | ast.ClassDef(body=body) if (
                 body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
             ):
-                node.body = body[1:]  # type: ignore[attr-defined]
+                node.body = body[1:]
     return ast.dump(tree)
