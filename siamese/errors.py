@@ -24,3 +24,7 @@ class SiameseError(Exception):
 
 class NotPublishedError(SiameseError):
     """A manifest was asked for that no stage has published."""
+
+
+class TransientError(SiameseError):
+    """A failure that time may heal: a server that does not answer."""

@@ -15,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from siamese.errors import SiameseError
+from siamese.errors import SiameseError, TransientError
 from siamese.settings import Settings, activate
 from siamese.store.uri import S3Uri
 
@@ -203,6 +203,12 @@ class ObjectStore:
             raise _translated(error, uri) from error
         partial.replace(path)
 
+    def share(self, uri: S3Uri, seconds: int) -> str:
+        """An address that anyone who has it can read the object by, for so many seconds (a week at most)."""
+        return self.client.generate_presigned_url(
+            "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
+        )
+
     def _body(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> Any:  # noqa: ANN401
         address = _address(uri, version_id)
         if start or length is not None:
@@ -239,4 +245,4 @@ def _translated(error: Exception, uri: S3Uri) -> SiameseError:
                 fix = "check the AWS settings; `siamese status` shows which are in force"
                 return SiameseError("storage refuses these credentials", where=str(uri), fix=fix)
     fix = "check the AWS settings and the network; for the local stack run `siamese up`"
-    return SiameseError(f"storage failed: {error}", where=str(uri), fix=fix)
+    return TransientError(f"storage failed: {error}", where=str(uri), fix=fix)

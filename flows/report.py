@@ -1,0 +1,84 @@
+"""What a run leaves to look at in Prefect: score table, picture, links."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
+
+from siamese.manifests import DamageMap, Evaluation, ModelVersion, SceneCatalog
+from siamese.store import Blob, ObjectStore, S3Uri
+
+LINK_SECONDS = 7 * 24 * 3600
+
+
+def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> None:
+    """Leaves the score table, the gate's decision, a plot and links of one retraining.
+
+    Args:
+        made: Digests by noun: catalog, evaluation, version.
+        decision: The ledger's entry.
+    """
+    store = ObjectStore()
+    catalog = SceneCatalog.load(store, made["catalog"])
+    evaluation = Evaluation.load(store, made["evaluation"])
+    version = ModelVersion.load(store, made["version"])
+    create_table_artifact(
+        [{"figure": name, "value": round(value, 4)} for name, value in evaluation.scores.model_dump().items()],
+        key="score",
+        description=f"Official xView2 score on split {evaluation.split}; {version.name} version {version.version}",
+    )
+    create_table_artifact(
+        [{"": key, "value": str(value)} for key, value in decision.items()],
+        key="gate",
+        description="The gate's decision",
+    )
+    create_table_artifact(
+        [
+            {"verdict": "accepted", "scenes": catalog.accepted},
+            {"verdict": "unlabelled", "scenes": catalog.unlabelled},
+            {"verdict": "quarantined", "scenes": catalog.quarantined},
+        ],
+        key="scenes",
+        description=catalog.source,
+    )
+    for name, plot in evaluation.plots.items():
+        create_image_artifact(_inline(store, plot), key=f"plot-{name.replace('_', '-')}", description=name)
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if server.startswith("http"):
+        link = f"{server}/#/models/{version.name}/versions/{version.version}"
+        create_link_artifact(link, f"{version.name} version {version.version} in MLflow", key="model")
+
+
+def publish_maps(digests: Sequence[str]) -> None:
+    """Leaves a table of the maps made, with links that hold a week, and the picture of the most damaged one."""
+    store = ObjectStore()
+    maps = [DamageMap.load(store, digest) for digest in digests]
+    if not maps:
+        return
+    create_table_artifact(
+        [
+            {
+                "event": made.event,
+                **made.counts,
+                "map": _link(store, made.classes),
+                "picture": _link(store, made.picture),
+            }
+            for made in maps
+        ],
+        key="damage-maps",
+        description=f"{len(maps)} damage maps",
+    )
+    worst = max(maps, key=lambda made: made.counts.get("destroyed", 0) + made.counts.get("major_damage", 0))
+    create_image_artifact(_inline(store, worst.picture), key="most-damaged", description=worst.event)
+
+
+def _inline(store: ObjectStore, picture: Blob) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read(store)).decode()
+
+
+def _link(store: ObjectStore, blob: Blob) -> str:
+    return store.share(S3Uri.parse(blob.uri), LINK_SECONDS)
