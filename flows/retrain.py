@@ -7,7 +7,7 @@ from prefect.deployments import run_deployment
 
 from flows.report import publish_retraining
 from flows.steps import Overrides, read_params, step
-from siamese.errors import SiameseError
+from siamese.errors import SiameseError, TransientError
 from siamese.evaluation import evaluate
 from siamese.ingest import ingest
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SceneCatalog
@@ -44,11 +44,11 @@ def train_on_gpu_pool(pairs: str, overrides: Overrides) -> str:
     digest = plan_training(PairSet.load(store, pairs), params.network, params.training).digest
     if Checkpoint.find(store, digest) is None:
         run = run_deployment(TRAIN_DEPLOYMENT, parameters={"pairs": pairs, "overrides": overrides}, poll_interval=2)
+        if run.state is not None and run.state.is_crashed():
+            raise TransientError("the training run crashed; it goes on from its last checkpoint", where=run.name)
         if run.state is None or not run.state.is_completed():
-            told = run.state.message if run.state else "no state"
-            raise SiameseError(
-                f"training ended without a checkpoint: {told}", where=f"flow run {run.name}", fix="see its logs"
-            )
+            told = (run.state and run.state.message) or "no reason given"
+            raise SiameseError(f"training ended without a checkpoint: {told}", where=run.name, fix="see its logs")
     return Checkpoint.load(store, digest).digest
 
 
@@ -74,10 +74,8 @@ def register_checkpoint(checkpoint: str, evaluation: str, overrides: Overrides) 
 def pass_gate(version: str, pairs: str, overrides: Overrides) -> dict[str, object]:
     """Scores candidate and champion on the same split and decides; gives the ledger's entry."""
     store, params = ObjectStore(), read_params(overrides)
-    entry = promote(
-        ModelVersion.load(store, version), PairSet.load(store, pairs), params.evaluation, params.promotion, store
-    )
-    return entry.model_dump(mode="json")
+    candidate, split = ModelVersion.load(store, version), PairSet.load(store, pairs)
+    return promote(candidate, split, params.promotion, params.evaluation, store).entry.model_dump(mode="json")
 
 
 @flow(name="retrain", persist_result=True, result_serializer="json")

@@ -18,9 +18,11 @@ class SceneCatalog(Manifest):
 
     source: str = Field(description="The prefix that was read, s3://…")
     table: Blob = Field(description="Parquet, one row a scene; columns in docs/formats.md.")
+    inventory: Blob = Field(description="Parquet, one row an object or archive member: what it was taken for.")
     accepted: int = Field(ge=0, description="Scenes with labels that passed every check.")
     unlabelled: int = Field(ge=0, description="Scenes good for maps, without labels.")
-    quarantined: int = Field(ge=0, description="Scenes refused, each with its reasons in the table.")
+    quarantined: int = Field(ge=0, description="Scenes and stray files refused, each with its reasons in the table.")
+    ignored: int = Field(ge=0, description="Objects and archive members that are no data; reasons in the inventory.")
     buildings: dict[str, int] = Field(description="Buildings in accepted scenes, by xBD subtype.")
 
 
@@ -42,6 +44,7 @@ class PairSet(Manifest):
 
     index: Blob = Field(description="Parquet, one row a block; columns in docs/formats.md.")
     buildings: Blob = Field(description="Parquet, one row a building: scene, uid, subtype, pre and post polygon.")
+    statistics: Blob = Field(description="CSV, one row per split and event: scenes, buildings and pixels by class.")
     shards: tuple[Blob, ...]
     block_px: int = Field(gt=0, description="Side of a block in pixels.")
     splits: dict[Split, SplitStatistics]
@@ -62,13 +65,16 @@ class Checkpoint(Manifest):
 
 
 class Scores(BaseModel):
-    """The official xView2 score and what it is made of; every figure in 0..1."""
+    """The official xView2 score and what it is made of; every figure in 0..1.
+
+    The official harmonic mean adds 1e-6 to each F1, so a perfect ``damage_f1`` is 1.000001.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    score: float = Field(ge=0, le=1)
+    score: float = Field(ge=0, le=1.00001)
     localization_f1: float = Field(ge=0, le=1)
-    damage_f1: float = Field(ge=0, le=1)
+    damage_f1: float = Field(ge=0, le=1.00001)
     damage_f1_no_damage: float = Field(ge=0, le=1)
     damage_f1_minor_damage: float = Field(ge=0, le=1)
     damage_f1_major_damage: float = Field(ge=0, le=1)
@@ -85,6 +91,7 @@ class Evaluation(Manifest):
     split: Split
     scores: Scores
     report: Blob = Field(description="JSON: every figure behind the scores, per event and per building.")
+    scenes: Blob = Field(description="CSV, one row a scene: its figures, and the counts behind the official score.")
     plots: dict[str, Blob] = Field(default_factory=dict, description="PNG, by name.")
 
 
@@ -95,7 +102,7 @@ class ModelVersion(Manifest):
 
     name: str
     version: int = Field(ge=1)
-    run_id: str
+    run_id: str | None = Field(description="MLflow run that trained it, when there was a server.")
     checkpoint: str = Field(description="Digest of the Checkpoint.")
     evaluation: str = Field(description="Digest of the Evaluation.")
     weights_sha256: str
@@ -108,6 +115,14 @@ class DamageMap(Manifest):
 
     event: str
     model: str = Field(description="Model name and version, or the digest of a checkpoint.")
+    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    pre: tuple[str, ...] = Field(description="Images before the disaster, as they were named.")
+    post: tuple[str, ...] = Field(description="Images after it.")
+    crs: str | None = Field(description="Of the raster; None: the imagery has no georeference, all is in pixels.")
+    bounds: tuple[float, float, float, float] | None = Field(description="West, south, east, north in degrees.")
+    width: int = Field(gt=0, description="Pixels.")
+    height: int = Field(gt=0, description="Pixels.")
+    unknown_share: float = Field(ge=0, le=1, description="Share of the raster that is 255.")
     classes: Blob = Field(description="Cloud-optimised GeoTIFF, uint8: 0 background, 1-4 damage, 255 unknown.")
     buildings: Blob = Field(description="GeoParquet, one row a building: class and probabilities.")
     geojson: Blob

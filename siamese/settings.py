@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 STACK_ENV_FILE = "stack.env"
 _OWN_STORAGE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
-_QUIET = {
+QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -49,14 +50,26 @@ def activate(settings: Settings | None = None) -> Settings:
         The settings in force.
     """
     settings = settings or Settings()
-    for name, value in (_QUIET | _stack_environment(settings.home, os.environ)).items():
+    # Burning polygons into an array in memory warns of that array's lack of a georeference, once in every thread.
+    warnings.filterwarnings("ignore", message="Dataset has no geotransform|The given matrix is equal")
+    for name, value in (QUIET | _stack_environment(settings.home, os.environ)).items():
         os.environ.setdefault(name, value)
     return settings
 
 
+def read_stack_environment(home: Path) -> dict[str, str]:
+    """What the local stack in this folder says to its clients; empty when there is none."""
+    return {name: value for name, value in dotenv_values(home / STACK_ENV_FILE, interpolate=False).items() if value is not None}
+
+
+def own_storage(home: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the user's own storage settings: those that say otherwise than the local stack's; mostly none."""
+    stack = read_stack_environment(home)
+    return tuple(name for name in _OWN_STORAGE if environment.get(name) and environment[name] != stack.get(name))
+
+
 def _stack_environment(home: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    path = home / STACK_ENV_FILE
-    stack = {name: value for name, value in dotenv_values(path).items() if value is not None}
-    if any(environment.get(name) for name in _OWN_STORAGE):
+    stack = read_stack_environment(home)
+    if own_storage(home, environment):
         stack = {name: value for name, value in stack.items() if "AWS_" not in name and "S3_" not in name}
     return stack

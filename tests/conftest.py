@@ -1,20 +1,24 @@
-"""Real servers for the tests: one S3 server a session, fresh buckets a test."""
+"""Real servers for the tests: one S3 server and one whole stack a session, fresh buckets a test."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from siamese.settings import Settings
+from siamese.settings import Settings, read_stack_environment
+from siamese.stack import down, up
+from siamese.stack.environment import service_environment
+from siamese.stack.layout import Layout
+from siamese.stack.ports import choose
+from siamese.stack.record import Record
+from siamese.stack.services import STORAGE, USUAL_PORTS, storage_command
 from siamese.store import ObjectStore
 
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -30,37 +34,18 @@ def real_data() -> Path:
 
 def free_ports(count: int) -> list[int]:
     """Ports below 50000, so that +10000 is a port too, free at this moment."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = 20_000 + secrets.randbelow(25_000)
-        if port in ports:
-            continue
-        with socket.socket() as one, socket.socket() as two:
-            try:
-                one.bind(("127.0.0.1", port))
-                two.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-        ports.append(port)
-    return ports
+    return list(choose({}, dict.fromkeys(map(str, range(count)))).values())
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server on a free port; gives its endpoint."""
     folder = tmp_path_factory.mktemp("s3")
-    s3, master, volume, filer, admin = free_ports(5)
-    weed = shutil.which("weed", path=str(Path(sys.executable).parent))
-    assert weed
+    ports = choose({}, {name: None for name in USUAL_PORTS if name.startswith(STORAGE)})
     environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret"}
     with (folder / "weed.log").open("wb") as log:
-        server = subprocess.Popen(
-            [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.port={s3}",
-             f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}",
-             "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false"],
-            stdout=log, stderr=log, env=environment,
-        )  # fmt: skip
-        endpoint = f"http://127.0.0.1:{s3}"
+        server = subprocess.Popen(storage_command(folder, ports), stdout=log, stderr=log, env=environment)
+        endpoint = f"http://127.0.0.1:{ports[STORAGE]}"
         os.environ.update(
             AWS_ENDPOINT_URL=endpoint,
             AWS_ACCESS_KEY_ID="test",
@@ -99,3 +84,32 @@ def store(s3_server: str, tmp_path: Path) -> ObjectStore:
         store.client.create_bucket(Bucket=name)
         store.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return store
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A whole local stack; ``environment`` is for subprocesses that shall use it."""
+
+    settings: Settings
+    root: Path
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Real S3, Prefect and MLflow servers and workers for both pools, on free ports, in a folder of their own.
+
+    It leaves this process's environment as it is: give ``stack.environment`` to subprocesses.
+    """
+    root = tmp_path_factory.mktemp("stack")
+    settings = Settings(home=root / ".siamese", raw_bucket="raw", lake_bucket="lake", maps_bucket="maps")
+    layout = Layout(settings.home)
+    layout.make()
+    Record(ports=choose({}, dict.fromkeys(USUAL_PORTS))).write(layout)
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    try:
+        up(settings, root=root, outer=outer)
+        client = read_stack_environment(settings.home)
+        yield RunningStack(settings, root, service_environment(settings, outer, client, own_storage=False))
+    finally:
+        down(settings)

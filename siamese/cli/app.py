@@ -8,6 +8,13 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.console import Console
 
+from siamese.cli.evaluate import evaluate
+from siamese.cli.ingest import ingest
+from siamese.cli.pairs import pairs
+from siamese.cli.sample import sample
+from siamese.cli.score import score
+from siamese.cli.stack import down, status, up
+from siamese.cli.upload import upload
 from siamese.errors import SiameseError
 from siamese.settings import activate
 
@@ -20,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS: tuple[Callable[..., None], ...] = ()
+VERBS: tuple[Callable[..., None], ...] = (sample, upload, ingest, pairs, up, down, status, score, evaluate)
 
 for verb in VERBS:
     app.command()(verb)
@@ -38,8 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = ["--debug"] * debug + [word for word in words if word != "--debug"]
     try:
         app(words)
-    except SiameseError as error:
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
         if debug:
             raise
-        Console(stderr=True).print(f"siamese: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        told = str(error)
+        if not isinstance(error, SiameseError):
+            told = f"unexpected {type(error).__name__}: {error} — run it again with --debug and report what it prints"
+        Console(stderr=True).print(f"siamese: {told}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -16,6 +16,7 @@ def params(
     file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of params.yaml.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/params.md.")] = False,
     json: Json = False,
 ) -> None:
     """Shows every param: its value, where that differs from the default, and what it means.
@@ -24,6 +25,9 @@ def params(
     """
     if schema:
         emit(Params.model_json_schema(), "", as_json=True)
+        return
+    if markdown:
+        typer.echo("\n".join(page()))
         return
     values = load_params(file, overrides or ())
     table = Table("param", "value", "default", "meaning", title=str(file))
@@ -40,6 +44,22 @@ def rows(values: Params) -> Iterator[tuple[str, Any, Any, str]]:
         for name, field in type(section).model_fields.items():
             key = f"{section_name}.{name}"
             yield key, getattr(section, name), getattr(default, name), field.description or ""
+
+
+def page() -> Iterator[str]:
+    """docs/params.md, line by line: every param with its default and meaning."""
+    yield "# Params"
+    yield ""
+    yield "`params.yaml` is the only place of tunables. A key left out has the default below; an unknown or mistyped key"
+    yield "is an error that names it. `--set section.key=value` overrides one for one command. This page is written by"
+    yield "`siamese params --markdown > docs/params.md`."
+    section = ""
+    for key, _, default, meaning in rows(Params()):
+        if key.split(".")[0] != section:
+            section = key.split(".")[0]
+            yield from ("", f"## {section}", "", type(getattr(Params(), section)).__doc__ or "", "")
+            yield from ("| param | default | meaning |", "|---|---|---|")
+        yield f"| `{key}` | `{_shown(default)}` | {meaning} |"
 
 
 def _shown(value: object) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from siamese.params.section import Section
+from siamese.params.section import HOW_ONLY, Section
 
 
 class EvaluationParams(Section):
     """How a network is scored."""
 
-    split: str = Field("test", pattern="^(train|val|test)$", description="Split that is scored.")
+    split: Literal["train", "val", "test"] = Field("test", description="Split that is scored.")
     iou: float = Field(0.5, gt=0, le=1, description="Overlap from which a predicted building is a match.")
+    resamples: int = Field(1000, gt=0, le=100_000, description="Draws of the bootstrap over scenes.")
+    seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
+    worst: int = Field(10, ge=0, description="Scenes listed as failures.")
+    workers: int = Field(2, gt=0, le=64, description="Scenes read and counted at once.", json_schema_extra=HOW_ONLY)

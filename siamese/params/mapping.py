@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from siamese.params.section import Section
 
@@ -10,6 +12,23 @@ from siamese.params.section import Section
 class MappingParams(Section):
     """How a map is made."""
 
-    tile_px: int = Field(1024, gt=0, multiple_of=32, description="Side of the window that the network sees at once.")
-    overlap_px: int = Field(128, ge=0, description="Overlap of neighbouring windows.")
-    minimum_building_m2: float = Field(4.0, ge=0, description="Smaller components are not reported.")
+    tile_px: int = Field(
+        1024, ge=64, le=8192, multiple_of=32, description="Side of the window that the network sees at once, at most."
+    )
+    overlap_px: int = Field(
+        128, ge=0, description="Overlap of neighbouring windows, over which one fades into the other; at most a half."
+    )
+    minimum_building_m2: float = Field(4.0, ge=0, description="Smaller components are dropped.")
+    minimum_building_px: int = Field(
+        16, ge=0, description="The same in pixels, for images whose place on the ground is unknown."
+    )
+    simplify_px: float = Field(
+        0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
+    )
+    picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap_px * 2 > self.tile_px:
+            raise ValueError(f"overlap_px {self.overlap_px} is more than half of tile_px {self.tile_px}")
+        return self

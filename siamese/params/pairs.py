@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from siamese.params.section import HOW_ONLY, Section
 
@@ -16,11 +16,28 @@ class PairsParams(Section):
         "scene",
         description="official: by xBD's folders; event: whole events held out; scene: seeded, neighbours together.",
     )
-    seed: int = Field(1, ge=0, description="Seed of the scene split.")
-    val_share: float = Field(0.15, ge=0, lt=1, description="Share of scenes for validation.")
-    test_share: float = Field(0.15, ge=0, lt=1, description="Share of scenes for test.")
+    seed: int = Field(1, ge=0, description="Seed of the event and scene splits.")
+    val_share: float = Field(0.15, ge=0, lt=1, description="Share of scenes for validation; 0 does without.")
+    test_share: float = Field(0.15, ge=0, lt=1, description="Share of scenes for test; 0 does without.")
     val_events: tuple[str, ...] = Field((), description="Disasters held out for validation (split: event).")
     test_events: tuple[str, ...] = Field((), description="Disasters held out for test (split: event).")
-    block_px: int = Field(256, gt=0, multiple_of=16, description="Side of a stored block in pixels.")
+    neighbour_gap: float = Field(
+        0.5, ge=0, description="Tiles no further apart than this share of a tile's side share a split (split: scene)."
+    )
+    unplaced: Literal["train", "spread"] = Field(
+        "train",
+        description="Scenes of unknown place: train only, so that none sits beside a training scene while it is "
+        "scored; or spread over the splits, so that scenes without buildings are scored too (split: scene).",
+    )
+    block_px: int = Field(128, gt=0, multiple_of=16, description="Side of a stored block in pixels.")
     shard_mib: int = Field(64, gt=0, description="Shards are closed at about this size.")
     workers: int = Field(4, gt=0, le=64, description="Scenes prepared at once.", json_schema_extra=HOW_ONLY)
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.val_share + self.test_share >= 1:
+            raise ValueError("val_share and test_share leave nothing for training")
+        both = sorted(set(self.val_events) & set(self.test_events))
+        if both:
+            raise ValueError(f"held out for both validation and test: {', '.join(both)}")
+        return self

@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from siamese.params.section import Section
+from siamese.params.section import HOW_ONLY, Section
+
+Weight = Annotated[float, Field(ge=0, le=1000)]
 
 
 class TrainingParams(Section):
     """How the network is trained."""
 
-    epochs: int = Field(30, gt=0, description="At most this many epochs.")
+    epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
     minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(8, gt=0, description="Crops in a step.")
-    crop_px: int = Field(256, gt=0, multiple_of=32, description="Side of a crop in pixels.")
+    batch: int = Field(4, gt=0, le=1024, description="Crops in a step.")
+    crop_px: int = Field(512, gt=0, le=4096, multiple_of=32, description="Side of a crop in pixels.")
+    crop_candidates: int = Field(
+        6, gt=0, le=100, description="Of 1 to this many random crops the most damaged is taken."
+    )
+    crop_weights: tuple[Weight, Weight, Weight, Weight] = Field(
+        (1.0, 5.0, 5.0, 2.0), description="Weight of a pixel of each damage class in that choice."
+    )
+
     learning_rate: float = Field(1e-3, gt=0, description="Peak of the schedule.")
+    encoder_rate: float = Field(0.5, ge=0, description="Learning rate of the encoder, as a share of the others'.")
     weight_decay: float = Field(1e-2, ge=0)
+    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training in which the rate rises.")
+    frozen_scales: int = Field(0, ge=0, le=6, description="Shallow encoder scales that keep their first weights.")
+    clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")
+
+    focal_gamma: float = Field(2.0, ge=0, description="Focal loss: how much easy pixels count less.")
+    dice_weight: float = Field(1.0, ge=0, description="Dice loss beside the focal loss.")
+    damage_weight: float = Field(1.0, ge=0, description="Damage loss beside the localization loss.")
+    deep_weight: float = Field(0.3, ge=0, description="Losses at coarser scales beside those at full size.")
+    class_weights: tuple[Weight, Weight, Weight, Weight] = Field(
+        (1.0, 3.0, 3.0, 2.0), description="Weight of each damage class in the losses."
+    )
+
+    post_shift_px: float = Field(8.0, ge=0, description="The post image alone is shifted by up to this much.")
+    post_rotate_deg: float = Field(3.0, ge=0, le=180, description="The post image alone is turned by up to this much.")
+    post_scale: float = Field(0.03, ge=0, lt=1, description="The post image alone is scaled by up to this share.")
+    colour_jitter: float = Field(0.2, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
+    zoom: float = Field(0.2, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
+
+    validate_minutes: float = Field(
+        0.0, ge=0, description="At least this long between two validations; 0 means after every epoch."
+    )
+    validation_scenes: int = Field(64, gt=0, description="At most this many validation scenes, evenly chosen.")
+    checkpoint_seconds: float = Field(
+        60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY
+    )
+    loader_threads: int = Field(2, gt=0, le=64, description="Crops prepared at once.", json_schema_extra=HOW_ONLY)

@@ -1,6 +1,6 @@
 """Object storage: addresses, objects, manifests written once, pointers that move."""
 
-from siamese.store.manifest import Blob, Manifest, Origin, put_blob
+from siamese.store.manifest import Blob, Manifest, Origin, put_blob, put_file
 from siamese.store.objects import ObjectInfo, ObjectStore, RaceLostError, file_sha256
 from siamese.store.pointer import move_pointer, read_pointer
 from siamese.store.uri import S3Uri
@@ -16,5 +16,6 @@ __all__ = [
     "file_sha256",
     "move_pointer",
     "put_blob",
+    "put_file",
     "read_pointer",
 ]

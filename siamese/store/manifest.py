@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.params.section import Section
-from siamese.store.objects import ObjectStore, RaceLostError
+from siamese.store.objects import ObjectStore, RaceLostError, file_sha256
 from siamese.store.pointer import move_pointer, read_pointer
 from siamese.store.revision import code_version, git_revision
 from siamese.store.uri import S3Uri
@@ -181,6 +182,24 @@ def put_blob(store: ObjectStore, folder: S3Uri, name: str, data: bytes, content_
     if found is None or (found.size, found.sha256) != (len(data), digest):
         store.put(uri, data, content_type=content_type or "application/octet-stream")
     return Blob(uri=str(uri), size=len(data), sha256=digest)
+
+
+def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path) -> Blob:
+    """Writes a local file of any size as :func:`put_blob` writes bytes.
+
+    Args:
+        store: Where to.
+        folder: The stage's folder.
+        name: E.g. ``"scenes.parquet"``; becomes ``scenes-<12 digits>.parquet``.
+        path: The file.
+    """
+    digest, size = file_sha256(path), path.stat().st_size
+    stem, dot, suffix = name.partition(".")
+    uri = folder / f"{stem}-{digest[:12]}{dot}{suffix}"
+    found = store.head(uri)
+    if found is None or (found.size, found.sha256) != (size, digest):
+        store.upload(path, uri)
+    return Blob(uri=str(uri), size=size, sha256=digest)
 
 
 def _resolve(cls: type[Manifest], store: ObjectStore, reference: S3Uri | str) -> S3Uri:

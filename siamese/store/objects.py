@@ -32,6 +32,7 @@ _CLIENT = Config(
     read_timeout=120,
     s3={"addressing_style": "path"},
 )
+_BODY_TRIES = 4
 _TRANSFER = TransferConfig(multipart_threshold=32 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=8)
 
 
@@ -83,12 +84,28 @@ class ObjectStore:
         except ClientError as error:
             if _code(error) in _ABSENT:
                 return None
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         except BotoCoreError as error:
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         return ObjectInfo(
             uri, found["ContentLength"], found["ETag"], found.get("VersionId"), found["Metadata"].get(_SHA256)
         )
+
+    def check_bucket(self, uri: S3Uri) -> None:
+        """Makes sure that the bucket is there; some servers make one at the first write, whatever its name.
+
+        Raises:
+            SiameseError: It is not.
+        """
+        try:
+            self.client.head_bucket(Bucket=uri.bucket)
+        except ClientError as error:
+            if _code(error) in _ABSENT:
+                fix = "create it, or run `siamese up`"
+                raise SiameseError("there is no such bucket", where=f"s3://{uri.bucket}", fix=fix) from error
+            raise translated(error, uri) from error
+        except BotoCoreError as error:
+            raise translated(error, uri) from error
 
     def list(self, prefix: S3Uri) -> Iterator[ObjectInfo]:
         """The current version of every object under a prefix, in key order, page by page."""
@@ -105,7 +122,7 @@ class ObjectStore:
                             None if version == "null" else version,
                         )
         except (ClientError, BotoCoreError) as error:
-            raise _translated(error, prefix) from error
+            raise translated(error, prefix) from error
 
     def get(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0, length: int | None = None) -> bytes:
         """The bytes of an object, or of ``length`` bytes of it from ``start``.
@@ -115,9 +132,15 @@ class ObjectStore:
         """
         if length == 0:
             return b""
-        body = self._body(uri, version_id, start, length)
-        with body:
-            return bytes(body.read())
+        for _ in range(_BODY_TRIES - 1):
+            try:
+                return self._read(uri, version_id, start, length)
+            except BotoCoreError:
+                continue
+        try:
+            return self._read(uri, version_id, start, length)
+        except BotoCoreError as error:
+            raise translated(error, uri) from error
 
     def open(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0) -> BinaryIO:
         """A forward-only stream of an object's bytes; close it when done."""
@@ -162,9 +185,9 @@ class ObjectStore:
         except ClientError as error:
             if _code(error) in _LOST_RACE or (if_match is not None and _code(error) in _ABSENT):
                 raise RaceLostError("somebody else wrote it first", where=str(uri)) from error
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         except BotoCoreError as error:
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         return ObjectInfo(uri, len(data), answer["ETag"], answer.get("VersionId"), digest.hexdigest())
 
     def upload(self, path: Path, uri: S3Uri, *, on_bytes: Callable[[int], None] | None = None) -> ObjectInfo:
@@ -185,7 +208,7 @@ class ObjectStore:
                 str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=_TRANSFER, Callback=on_bytes
             )
         except (ClientError, BotoCoreError, boto3.exceptions.S3UploadFailedError) as error:
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         arrived = self.head(uri)
         if arrived is None or arrived.size != path.stat().st_size:
             raise SiameseError("did not arrive whole", where=str(uri), fix="upload it again")
@@ -200,7 +223,7 @@ class ObjectStore:
             self.client.download_file(uri.bucket, uri.key, str(partial), ExtraArgs=extra, Config=_TRANSFER)
         except (ClientError, BotoCoreError) as error:
             partial.unlink(missing_ok=True)
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
         partial.replace(path)
 
     def share(self, uri: S3Uri, seconds: int) -> str:
@@ -208,6 +231,11 @@ class ObjectStore:
         return self.client.generate_presigned_url(
             "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
         )
+
+    def _read(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> bytes:
+        # The client tries a request again by itself, but not an answer that breaks off.
+        with self._body(uri, version_id, start, length) as body:
+            return bytes(body.read())
 
     def _body(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> Any:  # noqa: ANN401
         address = _address(uri, version_id)
@@ -217,7 +245,7 @@ class ObjectStore:
         try:
             return self.client.get_object(**address)["Body"]
         except (ClientError, BotoCoreError) as error:
-            raise _translated(error, uri) from error
+            raise translated(error, uri) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -234,7 +262,8 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _translated(error: Exception, uri: S3Uri) -> SiameseError:
+def translated(error: Exception, uri: S3Uri) -> SiameseError:
+    """What storage's own error means to a person."""
     if isinstance(error, ClientError):
         match _code(error):
             case "NoSuchBucket":

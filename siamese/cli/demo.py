@@ -1,0 +1,142 @@
+"""``siamese demo``: the whole chain on this machine, through the deployments that an operator would use."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.cli.common import DEFAULT_PARAMS, Overrides, ParamsFile
+from siamese.errors import SiameseError
+from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
+from siamese.params import Params, load_params
+from siamese.settings import activate
+from siamese.store import Blob, ObjectStore, S3Uri
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import Log
+
+SAMPLE = Path("data/scenes")
+RESULTS = Path("data/demo")
+MAPPED_SCENES = 3
+
+
+def demo(
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Scenes in xBD's layout; by default made-up ones are written.")
+    ] = None,
+    file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Shows the whole chain: local stack, scenes, training, score, registered champion, damage maps.
+
+    Everything runs through the Prefect deployments on real local servers, which stay up afterwards (`siamese down` ends
+    them). Run again, it finds what is done already.
+    """
+    from siamese.stack import up
+
+    console, started = Console(), time.monotonic()
+    params = load_params(file, overrides or ())
+    changes = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in overrides or ())}
+    console.rule("1. local stack")
+    up()
+    store = ObjectStore(activate())
+    console.rule("2. scenes")
+    source = _bring_scenes(data, params, store)
+    console.rule("3. retrain: ingest, pairs, training, evaluation, registration, gate")
+    _run(console, "retrain/cpu", {"source": source, "overrides": changes})
+    version = ModelVersion.latest(store)
+    evaluation = Evaluation.load(store, version.evaluation)
+    console.rule("4. damage maps of held-out scenes")
+    scenes = _most_damaged(store, evaluation)
+    _run(console, "damage_map/cpu", {"source": source, "scenes": scenes, "overrides": changes})
+    console.rule("result")
+    _tell_scores(console, evaluation)
+    _tell_model(console, store, version, params)
+    _tell_maps(console, store, scenes)
+    console.print(f"The demo took {(time.monotonic() - started) / 60:.1f} minutes. `siamese down` ends the servers.")
+
+
+def _bring_scenes(data: Path | None, params: Params, store: ObjectStore) -> str:
+    from siamese.ingest import upload
+    from siamese.sample import write_sample
+
+    if data is None:
+        write_sample(SAMPLE, params.sample)
+        upload(SAMPLE, S3Uri.parse(params.ingest.source), store)
+        return params.ingest.source
+    if not data.is_dir():
+        raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
+    name = re.sub(r"[^a-z0-9]+", "-", data.resolve().name.lower()).strip("-") or "scenes"
+    source = store.raw / f"demo-{name}"
+    upload(data, source, store)
+    return str(source)
+
+
+def _run(console: Console, deployment: str, parameters: dict[str, Any]) -> None:
+    from siamese.cli.follow import run_and_follow
+
+    def tell(log: Log) -> None:
+        console.print(f"  {log.timestamp.astimezone():%H:%M:%S} {log.message}", style="dim", markup=False, highlight=False)
+
+    run_and_follow(deployment, parameters, tell)
+
+
+def _most_damaged(store: ObjectStore, evaluation: Evaluation) -> list[str]:
+    from siamese.pairs.reader import PairReader
+
+    reader = PairReader(store, PairSet.load(store, evaluation.pairs), cache=store.settings.cache)
+
+    def damaged(scene: str) -> int:
+        return sum(building.subtype in ("major-damage", "destroyed") for building in reader.buildings(scene))
+
+    names = [entry.scene for entry in reader.scenes(evaluation.split)]
+    return sorted(names, key=lambda name: (-damaged(name), name))[:MAPPED_SCENES]
+
+
+def _tell_scores(console: Console, evaluation: Evaluation) -> None:
+    scores = evaluation.scores
+    table = Table("figure", "value", title=f"Official xView2 score, split {evaluation.split} (held out)", title_justify="left")
+    table.add_row("score", f"{scores.score:.3f}", style="bold")
+    table.add_row("localization F1", f"{scores.localization_f1:.3f}")
+    table.add_row("damage F1 (harmonic mean)", f"{scores.damage_f1:.3f}")
+    for name in DAMAGE_CLASSES:
+        table.add_row(f"  {name.replace('_', ' ')} F1", f"{getattr(scores, f'damage_f1_{name}'):.3f}")
+    console.print(table)
+
+
+def _tell_model(console: Console, store: ObjectStore, version: ModelVersion, params: Params) -> None:
+    from siamese.registry import history
+
+    last = history(params.promotion, store)[-1]
+    champion = last.champion_after.version if last.champion_after else None
+    alias = "champion" if champion == version.version else f"challenger (champion is version {champion})"
+    console.print(f"model      {version.name} version {version.version}, alias {alias}")
+    for reason in last.reasons:
+        console.print(f"           {reason}", markup=False)
+    prefect = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
+    console.print(f"Prefect    {prefect}/runs")
+    console.print(f"MLflow     {os.environ.get('MLFLOW_TRACKING_URI')}/#/models/{version.name}/versions/{version.version}")
+
+
+def _tell_maps(console: Console, store: ObjectStore, scenes: list[str]) -> None:
+    for scene in scenes:
+        made = DamageMap.latest_of(store, scene)
+        console.print(f"map        {made.event}: " + ", ".join(f"{count} {name}" for name, count in made.counts.items()))
+        for blob in (made.classes, made.buildings, made.geojson, made.picture):
+            console.print(f"           {_fetch(store, blob, RESULTS / scene)}")
+
+
+def _fetch(store: ObjectStore, blob: Blob, folder: Path) -> Path:
+    uri = S3Uri.parse(blob.uri)
+    path = folder / uri.name
+    store.download(uri, path)
+    return path

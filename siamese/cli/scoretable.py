@@ -1,0 +1,54 @@
+"""The tables of an xView2 score, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from siamese.metrics import Counts, Interval, Tally
+
+if TYPE_CHECKING:
+    from siamese.evaluation import Report
+
+
+def counts_table(counts: Counts, interval: Interval | None = None) -> Table:
+    """Score, the F1 values it is made of, and the pixels behind them."""
+    scores = counts.scores()
+    table = Table(title="xView2 score", title_justify="left")
+    for name in ("", "F1", "precision", "recall", "true pixels"):
+        table.add_column(name, justify="right" if name else "left")
+    table.add_row(*_row("localization", counts.localization))
+    for name, tally in counts.damage.items():
+        table.add_row(*_row(name.replace("_", " "), tally))
+    table.add_row("damage (harmonic mean)", f"{scores.damage_f1:.4f}")
+    spread = f"{interval.low:.3f} to {interval.high:.3f}" if interval else ""
+    table.add_row("score", f"{scores.score:.4f}", spread, "95 %" if interval else "", style="bold")
+    return table
+
+
+def report_text(report: Report) -> RenderableType:
+    """The score, each event, buildings, and what went worst."""
+    events = Table(title="By event", title_justify="left")
+    for name in ("event", "scenes", "buildings", "score", "localization F1", "mean damage F1, classes present"):
+        events.add_column(name, justify="left" if name == "event" else "right")
+    for event, one in report.events.items():
+        scores = one.pixels.scores
+        buildings = f"{one.buildings.detection.support:,}"
+        figures = (scores.score, scores.localization_f1, one.pixels.mean_f1_present)
+        events.add_row(event, str(one.scenes), buildings, *(f"{figure:.4f}" for figure in figures))
+    found = report.buildings
+    lines = (
+        f"{report.scenes} scenes; buildings at IoU {report.iou:g}: detection F1 {found.detection.f1:.4f}, "
+        f"damage macro F1 {found.macro_f1:.4f} (matched alone {found.matched_macro_f1:.4f})",
+        f"Calibration error: damage {report.damage_calibration.expected_calibration_error:.4f}, "
+        f"building {report.building_calibration.expected_calibration_error:.4f}",
+        f"Most wrong pixels: {', '.join(row.scene for row in report.failures[:3]) or 'none'}",
+    )
+    skipped = (f"Not scored: {len(report.skipped)} scenes without labels",) if report.skipped else ()
+    return Group(counts_table(report.counts, report.intervals["score"]), events, *lines, *skipped)
+
+
+def _row(name: str, tally: Tally) -> tuple[str, ...]:
+    return (name, f"{tally.f1:.4f}", f"{tally.precision:.4f}", f"{tally.recall:.4f}", f"{tally.support:,}")

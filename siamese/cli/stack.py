@@ -1,0 +1,94 @@
+"""``siamese up``, ``down`` and ``status``: the local stack."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from siamese.cli.common import Json, emit
+
+if TYPE_CHECKING:
+    from siamese.stack import StackStatus
+
+Deploy = Annotated[
+    bool | None,
+    typer.Option(
+        "--deploy/--no-deploy",
+        help="Make the deployments of ./prefect.yaml, or leave them out; without either, when they have changed.",
+        show_default=False,
+    ),
+]
+_COLOURS = {"works": "green", "ill": "yellow", "dead": "red", "down": "dim"}
+
+
+def up(deploy: Deploy = None, json: Json = False) -> None:
+    """Start the local stack and wait until it works: S3, Prefect, MLflow, a worker each for the pools cpu and gpu.
+
+    Everything listens on this machine only, and lies in one folder (.siamese, or $SIAMESE_HOME): data, logs and the
+    credentials that are made at the first start. Other verbs find it there by themselves. Calling `up` again changes
+    nothing, but starts what has died. With AWS settings of your own, no S3 server is started and yours is used.
+    """
+    from siamese import stack
+
+    began = time.monotonic()
+    healthy = stack.up(deploying=deploy)
+    seen = stack.status()
+    started = [service.name for service in healthy if service.started]
+    told = f"started {', '.join(started)}" if started else "ran already; nothing was started"
+    summary = {"started": started, "seconds": round(time.monotonic() - began, 1)}
+    text = Group(_table(seen), Text(f"{told} ({summary['seconds']} s)"), *_troubles(seen))
+    emit(summary | seen.model_dump(mode="json"), text, as_json=json)
+
+
+def down(json: Json = False) -> None:
+    """End every process of the local stack, flow runs first; the data stays for the next `siamese up`."""
+    from siamese import stack
+
+    ended = stack.down()
+    text = f"ended {ended} processes; the data stays" if ended else "nothing ran"
+    emit({"ended": ended}, text, as_json=json)
+
+
+def status(json: Json = False) -> None:
+    """Tell what of the local stack runs, where its pages are, and what is wrong; exit code 1 unless all works."""
+    from siamese import stack
+
+    seen = stack.status()
+    emit(seen, Group(_table(seen), *_places(seen), *_troubles(seen)), as_json=json)
+    if not seen.works:
+        raise typer.Exit(1)
+
+
+def _table(seen: StackStatus) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("service", "state", "where", "pid", "MiB"):
+        table.add_column(heading, justify="right" if heading in ("pid", "MiB") else "left", no_wrap=True)
+    for service in seen.services:
+        state = Text(service.state, style=_COLOURS[service.state])
+        pid = str(service.pid or "")
+        table.add_row(service.name, state, service.page or "", pid, str(service.memory_mib) if service.pid else "")
+    return table
+
+
+def _places(seen: StackStatus) -> list[RenderableType]:
+    storage = seen.storage
+    at = f" at {storage.endpoint}, key {storage.access_key}" if storage.endpoint else ""
+    return [
+        Text(f"storage settings: {storage.source}{at}; buckets {', '.join(storage.buckets)}"),
+        Text(f"folder: {seen.home} ({seen.disk_free_gib} GiB free); memory {seen.memory_mib} MiB"),
+    ]
+
+
+def _troubles(seen: StackStatus) -> list[RenderableType]:
+    lines: list[RenderableType] = [Text(trouble, style="yellow") for trouble in seen.troubles]
+    for service in seen.services:
+        if service.trouble:
+            lines.append(Text(f"{service.name}: {service.trouble}", style="red"))
+            lines.append(Text(f"  last lines of {service.log}:"))
+            lines.extend(Text(f"    {line}", style="dim") for line in service.last_lines)
+    return lines

@@ -1,0 +1,36 @@
+"""Scenes of one split of a pair set, to be judged."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from siamese.errors import SiameseError
+from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings, rgb
+from siamese.manifests import PairSet, Split
+from siamese.pairs import PairReader
+from siamese.pairs.targets import official_targets
+from siamese.store import ObjectStore
+
+
+def split_tasks(pairs: PairSet, split: Split, store: ObjectStore) -> tuple[SceneTask, ...]:
+    """The scenes of a split, in order of name.
+
+    Raises:
+        SiameseError: The split holds none.
+    """
+    reader = PairReader(store, pairs, cache=store.settings.cache)
+    tasks = tuple(
+        SceneTask(entry.scene, entry.disaster, partial(_load, reader, entry.scene)) for entry in reader.scenes(split)
+    )
+    if not tasks:
+        fix = "set evaluation.split to one that does, or split the pairs anew"
+        raise SiameseError(f"split {split} holds no scenes", where=str(pairs.uri(store)), fix=fix)
+    return tasks
+
+
+def _load(reader: PairReader, scene: str) -> SceneTruth:
+    pre, post, mask = reader.whole(scene)
+    buildings = reader.buildings(scene)
+    damaged = [(building.post, building.subtype) for building in buildings]
+    localization, damage = official_targets((building.pre for building in buildings), damaged, *mask.shape)
+    return SceneTruth(rgb(pre), rgb(post), mask, localization, damage, label_buildings(damaged, *mask.shape))

@@ -1,0 +1,233 @@
+"""The evaluation report: every figure behind a score."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.evaluation.observation import Observation
+from siamese.manifests import Scores
+from siamese.metrics import BuildingCounts, Counts, Interval, Reliability, Tally, bootstrap, macro_f1
+from siamese.metrics.buildings import Table
+from siamese.params import EvaluationParams
+
+LABELS: Final = ("background", *DAMAGE_CLASSES)
+
+
+class Frozen(BaseModel):
+    """A part of the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Figures(Frozen):
+    """How well one class is found."""
+
+    f1: float = Field(ge=0, le=1)
+    precision: float = Field(ge=0, le=1)
+    recall: float = Field(ge=0, le=1)
+    tp: int = Field(ge=0)
+    fp: int = Field(ge=0)
+    fn: int = Field(ge=0)
+    support: int = Field(ge=0, description="How many there truly are.")
+
+    @classmethod
+    def of(cls, tally: Tally) -> Self:
+        """The figures of a tally."""
+        return cls(
+            f1=tally.f1,
+            precision=tally.precision,
+            recall=tally.recall,
+            support=tally.support,
+            **tally.model_dump(),
+        )
+
+
+class PixelFigures(Frozen):
+    """The official metric, in pixels."""
+
+    scores: Scores
+    localization: Figures
+    damage: dict[str, Figures] = Field(description="By class, in order of severity.")
+    present: tuple[str, ...] = Field(description="Damage classes that the targets hold at all.")
+    mean_f1_present: float = Field(ge=0, le=1, description="Mean damage F1 over the classes present.")
+
+    @classmethod
+    def of(cls, counts: Counts) -> Self:
+        """The figures of counts."""
+        return cls(
+            scores=counts.scores(),
+            localization=Figures.of(counts.localization),
+            damage={name: Figures.of(tally) for name, tally in counts.damage.items()},
+            present=tuple(name for name, tally in counts.damage.items() if tally.support),
+            mean_f1_present=macro_f1(counts.damage),
+        )
+
+
+class BuildingFigures(Frozen):
+    """The same by building: predicted components matched one to one with labelled ones."""
+
+    detection: Figures
+    damage: dict[str, Figures] = Field(description="End to end: missed, false and wrongly classed buildings all count.")
+    macro_f1: float = Field(ge=0, le=1, description="Mean of ``damage`` over the classes present.")
+    matched: dict[str, Figures] = Field(description="Among matched buildings alone.")
+    matched_macro_f1: float = Field(ge=0, le=1)
+    confusion: Table = Field(description="Rows: false finds, then labelled classes. Columns: missed, then predicted.")
+    unclassified: int = Field(ge=0, description="Labelled buildings without a class, in detection only.")
+
+    @classmethod
+    def of(cls, counts: BuildingCounts, unclassified: int) -> Self:
+        """The figures of counts."""
+        damage, matched = counts.damage, counts.matched_damage
+        return cls(
+            detection=Figures.of(counts.detection),
+            damage={name: Figures.of(tally) for name, tally in damage.items()},
+            macro_f1=macro_f1(damage),
+            matched={name: Figures.of(tally) for name, tally in matched.items()},
+            matched_macro_f1=macro_f1(matched),
+            confusion=counts.confusion,
+            unclassified=unclassified,
+        )
+
+
+class EventFigures(Frozen):
+    """One disaster."""
+
+    scenes: int = Field(gt=0)
+    pixels: PixelFigures
+    buildings: BuildingFigures
+
+
+class ReliabilityPoint(Frozen):
+    """One interval of confidence."""
+
+    confidence: float = Field(description="Mean, in 0..1.")
+    accuracy: float = Field(description="Share that is right, in 0..1.")
+    count: int = Field(description="Pixels.")
+
+
+class Calibration(Frozen):
+    """Whether probabilities can be taken at their word."""
+
+    expected_calibration_error: float = Field(ge=0, le=1)
+    bins: tuple[ReliabilityPoint, ...] = Field(description="Equal widths over 0..1, from low to high.")
+
+    @classmethod
+    def of(cls, reliability: Reliability) -> Self:
+        """The calibration that counts show."""
+        points = (
+            ReliabilityPoint(confidence=one.confidence, accuracy=one.accuracy, count=one.count)
+            for one in reliability.bins
+        )
+        return cls(expected_calibration_error=reliability.expected_calibration_error, bins=tuple(points))
+
+
+class SceneRow(Frozen):
+    """One scene in figures."""
+
+    scene: str
+    event: str
+    wrong_px: int = Field(ge=0, description="Pixels whose predicted class differs from the official damage target.")
+    localization_f1: float
+    mean_f1_present: float
+    buildings: int = Field(description="Labelled.")
+    missed: int
+    false: int
+    counts: Counts
+
+    @classmethod
+    def of(cls, scene: str, event: str, seen: Observation) -> Self:
+        """The row of a scene."""
+        detection = seen.buildings.detection
+        return cls(
+            scene=scene,
+            event=event,
+            wrong_px=sum(map(sum, seen.pixels)) - sum(row[k] for k, row in enumerate(seen.pixels)),
+            localization_f1=seen.counts.localization.f1,
+            mean_f1_present=macro_f1(seen.counts.damage),
+            buildings=detection.support,
+            missed=detection.fn,
+            false=detection.fp,
+            counts=seen.counts,
+        )
+
+
+class Report(Scores):
+    """The official figures, and everything behind them."""
+
+    format: Literal[1] = 1
+    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    data: str = Field(description="Digest of the PairSet and its split, or the folder that was scored.")
+    scenes: int = Field(gt=0)
+    skipped: dict[str, str] = Field(description="Scenes that could not be judged, each with its reason.")
+    iou: float = Field(description="Overlap from which two buildings match.")
+    intervals: dict[str, Interval] = Field(description="95 % bootstrap interval over scenes of each official figure.")
+    counts: Counts = Field(description="Pixels.")
+    pixels: PixelFigures
+    buildings: BuildingFigures
+    events: dict[str, EventFigures]
+    confusion_labels: tuple[str, ...] = LABELS
+    confusion: Table = Field(description="Pixels. Rows: official damage target. Columns: prediction.")
+    damage_calibration: Calibration = Field(description="Of the most probable class, over pixels of known damage.")
+    building_calibration: Calibration = Field(
+        description="Of the building probability, over all pixels but un-classified ones."
+    )
+    failures: tuple[SceneRow, ...] = Field(description="Scenes with the most wrong pixels, the worst first.")
+
+
+Seen = tuple[str, str, Observation]
+"""Scene, event, and what was counted."""
+
+
+def build_report(
+    seen: Sequence[Seen], *, checkpoint: str, data: str, params: EvaluationParams, skipped: Mapping[str, str]
+) -> Report:
+    """Sums up scenes, at least one.
+
+    Args:
+        seen: The scenes.
+        checkpoint: Digest of the network.
+        data: What was scored.
+        params: How.
+        skipped: Scenes left out, with reasons.
+    """
+    whole = _total(observation for _, _, observation in seen)
+    by_event: dict[str, list[Observation]] = defaultdict(list)
+    for _, event, observation in seen:
+        by_event[event].append(observation)
+    counts = [observation.counts for _, _, observation in seen]
+    rows = sorted((SceneRow.of(*one) for one in seen), key=lambda row: (-row.wrong_px, row.scene))
+    return Report(
+        **whole.counts.scores().model_dump(),
+        checkpoint=checkpoint,
+        data=data,
+        scenes=len(seen),
+        skipped=dict(skipped),
+        iou=params.iou,
+        intervals=bootstrap(counts, resamples=params.resamples, seed=params.seed),
+        counts=whole.counts,
+        pixels=PixelFigures.of(whole.counts),
+        buildings=BuildingFigures.of(whole.buildings, whole.unclassified),
+        events={event: _event(by_event[event]) for event in sorted(by_event)},
+        confusion=whole.pixels,
+        damage_calibration=Calibration.of(whole.damage_reliability),
+        building_calibration=Calibration.of(whole.building_reliability),
+        failures=tuple(row for row in rows[: params.worst] if row.wrong_px),
+    )
+
+
+def _event(observations: Sequence[Observation]) -> EventFigures:
+    whole = _total(observations)
+    return EventFigures(
+        scenes=len(observations),
+        pixels=PixelFigures.of(whole.counts),
+        buildings=BuildingFigures.of(whole.buildings, whole.unclassified),
+    )
+
+
+def _total(observations: Iterable[Observation]) -> Observation:
+    return sum(observations, Observation())

@@ -1,0 +1,68 @@
+"""The report as CSV files that `dvc plots` shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.evaluation.report import Calibration, Report
+
+_LABELLED = ("(false find)", *DAMAGE_CLASSES)
+_PREDICTED = ("(missed)", *DAMAGE_CLASSES)
+
+
+def plot_tables(report: Report) -> dict[str, bytes]:
+    """CSV by name: ``classes``, ``events``, ``reliability_damage``, ``reliability_building``, ``confusion``.
+
+    ``confusion`` has one row a building, labelled (``actual``) and ``predicted``, as DVC's confusion template wants.
+    """
+    return {
+        "classes": _csv(("class", "f1", "low", "high", "precision", "recall", "support"), _classes(report)),
+        "events": _csv(
+            ("event", "scenes", "score", "localization_f1", "mean_f1_present", "building_macro_f1"), _events(report)
+        ),
+        "reliability_damage": _reliability(report.damage_calibration),
+        "reliability_building": _reliability(report.building_calibration),
+        "confusion": _csv(("actual", "predicted"), _buildings(report)),
+    }
+
+
+def _classes(report: Report) -> Iterator[tuple[object, ...]]:
+    figures = {"localization": report.pixels.localization} | report.pixels.damage
+    for name, one in figures.items():
+        interval = report.intervals["localization_f1" if name == "localization" else f"damage_f1_{name}"]
+        yield name, one.f1, interval.low, interval.high, one.precision, one.recall, one.support
+
+
+def _events(report: Report) -> Iterator[tuple[object, ...]]:
+    for event, one in report.events.items():
+        scores = one.pixels.scores
+        yield (
+            event,
+            one.scenes,
+            scores.score,
+            scores.localization_f1,
+            one.pixels.mean_f1_present,
+            one.buildings.macro_f1,
+        )
+
+
+def _reliability(calibration: Calibration) -> bytes:
+    rows = ((one.confidence, one.accuracy, one.count) for one in calibration.bins if one.count)
+    return _csv(("confidence", "accuracy", "pixels"), rows)
+
+
+def _buildings(report: Report) -> Iterator[tuple[str, str]]:
+    for actual, row in zip(_LABELLED, report.buildings.confusion, strict=True):
+        for predicted, count in zip(_PREDICTED, row, strict=True):
+            yield from [(actual, predicted)] * count
+
+
+def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue().encode()

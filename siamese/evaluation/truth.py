@@ -1,0 +1,76 @@
+"""What is known of a scene, against which a prediction is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
+
+from siamese.metrics import Buildings
+from siamese.pairs.masks import class_value, polygonal
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class SceneTruth:
+    """One scene with its labels, as rasters.
+
+    Args:
+        pre: (H, W, 3) uint8.
+        post: (H, W, 3) uint8.
+        mask: (H, W) uint8: 0 background, 1-4 damage, 255 un-classified.
+        localization: (H, W) uint8, the official localization target.
+        damage: (H, W) uint8 in 0..4, the official damage target.
+        buildings: Labelled buildings on the post image.
+    """
+
+    pre: Image
+    post: Image
+    mask: Image
+    localization: Image
+    damage: Image
+    buildings: Buildings
+
+
+@dataclass(frozen=True)
+class SceneTask:
+    """A scene to be judged; its pixels are read only when ``load`` is called."""
+
+    scene: str
+    event: str
+    load: Callable[[], SceneTruth]
+
+
+def label_buildings(footprints: Sequence[tuple[BaseGeometry, str]], height: int, width: int) -> Buildings:
+    """Gives each labelled building its own number in a raster; where two overlap, the smaller one lies on top.
+
+    Args:
+        footprints: Polygon in pixels (x = column, y = row) and xBD subtype of each.
+        height: Rows.
+        width: Columns.
+    """
+    shapes = [polygonal(footprint) for footprint, _ in footprints]
+    order = sorted(range(len(shapes)), key=lambda index: -shapes[index].area)
+    numbered = [(shapes[index], index + 1) for index in order if not shapes[index].is_empty]
+    ids = np.zeros((height, width), np.int32)
+    if numbered:
+        rasterize(numbered, out=ids)
+    return Buildings(ids, np.array([class_value(subtype) for _, subtype in footprints], np.uint8))
+
+
+def rgb(pixels: Image) -> Image:
+    """What the network sees of an image.
+
+    Args:
+        pixels: (H, W, bands) uint8.
+
+    Returns:
+        (H, W, 3): its first three bands, or a single one three times.
+    """
+    bands = pixels.shape[2]
+    return np.ascontiguousarray(pixels[..., :3] if bands >= 3 else pixels[..., :1].repeat(3, axis=2))

@@ -1,0 +1,166 @@
+"""The verb: a prefix of raw storage to a scene catalog."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from siamese.classes import SUBTYPES
+from siamese.errors import NotPublishedError
+from siamese.ingest.archives import read_archive
+from siamese.ingest.catalog import (
+    INVENTORY_SCHEMA,
+    SCENE_SCHEMA,
+    InventoryEntry,
+    Scene,
+    TableWriter,
+    read_catalog,
+    read_inventory,
+)
+from siamese.ingest.inventory import Group, Inventory
+from siamese.ingest.listing import Archive, list_source
+from siamese.ingest.parallel import ordered_map
+from siamese.ingest.scenes import Examiner, identity
+from siamese.manifests import SceneCatalog
+from siamese.params import IngestParams
+from siamese.progress import progress
+from siamese.store import ObjectStore, Origin, S3Uri, move_pointer, put_file, read_pointer
+
+_AHEAD: Final = 4
+
+
+def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCatalog:
+    """Reads every scene under a prefix, judges it, and publishes a catalog.
+
+    Takes the layouts in which xBD is held: flat ``images/ labels/ targets/``, the split folders, and tar archives,
+    plain or gzip, whole or in parts. What has not changed since the last catalog of this prefix is not read again, and
+    when nothing has, the published catalog is returned.
+
+    Args:
+        source: A prefix, or one archive.
+        params: What is accepted; its ``source`` is not used.
+        store: Where the prefix and the lake lie.
+
+    Returns:
+        The catalog; its table has a row a scene, accepted or not.
+
+    Raises:
+        SiameseError: There is no such bucket, nothing under the prefix, or storage fails. Broken scenes raise nothing:
+            they are quarantined.
+    """
+    source = S3Uri(source.bucket, source.key.rstrip("/"))
+    params = params.model_copy(update={"source": str(source)})
+    with Inventory() as inventory:
+        listing = list_source(store, source, inventory)
+        origin = SceneCatalog.plan(inputs={"listing": listing.digest}, params={"ingest": params}, module=__package__)
+        catalog = SceneCatalog.find(store, origin.digest)
+        if catalog is None:
+            previous = _previous(store, source, origin)
+            with ThreadPoolExecutor(params.workers) as pool:
+                _take_archives(store, listing.archives, params, pool, inventory, previous)
+                rows = _rows(store, params, pool, inventory, previous)
+                catalog = _publish(store, origin, source, inventory, rows)
+    move_pointer(store, _pointer(store, source), lambda _: {"source": str(source), "digest": catalog.digest})
+    return catalog
+
+
+def _pointer(store: ObjectStore, source: S3Uri) -> S3Uri:
+    name = hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    return store.lake / "ingest" / "sources" / f"{name}.json"
+
+
+def _previous(store: ObjectStore, source: S3Uri, origin: Origin) -> SceneCatalog | None:
+    """The last catalog of this prefix, if the same code and params made it."""
+    pointer = read_pointer(store, _pointer(store, source))
+    if pointer is None:
+        return None
+    try:
+        found = SceneCatalog.load(store, str(pointer["digest"]))
+    except NotPublishedError:
+        return None
+    return found if (found.origin.code, found.origin.params) == (origin.code, origin.params) else None
+
+
+def _take_archives(
+    store: ObjectStore,
+    archives: Iterable[Archive],
+    params: IngestParams,
+    pool: ThreadPoolExecutor,
+    inventory: Inventory,
+    previous: SceneCatalog | None,
+) -> None:
+    unread = {archive.identity: archive for archive in archives}
+    if previous and unread:
+        known = set(unread)
+        inventory.add(entry for entry in read_inventory(store, previous) if entry.archive in known)
+        for taken in inventory.archives():
+            unread.pop(taken)
+    for archive in unread.values():
+        with progress(f"read {archive.name}") as advance:
+            for entry in read_archive(store, archive, params, pool):
+                inventory.add([entry])
+                advance()
+
+
+def _rows(
+    store: ObjectStore,
+    params: IngestParams,
+    pool: ThreadPoolExecutor,
+    inventory: Inventory,
+    previous: SceneCatalog | None,
+) -> Iterator[Scene]:
+    examiner = Examiner(store, params)
+
+    def row(work: tuple[Group, Scene | None]) -> Scene:
+        group, old = work
+        return old if old and old.identity == identity(group) else examiner.examine(group)
+
+    old_rows = read_catalog(store, previous) if previous else iter(())
+    with progress("ingest scenes", inventory.count_groups()) as advance:
+        for scene in ordered_map(pool, row, _beside(inventory.groups(), old_rows), ahead=_AHEAD * params.workers):
+            advance()
+            yield scene
+
+
+def _beside(groups: Iterable[Group], rows: Iterator[Scene]) -> Iterator[tuple[Group, Scene | None]]:
+    """Each group with the row that the previous catalog had for it; both are in order of scene."""
+    row = next(rows, None)
+    for group in groups:
+        while row and row.scene < group.scene:
+            row = next(rows, None)
+        yield group, row if row and row.scene == group.scene else None
+
+
+def _publish(
+    store: ObjectStore, origin: Origin, source: S3Uri, inventory: Inventory, rows: Iterator[Scene]
+) -> SceneCatalog:
+    verdicts: Counter[str] = Counter()
+    buildings = Counter(dict.fromkeys(SUBTYPES, 0))
+    folder = SceneCatalog.folder(store, origin.digest)
+    with tempfile.TemporaryDirectory(prefix="siamese-") as local:
+        scenes, everything = Path(local) / "scenes.parquet", Path(local) / "inventory.parquet"
+        with TableWriter[Scene](scenes, SCENE_SCHEMA) as table:
+            for row in rows:
+                table.add(row)
+                verdicts[row.verdict] += 1
+                if row.verdict == "accepted":
+                    buildings.update(row.buildings)
+        with TableWriter[InventoryEntry](everything, INVENTORY_SCHEMA) as table_of_all:
+            for entry in inventory.entries():
+                table_of_all.add(entry)
+        return SceneCatalog(
+            origin=origin,
+            source=str(source),
+            table=put_file(store, folder, scenes.name, scenes),
+            inventory=put_file(store, folder, everything.name, everything),
+            accepted=verdicts["accepted"],
+            unlabelled=verdicts["unlabelled"],
+            quarantined=verdicts["quarantined"],
+            ignored=inventory.count("ignored"),
+            buildings=dict(buildings),
+        ).publish(store)

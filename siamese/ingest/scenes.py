@@ -1,0 +1,271 @@
+"""One scene's files to one row of the catalog: every check, every reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from siamese.errors import SiameseError
+from siamese.imagery.decode import decode_image, image_size
+from siamese.ingest.catalog import InventoryEntry, ObjectRef, Role, Scene
+from siamese.ingest.georeference import Georeference, from_label, from_raster
+from siamese.ingest.inventory import Group
+from siamese.ingest.labels import Label, parse_label
+from siamese.params import IngestParams
+from siamese.store import ObjectStore, S3Uri
+
+_HEAVY_BYTES: Final = 32 * 2**20
+_HEAVY_LABEL_BYTES: Final = 4 * 2**20
+_HEAVY_PX: Final = 4096**2
+_MOST_COPIES: Final = 4
+_DATES: Final[tuple[Literal["pre", "post"], ...]] = ("pre", "post")
+
+
+class _RefusedError(Exception):
+    """Why a scene is quarantined."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file's bytes and where they are."""
+
+    entry: InventoryEntry
+    ref: ObjectRef
+    data: bytes
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What is kept of an image after it was decoded."""
+
+    ref: ObjectRef
+    width: int
+    height: int
+    bands: int
+    georeference: Georeference | None
+
+
+class Examiner:
+    """Reads scenes and judges them; safe to share between threads."""
+
+    def __init__(self, store: ObjectStore, params: IngestParams) -> None:
+        self._store, self._params = store, params
+        # One large file at a time, so that memory is bounded by the largest and not by the number of threads.
+        self._one_heavy = threading.RLock()
+
+    def examine(self, group: Group) -> Scene:
+        """Reads all files of a scene and judges it.
+
+        Raises:
+            SiameseError: Storage failed; what is wrong with the files themselves is in the row.
+        """
+        blank = Scene(
+            scene=group.scene,
+            disaster="" if _is_stray(group) else group.scene.rsplit("_", 1)[0],
+            verdict="quarantined",
+            official_split=next((entry.split for entry in group.entries if entry.split), None),
+            identity=identity(group),
+        )
+        reasons = tuple(_structure(group))
+        if reasons:
+            return blank.model_copy(update={"reasons": reasons})
+        return self._read(blank, group)
+
+    def _read(self, blank: Scene, group: Group) -> Scene:
+        reasons: list[str] = []
+        notes: list[str] = []
+        images: dict[str, _Image] = {}
+        labels: dict[str, tuple[ObjectRef, Label]] = {}
+        roles = {entry.role for entry in group.entries}
+        for date in _DATES:
+            try:
+                images[date] = self._image(group, f"{date}_image", notes)
+                if f"{date}_label" in roles:
+                    labels[date] = self._label(group, date, images[date], notes)
+            except _RefusedError as reason:
+                reasons.append(str(reason))
+        reasons += _compare(images, {date: label for date, (_, label) in labels.items()})
+        if reasons:
+            return blank.model_copy(update={"reasons": tuple(reasons), "notes": tuple(notes)})
+        return _row(blank, images, labels, notes, self._params)
+
+    def _image(self, group: Group, role: str, notes: list[str]) -> _Image:
+        file = self._file(group, role, self._params.max_image_mib, notes)
+        try:
+            width, height = image_size(file.data, "")
+            with self._heavy(width * height > _HEAVY_PX):
+                raster = decode_image(file.data, "", max_side_px=self._params.max_side_px)
+        except SiameseError as error:
+            raise _RefusedError(f"{_said(role, file.entry)}: {error.what}") from error
+        bands = raster.pixels.shape[2]
+        if bands not in self._params.bands:
+            allowed = " or ".join(map(str, self._params.bands))
+            raise _RefusedError(f"{_said(role, file.entry)}: has {bands} bands, not {allowed}")
+        return _Image(file.ref, width, height, bands, from_raster(raster))
+
+    def _label(
+        self, group: Group, date: Literal["pre", "post"], image: _Image, notes: list[str]
+    ) -> tuple[ObjectRef, Label]:
+        role = f"{date}_label"
+        file = self._file(group, role, self._params.max_label_mib, notes)
+        try:
+            with self._heavy(len(file.data) > _HEAVY_LABEL_BYTES):
+                label = parse_label(
+                    file.data,
+                    "",
+                    width=image.width,
+                    height=image.height,
+                    max_vertices=self._params.max_vertices,
+                    date=date,
+                    tolerance_px=self._params.outside_px,
+                )
+        except SiameseError as error:
+            raise _RefusedError(f"{_said(role, file.entry)}: {error.what}") from error
+        if label.metadata.img_name.rsplit(".", 1)[0] != f"{group.scene}_{date}_disaster":
+            said = label.metadata.img_name[:60]
+            raise _RefusedError(f"{_said(role, file.entry)}: metadata.img_name is {said!r}, of another image")
+        repaired = sum(building.repaired for building in label.buildings)
+        if repaired:
+            notes.append(f"{date} label: {repaired} polygons crossed themselves and were made valid")
+        return file.ref, label
+
+    def _file(self, group: Group, role: str, limit_mib: int, notes: list[str]) -> _File:
+        entries = [entry for entry in group.entries if entry.role == role]
+        names = ", ".join(entry.name for entry in entries[:_MOST_COPIES])
+        if len(entries) > _MOST_COPIES:
+            raise _RefusedError(f"{_word(role)} is held {len(entries)} times: {names}, …")
+        if max(entry.length for entry in entries) > limit_mib * 2**20:
+            raise _RefusedError(f"{_word(role)} {names}: is larger than {limit_mib} MiB")
+        if len({entry.length for entry in entries}) > 1:
+            raise _RefusedError(f"{_word(role)} is held {len(entries)} times with different bytes: {names}")
+        first = self._fetch(entries[0])
+        if any(self._fetch(entry).ref.sha256 != first.ref.sha256 for entry in entries[1:]):
+            raise _RefusedError(f"{_word(role)} is held {len(entries)} times with different bytes: {names}")
+        if len(entries) > 1:
+            notes.append(f"{_word(role)} is held {len(entries)} times, byte for byte the same: {names}")
+        return first
+
+    def _fetch(self, entry: InventoryEntry) -> _File:
+        with self._heavy(entry.length > _HEAVY_BYTES):
+            data = self._store.get(
+                S3Uri.parse(entry.uri), version_id=entry.version_id, start=entry.start, length=entry.length
+            )
+        digest = hashlib.sha256(data).hexdigest()
+        if len(data) != entry.length or entry.sha256 not in (None, digest):
+            raise SiameseError("changed while it was read", where=entry.uri, fix="ingest again")
+        ref = ObjectRef(
+            uri=entry.uri, version_id=entry.version_id, start=entry.start, length=entry.length, sha256=digest
+        )
+        return _File(entry, ref, data)
+
+    def _heavy(self, heavy: bool) -> AbstractContextManager[object]:
+        return self._one_heavy if heavy else nullcontext()
+
+
+def identity(group: Group) -> str:
+    """Hash over all that decides a row: which objects, in which versions, in which roles."""
+    said = [
+        [entry.name, entry.role, entry.reason, entry.split, entry.uri, entry.version_id, entry.etag, entry.start,
+         entry.length, entry.sha256]
+        for entry in group.entries
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps([said, group.count]).encode()).hexdigest()[:32]
+
+
+def _is_stray(group: Group) -> bool:
+    return any(entry.role == "quarantined" for entry in group.entries)
+
+
+def _structure(group: Group) -> Iterable[str]:
+    """What is wrong before any file is read."""
+    if _is_stray(group):
+        yield from dict.fromkeys(entry.reason or "" for entry in group.entries if entry.role == "quarantined")
+        return
+    if group.count > len(group.entries):
+        yield f"holds {group.count} files"
+    splits = sorted({entry.split for entry in group.entries if entry.split})
+    if len(splits) > 1:
+        yield f"lies in more than one official split: {', '.join(splits)}"
+    roles = {entry.role for entry in group.entries}
+    wanted = get_args(Role) if roles & {"pre_label", "post_label"} else ("pre_image", "post_image")
+    for role in wanted:
+        if role not in roles:
+            yield f"{_word(role)} is missing"
+
+
+def _compare(images: dict[str, _Image], labels: dict[str, Label]) -> Iterable[str]:
+    if len(images) == 2:
+        pre, post = images["pre"], images["post"]
+        if (pre.width, pre.height) != (post.width, post.height):
+            yield f"pre image is {pre.width} x {pre.height} px, post image {post.width} x {post.height} px"
+        if pre.bands != post.bands:
+            yield f"pre image has {pre.bands} bands, post image {post.bands}"
+    if len(labels) == 2:
+        before, after = ({building.uid for building in labels[date].buildings} for date in _DATES)
+        if before != after:
+            example = min(before ^ after)[:60]
+            yield (
+                f"uids differ between the labels: {len(before - after)} only in the pre label, "
+                f"{len(after - before)} only in the post label, such as {example}"
+            )
+
+
+def _row(
+    blank: Scene,
+    images: dict[str, _Image],
+    labels: dict[str, tuple[ObjectRef, Label]],
+    notes: list[str],
+    params: IngestParams,
+) -> Scene:
+    pre, post = images["pre"], images["post"]
+    found: dict[str, object] = {
+        "verdict": "accepted" if labels else "unlabelled",
+        "pre_image": pre.ref,
+        "post_image": post.ref,
+        "width": pre.width,
+        "height": pre.height,
+        "bands": pre.bands,
+    }
+    place = pre.georeference or post.georeference
+    if labels:
+        (pre_ref, before), (post_ref, after) = labels["pre"], labels["post"]
+        place = place or from_label(before, pre.width, pre.height)
+        found |= {
+            "pre_label": pre_ref,
+            "post_label": post_ref,
+            "disaster_type": after.metadata.disaster_type,
+            "gsd_m": after.metadata.gsd,
+            "pre_date": before.metadata.capture_date,
+            "post_date": after.metadata.capture_date,
+            "pre_sensor": before.metadata.sensor,
+            "post_sensor": after.metadata.sensor,
+            "buildings": after.counts(),
+        }
+    if place and place.residual_px is not None:
+        found["residual_px"] = place.residual_px
+        if place.residual_px > params.max_residual_px:
+            off = f"{place.residual_px:.3g} px"
+            notes.append(f"georeference not used: the label's pixels and degrees disagree by {off}")
+            place = None
+    if place:
+        found |= {
+            "pixel_m": place.pixel_m,
+            "crs": place.crs,
+            "transform": tuple(place.transform)[:6],
+            "georeference": place.source,
+            "bounds": place.bounds,
+        }
+    return blank.model_copy(update={**found, "notes": tuple(notes)})
+
+
+def _word(role: str) -> str:
+    return role.replace("_", " ")
+
+
+def _said(role: str, entry: InventoryEntry) -> str:
+    return f"{_word(role)} {entry.name}"

@@ -1,0 +1,127 @@
+"""From labels to buildings: their class by vote, their outlines, and the class of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+from rasterio import features
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.mapping.components import NO_DATA, Components, Labels
+from siamese.model import Decision
+from siamese.params import MappingParams
+
+UNKNOWN = "unknown"
+CLASSES = (*DAMAGE_CLASSES, UNKNOWN)
+
+
+@dataclass(frozen=True)
+class MappedBuilding:
+    """One building; coordinates are the grid's pixels."""
+
+    outline: BaseGeometry
+    """Polygon, or MultiPolygon where parts meet only at a corner."""
+    first: int
+    """Row-major index of its first pixel."""
+    damage_class: str
+    """A damage class, or ``unknown``."""
+    probability: float
+    """Mean probability of being a building."""
+    damage: tuple[float, ...]
+    """Mean probability of each damage class."""
+    pixels: int
+    area: float
+    """m², or pixels where the place on the ground is unknown."""
+
+
+def vote(
+    components: Components, decision: Decision, params: MappingParams, *, in_metres: bool
+) -> npt.NDArray[np.uint8]:
+    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
+
+    A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
+    """
+    weighted = components.damage * np.asarray(decision.class_weights)
+    winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(components) else np.zeros(0, np.uint8)
+    winner[components.touches_no_data] = UNCLASSIFIED
+    least = params.minimum_building_m2 if in_metres else params.minimum_building_px
+    winner[(components.area < least) | (components.pixels < decision.minimum_px)] = 0
+    return winner
+
+
+def class_piece(
+    labels: Labels,
+    components: Components,
+    winner: npt.NDArray[np.uint8],
+    pixel_classes: npt.NDArray[np.uint8] | None,
+) -> npt.NDArray[np.uint8]:
+    """The class of every pixel of a piece.
+
+    Args:
+        labels: ``(h, w)``.
+        components: All buildings.
+        winner: Mask value of each building.
+        pixel_classes: ``(h, w)`` class of each pixel by itself, for a network whose buildings do not vote.
+
+    Returns:
+        ``(h, w)`` uint8: 0 background, 1..4 damage, 255 unknown.
+    """
+    # One more value at each end: background, and NO_DATA, which as index -1 is the last.
+    by_label = np.concatenate([[0], winner[components.building[1:]], [UNCLASSIFIED]]).astype(np.uint8)
+    classes = by_label[labels]
+    if pixel_classes is not None:
+        damaged = (classes > 0) & (classes != UNCLASSIFIED)
+        classes[damaged] = pixel_classes[damaged]
+    return classes
+
+
+class OutlineFinder:
+    """Takes a map's pieces in the order they were labelled and gives each building when its last part is seen."""
+
+    def __init__(self, components: Components, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
+        self._components, self._winner, self._simplify_px = components, winner, simplify_px
+        self._parts: dict[int, list[BaseGeometry]] = {}
+        self._piece = 0
+
+    def add(self, row: int, col: int, labels: Labels) -> Iterator[MappedBuilding]:
+        """Takes the next piece.
+
+        Args:
+            row: Where its first pixel lies in the map.
+            col: Where its first pixel lies in the map.
+            labels: ``(h, w)``.
+        """
+        found = self._components
+        owner = np.where(labels > 0, found.building[np.maximum(labels, 0)], NO_DATA).astype(np.int32)
+        reported = (owner >= 0) & (np.append(self._winner, 0)[owner] > 0)
+        done = set()
+        place = Affine.translation(col, row)
+        for geometry, value in features.shapes(owner, mask=reported, connectivity=4, transform=place):
+            self._parts.setdefault(int(value), []).append(shape(geometry))
+            done.add(int(value))
+        for number in sorted(number for number in done if found.last_piece[number] == self._piece):
+            yield self._building(number, self._parts.pop(number))
+        self._piece += 1
+
+    def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
+        found = self._components
+        outline = parts[0] if len(parts) == 1 else shapely.union_all(parts)
+        # Collinear corners, left by the pixels and by the edges of pieces, go even when nothing else may.
+        smooth = outline.simplify(self._simplify_px)
+        value = int(self._winner[number])
+        return MappedBuilding(
+            outline=smooth if smooth.is_valid and not smooth.is_empty else outline,
+            first=int(found.first[number]),
+            damage_class=UNKNOWN if value == UNCLASSIFIED else DAMAGE_CLASSES[value - 1],
+            probability=float(found.probability[number]),
+            damage=tuple(map(float, found.damage[number])),
+            pixels=int(found.pixels[number]),
+            area=float(found.area[number]),
+        )

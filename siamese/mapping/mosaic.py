@@ -1,0 +1,113 @@
+"""The images of one date as one picture on any grid, read a window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from siamese.mapping.grid import Grid, aligned, overlaps
+from siamese.mapping.tiles import Tile, opened
+
+Image = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+_FILL_PX = 9
+"""Providers fill what they did not see with black and do not say so. Black of at least this many pixels a side is such
+fill; shadows and dark roofs are smaller or not wholly black."""
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Tiles of one date; where they overlap the first one shows."""
+
+    tiles: tuple[Tile, ...]
+
+    def read(self, grid: Grid) -> tuple[Image, Mask]:
+        """Reads what lies on a grid, warping tiles that lie on another (bilinear).
+
+        Returns:
+            ``(H, W, 3)`` uint8, black where there is no data, and ``(H, W)`` bool, True where there is.
+
+        Raises:
+            SiameseError: A tile is damaged.
+        """
+        pixels = np.zeros((grid.height, grid.width, 3), np.uint8)
+        valid = np.zeros((grid.height, grid.width), bool)
+        for tile in self.tiles:
+            if valid.all():
+                break
+            if overlaps(grid, tile):
+                _paint(tile, grid, pixels, valid)
+        valid &= ~_black_fill(pixels)
+        pixels[~valid] = 0
+        return pixels, valid
+
+    def touches(self, grid: Grid) -> bool:
+        """Whether any tile's box reaches into a grid."""
+        return any(overlaps(grid, tile) for tile in self.tiles)
+
+
+def mosaic(tiles: Sequence[Tile]) -> Mosaic:
+    """Tiles of one date as one."""
+    return Mosaic(tuple(tiles))
+
+
+def _paint(tile: Tile, grid: Grid, pixels: Image, valid: Mask) -> None:
+    with opened(tile.path, tile.name) as dataset:
+        corner = aligned(grid, tile)
+        found, seen, row, col = _cut(dataset, tile, grid, corner) if corner else (*_warped(dataset, tile, grid), 0, 0)
+    if not seen.size:
+        return
+    area = np.s_[row : row + seen.shape[0], col : col + seen.shape[1]]
+    fresh = seen & ~valid[area]
+    colours = np.moveaxis(found, 0, -1)
+    pixels[area][fresh] = (tile.stretch(colours) if tile.stretch else colours)[fresh]
+    valid[area] |= fresh
+
+
+def _cut(
+    dataset: DatasetReader, tile: Tile, grid: Grid, corner: tuple[int, int]
+) -> tuple[npt.NDArray[np.integer], Mask, int, int]:
+    col, row = corner
+    left, top = max(col, 0), max(row, 0)
+    right, bottom = min(col + grid.width, tile.width), min(row + grid.height, tile.height)
+    window = Window(left, top, max(0, right - left), max(0, bottom - top))
+    if not window.width or not window.height:
+        return np.zeros((3, 0, 0), np.uint8), np.zeros((0, 0), bool), 0, 0
+    found = dataset.read(list(tile.bands), window=window)
+    shape = found.shape[1:]
+    seen = dataset.dataset_mask(window=window) > 0 if tile.has_mask else np.ones(shape, bool)
+    return found, seen, top - row, left - col
+
+
+def _warped(dataset: DatasetReader, tile: Tile, grid: Grid) -> tuple[npt.NDArray[np.integer], Mask]:
+    with WarpedVRT(
+        dataset,
+        src_crs=tile.crs,
+        src_transform=tile.transform,
+        crs=grid.crs,
+        transform=grid.transform,
+        width=grid.width,
+        height=grid.height,
+        resampling=Resampling.bilinear,
+        add_alpha=tile.masks_apart,
+        warp_mem_limit=64,
+        UNIFIED_SRC_NODATA="YES",
+    ) as vrt:
+        return vrt.read(list(tile.bands)), vrt.dataset_mask() > 0
+
+
+def _black_fill(pixels: Image) -> Mask:
+    black = (pixels.max(axis=2) == 0).astype(np.uint8)
+    if not black.any():
+        return np.zeros(black.shape, bool)
+    square = np.ones((_FILL_PX, _FILL_PX), np.uint8)
+    return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, square, borderValue=1), bool)

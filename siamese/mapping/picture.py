@@ -1,0 +1,146 @@
+"""A picture of a map: the image after the disaster, its buildings coloured by damage, a legend and a scale."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from siamese.classes import COLOURS, UNCLASSIFIED
+from siamese.mapping.buildings import CLASSES
+from siamese.mapping.grid import Grid
+from siamese.mapping.mosaic import Image, Mosaic
+from siamese.mapping.rasters import worst_classes
+from siamese.mapping.tiles import GDAL
+
+_INK = "#263238"
+_FILL = 0.38
+_UNKNOWN_FILL = 0.55
+_DPI = 100
+_MARGIN_IN = 0.25
+_TITLE_IN = 0.75
+_LEGEND_IN = 0.65
+_LEAST_WIDTH_IN = 9.0
+_SCALE_SHARE = 0.22
+"""The scale bar is at most this share of the width."""
+
+
+def draw_picture(
+    grid: Grid, post: Mosaic, classes: Path, counts: Mapping[str, int], longer_px: int, *, event: str, model: str
+) -> bytes:
+    """Draws the picture.
+
+    Args:
+        grid: Pixels of the map.
+        post: Images after the disaster.
+        classes: The class raster.
+        counts: Buildings by class.
+        longer_px: Longer side of the image in the picture, at most; a smaller map is drawn up to twice its size.
+        event: Title.
+        model: Said below the title.
+
+    Returns:
+        PNG.
+    """
+    factor = max(0.5, max(grid.width, grid.height) / longer_px)
+    fine = grid if factor <= 1 else grid.coarser(factor)
+    with rasterio.Env(**GDAL):
+        image, _ = post.read(fine)
+        mask = worst_classes(classes, fine.height, fine.width)
+    if factor < 1:
+        size = round(fine.width / factor), round(fine.height / factor)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    metres = grid.pixel_m2()
+    pixel_m = math.sqrt(metres) * grid.width / image.shape[1] if metres is not None else None
+    return _page(_overlay(image, mask), pixel_m, counts, event, model)
+
+
+def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
+    """Colours every building: a light fill that shows the roof, and a strong edge."""
+    out = image.astype(np.float32)
+    unknown = mask == UNCLASSIFIED
+    grey = np.array(COLOURS["unknown"], np.float32)
+    stripes = (np.add.outer(np.arange(mask.shape[0]), np.arange(mask.shape[1])) % 16) < 3
+    out[unknown] += (grey - out[unknown]) * (_UNKNOWN_FILL * 0.5)
+    out[unknown & stripes] += (grey - out[unknown & stripes]) * _UNKNOWN_FILL
+    width = max(1, round(max(mask.shape) / 1200))
+    around = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    for value, name in enumerate(CLASSES[:-1], start=1):
+        inside = mask == value
+        if not inside.any():
+            continue
+        colour = np.array(COLOURS[name], np.float32)
+        core = cv2.erode(inside.astype(np.uint8), around, borderValue=1).view(bool)
+        out[core] += (colour - out[core]) * _FILL
+        out[inside & ~core] = colour
+    return np.clip(np.rint(out), 0, 255).astype(np.uint8)
+
+
+def _page(image: Image, pixel_m: float | None, counts: Mapping[str, int], event: str, model: str) -> bytes:
+    height, width = (side / _DPI for side in image.shape[:2])
+    page = max(width, _LEAST_WIDTH_IN) + 2 * _MARGIN_IN, height + _TITLE_IN + _LEGEND_IN
+    figure = Figure(figsize=page, dpi=_DPI, facecolor="white")
+    left = (page[0] - width) / 2
+    axes = figure.add_axes((left / page[0], _LEGEND_IN / page[1], width / page[0], height / page[1]))
+    axes.imshow(image, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    top = 1 - 0.30 / page[1]
+    margin = _MARGIN_IN / page[0]
+    total = sum(counts.values())
+    figure.text(margin, top, event, fontsize=17, fontweight="bold", color=_INK, va="center", parse_math=False)
+    told = f"{total:,} building{'s' * (total != 1)} · {model}"
+    figure.text(margin, 1 - 0.57 / page[1], told, fontsize=10, color=_INK, va="center", parse_math=False)
+    _scale(axes, image.shape[1], image.shape[0], pixel_m)
+    figure.legend(
+        handles=[
+            Patch(
+                facecolor="#{:02x}{:02x}{:02x}".format(*COLOURS[name]),
+                label=f"{name.replace('_', ' ')}  {counts.get(name, 0):,}",
+            )
+            for name in CLASSES
+        ],
+        loc="center",
+        bbox_to_anchor=(0.5, _LEGEND_IN / 2 / page[1]),
+        ncol=len(CLASSES),
+        frameon=False,
+        fontsize=11,
+        labelcolor=_INK,
+        handlelength=1.2,
+        handleheight=1.2,
+        columnspacing=1.8,
+    )
+    out = io.BytesIO()
+    # Without matplotlib's version in it the same map gives the same bytes for longer.
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def _scale(axes: Axes, width: int, height: int, pixel_m: float | None) -> None:
+    length = _round_length(width * (pixel_m or 1) * _SCALE_SHARE)
+    bar = length / (pixel_m or 1)
+    unit = "px" if pixel_m is None else "m"
+    text = f"{length / 1000:g} km" if unit == "m" and length >= 1000 else f"{length:g} {unit}"
+    x, y, thick = 24, height - 30, 6
+    axes.add_patch(Rectangle((x - 10, y - 30), bar + 20, 48, facecolor="white", alpha=0.75, linewidth=0))
+    axes.add_patch(Rectangle((x, y), bar, thick, facecolor=_INK, linewidth=0))
+    axes.text(x + bar / 2, y - 5, text, ha="center", va="bottom", fontsize=10, color=_INK)
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+
+
+def _round_length(most: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not more."""
+    if most <= 1:
+        return 1.0
+    power = 10 ** math.floor(math.log10(most))
+    return float(max(step * power for step in (1, 2, 5) if step * power <= most))

@@ -1,0 +1,177 @@
+"""The verb ``map``: a pair of images, or of mosaics, becomes a published damage map."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from affine import Affine
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.errors import SiameseError
+from siamese.ingest.catalog import Scene
+from siamese.manifests import Checkpoint, DamageMap
+from siamese.mapping.buildings import UNKNOWN
+from siamese.mapping.draw import PairPredictor, draw_map
+from siamese.mapping.grid import plan_grid
+from siamese.mapping.inputs import ImageFile, fetch_images, from_reference, identity
+from siamese.mapping.mosaic import mosaic
+from siamese.mapping.picture import draw_picture
+from siamese.mapping.tiles import Tile, label_georeference, open_tiles
+from siamese.model import Predictor
+from siamese.params import MappingParams
+from siamese.store import ObjectStore, put_blob, put_file
+
+Place = tuple[str, Affine]
+"""crs, and (column, row) to its coordinates."""
+
+
+def map_pair(
+    pre: Sequence[str],
+    post: Sequence[str],
+    checkpoint: Checkpoint,
+    params: MappingParams,
+    store: ObjectStore,
+    *,
+    event: str | None = None,
+    model: str | None = None,
+    predictor: PairPredictor | None = None,
+) -> DamageMap:
+    """Maps damage from images before and after a disaster.
+
+    Args:
+        pre: Files, folders, globs or s3:// addresses of PNG or GeoTIFF before it, one or several tiles.
+        post: The same after it; on any grid, as long as it shows the same place.
+        checkpoint: The network.
+        params: Windows and least building.
+        store: Where the map goes, bucket ``maps``.
+        event: Name of the disaster; by default that of the first pre image.
+        model: What the map says of its model; by default the checkpoint's digest.
+        predictor: The checkpoint's network, when it is loaded already.
+
+    Returns:
+        The map; found, not drawn again, when these images were mapped with this network and these params.
+
+    Raises:
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
+            dates show different places.
+    """
+    with _workplace(store) as folder:
+        before = fetch_images(pre, "pre", folder / "pre", store)
+        after = fetch_images(post, "post", folder / "post", store)
+        name = event or _event(before[0])
+        return _map(before, after, None, checkpoint, params, store, folder, name, model, predictor)
+
+
+def map_scene(
+    scene: Scene,
+    checkpoint: Checkpoint,
+    params: MappingParams,
+    store: ObjectStore,
+    *,
+    model: str | None = None,
+    predictor: PairPredictor | None = None,
+) -> DamageMap:
+    """Maps one catalogued scene, be its images objects of their own or members of archives.
+
+    Args:
+        scene: A row of the catalog.
+        checkpoint: The network.
+        params: Windows and least building.
+        store: Where scene and map lie.
+        model: What the map says of its model; by default the checkpoint's digest.
+        predictor: The checkpoint's network, when it is loaded already.
+
+    Raises:
+        SiameseError: The scene lacks an image, or an image is no longer what was ingested.
+    """
+    if scene.pre_image is None or scene.post_image is None:
+        raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
+    place = (scene.crs, scene.affine) if scene.georeference == "label" and scene.crs and scene.affine else None
+    with _workplace(store) as folder:
+        before = from_reference(scene.pre_image, folder / "pre" / "image", store)
+        after = from_reference(scene.post_image, folder / "post" / "image", store)
+        given = (str(place[0]), place[1]) if place else None
+        return _map((before,), (after,), given, checkpoint, params, store, folder, scene.scene, model, predictor)
+
+
+def _map(
+    before: Sequence[ImageFile],
+    after: Sequence[ImageFile],
+    place: Place | None,
+    checkpoint: Checkpoint,
+    params: MappingParams,
+    store: ObjectStore,
+    folder: Path,
+    event: str,
+    model: str | None,
+    predictor: PairPredictor | None,
+) -> DamageMap:
+    pre, post = _placed(before, after, place, folder)
+    grid = plan_grid(pre, post)
+    where = "pixels" if grid.crs is None else f"{grid.crs} {tuple(grid.transform)[:6]}"
+    inputs = {"pre": identity(before), "post": identity(after), "grid": where, "event": event}
+    origin = DamageMap.plan(
+        inputs=inputs | {"checkpoint": checkpoint.digest}, params={"mapping": params}, module="siamese.mapping"
+    )
+    if found := DamageMap.find(store, origin.digest):
+        return found
+    said = model or f"checkpoint {checkpoint.digest}"
+    earlier, later = mosaic(pre), mosaic(post)
+    network = predictor or Predictor.load(store, checkpoint)
+    files = draw_map(grid, earlier, later, network, params, folder, model=said, event=event)
+    counts = {name: files.counts.get(name, 0) for name in (*DAMAGE_CLASSES, UNKNOWN)}
+    picture = draw_picture(grid, later, files.classes, counts, params.picture_px, event=event, model=said)
+    target = store.maps / origin.digest
+    return DamageMap(
+        origin=origin,
+        event=event,
+        model=said,
+        checkpoint=checkpoint.digest,
+        classes=put_file(store, target, "damage.tif", files.classes),
+        buildings=put_file(store, target, "buildings.parquet", files.buildings),
+        geojson=put_file(store, target, "buildings.geojson", files.geojson),
+        picture=put_blob(store, target, "picture.png", picture, "image/png"),
+        counts=counts,
+        crs=grid.crs,
+        bounds=grid.degrees(),
+        width=grid.width,
+        height=grid.height,
+        unknown_share=files.unknown_share,
+        pre=tuple(image.name for image in before),
+        post=tuple(image.name for image in after),
+    ).publish(store)
+
+
+def _placed(
+    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path
+) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
+    """The tiles of both dates; an xBD scene without georeference gets that of its label, both dates the same.
+
+    xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other.
+    """
+    pre, post = open_tiles(before, folder), open_tiles(after, folder)
+    if len(pre) != 1 or len(post) != 1 or pre[0].crs or post[0].crs:
+        return pre, post
+    size = pre[0].width, pre[0].height
+    if size != (post[0].width, post[0].height):
+        return pre, post
+    found = place or label_georeference(before[0], *size) or label_georeference(after[0], *size)
+    if found is None:
+        return pre, post
+    crs, transform = found
+    return (replace(pre[0], crs=crs, transform=transform),), (replace(post[0], crs=crs, transform=transform),)
+
+
+@contextmanager
+def _workplace(store: ObjectStore) -> Iterator[Path]:
+    store.settings.cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="map-", dir=store.settings.cache) as folder:
+        yield Path(folder)
+
+
+def _event(image: ImageFile) -> str:
+    return Path(image.name).stem.removesuffix("_pre_disaster") or "map"

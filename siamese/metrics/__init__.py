@@ -1,0 +1,21 @@
+"""How good a prediction is: the official xView2 metric, buildings, calibration."""
+
+from siamese.metrics.bootstrap import Interval, bootstrap
+from siamese.metrics.buildings import BuildingCounts, Buildings, count_buildings, macro_f1
+from siamese.metrics.calibration import Reliability, count_reliability
+from siamese.metrics.xview2 import Counts, Tally, confusion, count_scene
+
+__all__ = [
+    "BuildingCounts",
+    "Buildings",
+    "Counts",
+    "Interval",
+    "Reliability",
+    "Tally",
+    "bootstrap",
+    "confusion",
+    "count_buildings",
+    "count_reliability",
+    "count_scene",
+    "macro_f1",
+]

@@ -1,0 +1,149 @@
+"""Scores per building: predicted buildings matched one to one with labelled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.metrics.xview2 import Raster, Tally
+
+_SIDE: Final = len(DAMAGE_CLASSES) + 1
+
+Table = tuple[tuple[int, ...], ...]
+EMPTY: Final[Table] = ((0,) * _SIDE,) * _SIDE
+
+
+@dataclass(frozen=True)
+class Buildings:
+    """The buildings of one scene.
+
+    Args:
+        ids: (H, W) int32, 0 where there is no building, else 1..n.
+        classes: (n,) uint8, class of building ``i + 1``: 1..4, or 255 for un-classified.
+    """
+
+    ids: NDArray[np.int32]
+    classes: NDArray[np.uint8]
+
+    @classmethod
+    def from_classes(cls, raster: Raster) -> Self:
+        """Takes every 8-connected component as a building, of the class that most of its pixels have.
+
+        Args:
+            raster: (H, W) uint8 in 0..4.
+        """
+        count, ids = cv2.connectedComponents((raster > 0).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+        inside = np.flatnonzero(raster > 0)
+        votes = np.bincount(ids.ravel()[inside] * _SIDE + raster.ravel()[inside], minlength=count * _SIDE)
+        classes = votes.reshape(count, _SIDE)[1:].argmax(axis=1)
+        return cls(np.asarray(ids, np.int32), classes.astype(np.uint8))
+
+
+class BuildingCounts(BaseModel):
+    """Matches, misses and false finds of one scene or of many; adds up, and ``BuildingCounts()`` is nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detection: Tally = Field(Tally(), description="Buildings found, false and missed, whatever their class.")
+    confusion: Table = Field(
+        EMPTY,
+        description="Rows: labelled class 1-4, row 0 for false finds. Columns: predicted class 1-4, column 0 for "
+        "missed. Un-classified buildings, and finds matched with them, are left out.",
+    )
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            detection=self.detection + other.detection, confusion=add_tables(self.confusion, other.confusion)
+        )
+
+    @property
+    def damage(self) -> dict[str, Tally]:
+        """End to end, by class: a missed building and a wrong class are false negatives, a false find a false one."""
+        return _tallies(np.asarray(self.confusion))
+
+    @property
+    def matched_damage(self) -> dict[str, Tally]:
+        """Among matched buildings alone, by class: how well damage is told once a building is found."""
+        return _tallies(np.asarray(self.confusion)[1:, 1:])
+
+
+def count_buildings(target: Buildings, prediction: Buildings, iou: float) -> BuildingCounts:
+    """Matches predicted with labelled buildings, the greatest overlap first, each at most once.
+
+    Labelled buildings without a pixel of their own (hidden under another, or outside) are not counted.
+
+    Args:
+        target: Labelled buildings.
+        prediction: Predicted buildings of the same scene.
+        iou: Intersection over union from which two buildings match, in (0, 1]; matches are unique above 0.5.
+    """
+    labelled, found, overlaps = _overlaps(target, prediction)
+    there = _areas(target) > 0
+    guessed = _areas(prediction) > 0
+    partner = np.zeros(len(target.classes), np.int64)
+    taken = np.zeros(len(prediction.classes), bool)
+    for index in np.lexsort((found, labelled, -overlaps)):
+        if overlaps[index] < iou:
+            break
+        mine, theirs = labelled[index] - 1, found[index] - 1
+        if not partner[mine] and not taken[theirs]:
+            partner[mine], taken[theirs] = theirs + 1, True
+    guess = np.concatenate([[0], prediction.classes])[partner]
+    known = there & (target.classes != UNCLASSIFIED)
+    table = np.zeros((_SIDE, _SIDE), np.int64)
+    np.add.at(table, (target.classes[known], guess[known]), 1)
+    np.add.at(table[0], prediction.classes[guessed & ~taken], 1)
+    tp = int(np.count_nonzero(partner))
+    detection = Tally(tp=tp, fp=int(guessed.sum()) - tp, fn=int(there.sum()) - tp)
+    return BuildingCounts(detection=detection, confusion=as_table(table))
+
+
+def macro_f1(tallies: Mapping[str, Tally]) -> float:
+    """Mean F1 over the classes that are present in the labels; 0 when none is."""
+    present = [tally.f1 for tally in tallies.values() if tally.support]
+    return sum(present) / len(present) if present else 0.0
+
+
+def as_table(array: NDArray[np.int64]) -> Table:
+    """A matrix as plain frozen integers."""
+    return tuple(tuple(int(value) for value in row) for row in array)
+
+
+def add_tables(one: Table, other: Table) -> Table:
+    """Their sum, cell by cell."""
+    return as_table(np.asarray(one) + np.asarray(other))
+
+
+def _overlaps(
+    target: Buildings, prediction: Buildings
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Labelled id, predicted id and IoU of every pair that shares a pixel, by counting pixels."""
+    shared = np.flatnonzero((target.ids > 0) & (prediction.ids > 0))
+    width = len(prediction.classes) + 1
+    codes, sizes = np.unique(
+        target.ids.ravel()[shared].astype(np.int64) * width + prediction.ids.ravel()[shared], return_counts=True
+    )
+    labelled, found = np.divmod(codes, width)
+    union = _areas(target)[labelled - 1] + _areas(prediction)[found - 1] - sizes
+    return labelled, found, sizes / union
+
+
+def _areas(buildings: Buildings) -> NDArray[np.int64]:
+    inside = buildings.ids.ravel()[np.flatnonzero(buildings.ids > 0)]
+    return np.bincount(inside, minlength=len(buildings.classes) + 1)[1:]
+
+
+def _tallies(table: NDArray[np.int64]) -> dict[str, Tally]:
+    skip = len(table) - len(DAMAGE_CLASSES)
+    hits, truth, guesses = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    return {
+        name: Tally(tp=int(hits[k]), fp=int(guesses[k] - hits[k]), fn=int(truth[k] - hits[k]))
+        for k, name in enumerate(DAMAGE_CLASSES, start=skip)
+    }

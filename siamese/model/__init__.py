@@ -1,0 +1,22 @@
+"""The Siamese U-Net: how it is built, kept, and asked for a prediction."""
+
+from siamese.model.decision import Decision, Prediction, class_raster
+from siamese.model.imagenet import load_imagenet
+from siamese.model.network import NetworkOutput, SiameseUNet, build_network
+from siamese.model.predictor import Predictor
+from siamese.model.weights import NetworkConfig, load_network, put_network, read_config
+
+__all__ = [
+    "Decision",
+    "NetworkConfig",
+    "NetworkOutput",
+    "Prediction",
+    "Predictor",
+    "SiameseUNet",
+    "build_network",
+    "class_raster",
+    "load_imagenet",
+    "load_network",
+    "put_network",
+    "read_config",
+]

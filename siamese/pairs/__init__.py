@@ -1,0 +1,19 @@
+"""Pairs: accepted scenes to pre/post/mask blocks that training and evaluation read by byte range."""
+
+from siamese.pairs.blocks import PIXEL_CLASSES
+from siamese.pairs.build import build_pairs
+from siamese.pairs.index import SceneEntry
+from siamese.pairs.masks import training_mask
+from siamese.pairs.prepare import PairBuilding
+from siamese.pairs.reader import PairReader
+from siamese.pairs.targets import official_targets
+
+__all__ = [
+    "PIXEL_CLASSES",
+    "PairBuilding",
+    "PairReader",
+    "SceneEntry",
+    "build_pairs",
+    "official_targets",
+    "training_mask",
+]

@@ -1,0 +1,137 @@
+"""Shares out groups of scenes so that every split holds its share of scenes and of every damage class."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_ABSENT = np.array([16.0, 4.0, 8.0])
+"""Cost of a split (train, val, test) that lacks a class. Scarce classes go to train first: a network cannot be asked
+for what it was never shown; then to test, then to val."""
+_SCENE_ABSENT = 1e6
+"""Cost of a split without any scene."""
+_ROUNDS = 500
+
+
+def share_out(features: Floats, shares: tuple[float, float, float], seed: int) -> NDArray[np.int64]:
+    """Assigns each group to train, val or test.
+
+    A greedy pass places groups with the rarest class first, large before small, ties in seeded order, each where the
+    whole then deviates least from its shares (after Sechidis et al., "On the Stratification of Multi-Label Data",
+    2011). Single moves and swaps then improve it until none does.
+
+    Args:
+        features: (groups, 1 + classes) scenes and buildings of each class in each group.
+        shares: Of train, val and test; they sum to 1. A split with share 0 gets nothing.
+        seed: Same seed, same result; other seeds give other splits of like balance.
+
+    Returns:
+        (groups,) 0 train, 1 val, 2 test. With fewer groups than wanted splits, some split stays empty.
+    """
+    amounts = features / np.maximum(features.sum(axis=0), 1)
+    held_by = (features > 0).sum(axis=0)
+    places = _Places(amounts, np.array(shares), held_by)
+    totals = np.zeros((3, features.shape[1]))
+    assigned = np.full(len(features), -1)
+    for group in _order(features, held_by, seed):
+        costs = [places.cost(_moved(totals, amounts[group], None, split)) for split in range(3)]
+        best = int(np.argmin(costs))
+        totals[best] += amounts[group]
+        assigned[group] = best
+    return _improve(assigned, places)
+
+
+class _Places:
+    """The cost of a way to share out."""
+
+    def __init__(self, amounts: Floats, shares: Floats, held_by: NDArray[np.int64]) -> None:
+        self.amounts, self.open = amounts, shares > 0
+        self._shares = np.where(self.open, shares, 1.0)[:, None]
+        absent = np.repeat(_ABSENT[:, None], amounts.shape[1], axis=1)
+        absent[:, 0] = _SCENE_ABSENT
+        self._absent = np.where(held_by > 0, absent, 0.0)
+
+    def cost(self, totals: Floats) -> Floats:
+        """Cost of (..., 3, features) totals; of splits that are not wanted, infinite when anything is in them."""
+        deviation = ((totals - self._shares) / self._shares) ** 2
+        # A class that is there in part of its share costs less the nearer it is, so absence is a step, not a slope.
+        each = deviation + self._absent * (totals < 1e-12)
+        each = np.where(self.open[:, None], each, np.where(totals > 1e-12, np.inf, 0.0))
+        total: Floats = each.sum(axis=(-2, -1))
+        return total
+
+
+def _order(features: Floats, held_by: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    tie = np.random.default_rng(seed).permutation(len(features))
+    classes = np.argsort(np.where(held_by > 0, held_by, np.iinfo(np.int64).max), kind="stable")
+    rank = np.full(len(features), len(classes))
+    for position, column in reversed(list(enumerate(classes))):
+        rank[features[:, column] > 0] = position
+    # Sizes count by powers of two, so that groups of like size are taken in seeded order.
+    size = np.floor(np.log2(np.maximum(features.sum(axis=1), 1)))
+    return np.lexsort((tie, -size, rank))
+
+
+def _moved(totals: Floats, amount: Floats, source: int | None, target: int) -> Floats:
+    after = totals.copy()
+    if source is not None:
+        after[source] -= amount
+    after[target] += amount
+    return after
+
+
+def _improve(assigned: NDArray[np.int64], places: _Places) -> NDArray[np.int64]:
+    amounts = places.amounts
+    for _ in range(_ROUNDS):
+        totals = np.stack([amounts[assigned == split].sum(axis=0) for split in range(3)])
+        now = float(places.cost(totals))
+        move = _best_move(assigned, totals, places)
+        swap = _best_swap(assigned, totals, places) if move[0] >= now - 1e-9 else None
+        cost, changes = swap if swap is not None else move
+        if cost >= now - 1e-9:
+            break
+        for group, split in changes:
+            assigned[group] = split
+    return assigned
+
+
+Change = tuple[float, list[tuple[int, int]]]
+
+
+def _best_move(assigned: NDArray[np.int64], totals: Floats, places: _Places) -> Change:
+    best: Change = (np.inf, [])
+    for split in range(3):
+        groups = np.flatnonzero(assigned != split)
+        if not places.open[split] or not len(groups):
+            continue
+        after = np.repeat(totals[None], len(groups), axis=0)
+        after[np.arange(len(groups)), assigned[groups]] -= places.amounts[groups]
+        after[:, split] += places.amounts[groups]
+        costs = places.cost(after)
+        if costs.min() < best[0]:
+            best = (float(costs.min()), [(int(groups[costs.argmin()]), split)])
+    return best
+
+
+def _best_swap(assigned: NDArray[np.int64], totals: Floats, places: _Places, most: int = 256) -> Change:
+    """The best exchange between two splits, looked for among the ``most`` largest groups of each."""
+    best: Change = (np.inf, [])
+    size = places.amounts.sum(axis=1)
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        left, right = (
+            np.array(sorted(np.flatnonzero(assigned == split), key=lambda g: (-size[g], g))[:most], int)
+            for split in (one, other)
+        )
+        if not len(left) or not len(right):
+            continue
+        for group in left:
+            flow = places.amounts[right] - places.amounts[group]
+            after = np.repeat(totals[None], len(right), axis=0)
+            after[:, one] += flow
+            after[:, other] -= flow
+            costs = places.cost(after)
+            if costs.min() < best[0]:
+                best = (float(costs.min()), [(int(group), other), (int(right[costs.argmin()]), one)])
+    return best

@@ -1,0 +1,136 @@
+"""The verb ``pairs``: a catalog of scenes to shards, an index and splits."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from siamese.classes import SUBTYPES, UNCLASSIFIED
+from siamese.ingest.catalog import Scene, read_catalog
+from siamese.manifests import PairSet, SceneCatalog, Split
+from siamese.pairs.groups import Candidate
+from siamese.pairs.parallel import ordered_map
+from siamese.pairs.prepare import PreparedScene, prepare_scene
+from siamese.pairs.shards import Placed, ShardWriter
+from siamese.pairs.splits import SPLITS, assign_splits
+from siamese.pairs.statistics import Tally, write_csv
+from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
+from siamese.params.pairs import PairsParams
+from siamese.progress import progress
+from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
+
+_BUDGET_PX = 32 * 2**20
+"""Pixels of scenes under way at once; about 8 bytes of memory each."""
+_INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
+
+
+def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
+    """Makes training pairs of every accepted scene; if that is done already, says so at once.
+
+    Args:
+        catalog: What ``ingest`` published.
+        params: How to split, and how large blocks and shards are.
+        store: Where to.
+
+    Returns:
+        The published pair set. The same catalog and params give the same bytes, whatever the number of workers.
+
+    Raises:
+        SiameseError: The split cannot be made, or a scene is no longer what was ingested.
+    """
+    origin = PairSet.plan(inputs={"catalog": catalog.digest}, params={"pairs": params}, module="siamese.pairs")
+    found = PairSet.find(store, origin.digest)
+    if found is not None:
+        return found
+    splits = assign_splits([_candidate(scene) for scene in _accepted(store, catalog)], params)
+    folder = PairSet.folder(store, origin.digest)
+    with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(splits)) as advance:
+        output = _Output(store, folder, Path(scratch), params)
+        with output.index, output.buildings:
+            for split in SPLITS:
+                scenes = (scene for scene in _accepted(store, catalog) if splits[scene.scene] == split)
+                for prepared in ordered_map(
+                    partial(prepare_scene, store=store, block_px=params.block_px),
+                    scenes,
+                    workers=params.workers,
+                    weight=lambda scene: (scene.width or 0) * (scene.height or 0),
+                    budget=_BUDGET_PX,
+                ):
+                    output.add(prepared, split)
+                    advance(note=prepared.scene.scene)
+                output.shards.close()
+        pair_set = PairSet(
+            origin=origin,
+            index=put_file(store, folder, "index.parquet", output.index_file),
+            buildings=put_file(store, folder, "buildings.parquet", output.buildings_file),
+            statistics=put_blob(store, folder, "statistics.csv", write_csv(output.tally.events()), "text/csv"),
+            shards=tuple(output.blobs),
+            block_px=params.block_px,
+            splits=output.tally.by_split(),
+        )
+    return pair_set.publish(store)
+
+
+class _Output:
+    """What is being written: the open shard, two tables, the sums."""
+
+    def __init__(self, store: ObjectStore, folder: S3Uri, scratch: Path, params: PairsParams) -> None:
+        self._store, self._folder = store, folder
+        self.index_file, self.buildings_file = scratch / "index.parquet", scratch / "buildings.parquet"
+        self.index = TableWriter(self.index_file, INDEX_SCHEMA, _INDEX_GROUP)
+        self.buildings = TableWriter(self.buildings_file, BUILDINGS_SCHEMA, _BUILDINGS_GROUP)
+        self.shards = ShardWriter(params.shard_mib * 2**20, self._put)
+        self.tally = Tally()
+        self.blobs: list[Blob] = []
+
+    def add(self, prepared: PreparedScene, split: Split) -> None:
+        scene = prepared.scene
+        self.index.add(_index_rows(prepared, split, [self.shards.add(block.sample) for block in prepared.blocks]))
+        self.buildings.add(_building_rows(prepared))
+        subtypes = (building.subtype for building in prepared.buildings)
+        pixels = (block.pixels for block in prepared.blocks)
+        self.tally.add(split, scene.disaster, scene.disaster_type or "", subtypes, pixels)
+
+    def _put(self, number: int, data: bytes) -> None:
+        self.blobs.append(put_blob(self._store, self._folder, f"shard-{number:05d}.tar", data, "application/x-tar"))
+
+
+def _accepted(store: ObjectStore, catalog: SceneCatalog) -> Iterator[Scene]:
+    return (scene for scene in read_catalog(store, catalog) if scene.verdict == "accepted")
+
+
+def _candidate(scene: Scene) -> Candidate:
+    classes = [subtype for subtype, value in SUBTYPES.items() if value != UNCLASSIFIED]
+    return Candidate(
+        scene=scene.scene,
+        disaster=scene.disaster,
+        official=scene.official_split,
+        bounds=scene.bounds,
+        images=tuple(ref.sha256 for ref in (scene.pre_image, scene.post_image) if ref is not None),
+        buildings=tuple(scene.buildings.get(subtype, 0) for subtype in classes),
+    )
+
+
+def _index_rows(prepared: PreparedScene, split: Split, places: list[Placed]) -> Iterator[tuple[Any, ...]]:
+    scene = prepared.scene
+    head = (scene.scene, scene.disaster, scene.disaster_type or "", split, scene.width, scene.height)
+    for block, place in zip(prepared.blocks, places, strict=True):
+        members = (number for span in block.sample.members for number in (span.offset, span.length))
+        where = (block.row, block.col, block.width, block.height, *prepared.bands, place.shard, place.offset)
+        yield (*head, *where, len(block.sample.data), *members, block.sample.sha256, *block.pixels)
+
+
+def _building_rows(prepared: PreparedScene) -> Iterator[tuple[Any, ...]]:
+    buildings = prepared.buildings
+    pre, post = (
+        shapely.to_wkb(np.array([getattr(building, date) for building in buildings], dtype=object))
+        for date in ("pre", "post")
+    )
+    for building, before, after in zip(buildings, pre, post, strict=True):
+        yield prepared.scene.scene, building.uid, building.subtype, before, after

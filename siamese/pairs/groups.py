@@ -1,0 +1,83 @@
+"""Groups of scenes that show the same or neighbouring ground, and so must never be parted by a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+Bounds = tuple[float, float, float, float]
+"""West, south, east, north in degrees; west > east when it crosses the antimeridian."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a split needs to know of a scene."""
+
+    scene: str
+    disaster: str
+    official: str | None
+    bounds: Bounds | None
+    """None when nobody knows where the scene is."""
+    images: tuple[str, ...]
+    """Digests of its images."""
+    buildings: tuple[int, ...]
+    """Count in each damage class."""
+
+
+def neighbourhoods(candidates: Sequence[Candidate], gap: float) -> list[list[int]]:
+    """Joins scenes that overlap, that lie near each other, or that hold the very same image.
+
+    Two tiles are near when the room between them, in longitude and in latitude, is at most ``gap`` times the mean of
+    their sides. Joining is transitive: a chain of neighbours is one group.
+
+    Args:
+        candidates: The scenes.
+        gap: Share of a tile's side, 0 or more.
+
+    Returns:
+        Groups of positions in ``candidates``, each in ascending order, ordered by their first.
+    """
+    parent = list(range(len(candidates)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for one, other in _links(candidates, gap):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    groups: dict[int, list[int]] = {}
+    for position in range(len(candidates)):
+        groups.setdefault(root(position), []).append(position)
+    return list(groups.values())
+
+
+def _links(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
+    first: dict[str, int] = {}
+    for position, candidate in enumerate(candidates):
+        for image in candidate.images:
+            yield first.setdefault(image, position), position
+    yield from _near(candidates, gap)
+
+
+def _near(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
+    placed = [(n, c.bounds) for n, c in enumerate(candidates) if c.bounds is not None]
+    if not placed:
+        return
+    owner = np.array([position for position, _ in placed])
+    west, south, east, north = np.array([bounds for _, bounds in placed], float).T
+    east = np.where(east < west, east + 360, east)
+    # Each box grows by half of the gap on every side, so that two boxes meet when the room between them is the gap.
+    x, y = (east - west) * gap / 2, (north - south) * gap / 2
+    boxes = shapely.box(west - x, south - y, east + x, north + y)
+    # The same boxes once around the globe, so that tiles on both sides of the antimeridian meet.
+    around = shapely.box(west - x + 360, south - y, east + x + 360, north + y)
+    tree = shapely.STRtree(boxes)
+    for others in (boxes, around):
+        one, other = tree.query(others, predicate="intersects")
+        yield from zip(owner[one].tolist(), owner[other].tolist(), strict=True)

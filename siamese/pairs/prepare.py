@@ -1,0 +1,93 @@
+"""Prepares one accepted scene: reads its images and labels, burns its mask, cuts its blocks."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from shapely.geometry.base import BaseGeometry
+
+from siamese.classes import UNCLASSIFIED
+from siamese.errors import SiameseError
+from siamese.imagery.decode import Raster, decode_image
+from siamese.ingest.catalog import ObjectRef, Scene
+from siamese.ingest.labels import Building, parse_label
+from siamese.pairs.blocks import Block, cut_blocks
+from siamese.pairs.masks import training_mask
+from siamese.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class PairBuilding:
+    """A building on both images."""
+
+    uid: str
+    subtype: str
+    """Damage after the disaster, as xBD names it."""
+    pre: BaseGeometry
+    """Footprint on the pre image in pixels, x = column, y = row."""
+    post: BaseGeometry
+    """Footprint on the post image."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedScene:
+    """All that a pair set stores of a scene, in memory."""
+
+    scene: Scene
+    bands: tuple[int, int]
+    """Of the pre and the post image."""
+    blocks: tuple[Block, ...]
+    buildings: tuple[PairBuilding, ...]
+
+
+def prepare_scene(scene: Scene, store: ObjectStore, block_px: int) -> PreparedScene:
+    """Reads a scene and makes its blocks.
+
+    The mask comes from the footprints on the post image, where the damage shows. Where either image holds no data
+    nothing can be learned, so the mask is 255 there.
+
+    Raises:
+        SiameseError: An object is no longer what was ingested, or the scene's images do not go together.
+    """
+    pre, post = (_image(scene, ref, store) for ref in (scene.pre_image, scene.post_image))
+    buildings = _paired(scene, _label(scene, scene.pre_label, store), _label(scene, scene.post_label, store))
+    mask = training_mask(((one.post, one.subtype) for one in buildings), *post.pixels.shape[:2])
+    for raster in (pre, post):
+        if raster.valid is not None and raster.valid.shape == mask.shape:
+            mask[~raster.valid] = UNCLASSIFIED
+    blocks = tuple(cut_blocks(scene.scene, pre.pixels, post.pixels, mask, block_px))
+    return PreparedScene(scene, (pre.pixels.shape[2], post.pixels.shape[2]), blocks, buildings)
+
+
+def _image(scene: Scene, ref: ObjectRef | None, store: ObjectStore) -> Raster:
+    held = _there(scene, ref)
+    return decode_image(held.read(store), held.uri, max_side_px=max(_size(scene)))
+
+
+def _label(scene: Scene, ref: ObjectRef | None, store: ObjectStore) -> tuple[Building, ...]:
+    held = _there(scene, ref)
+    width, height = _size(scene)
+    # Ingest has accepted these very bytes, however many vertices they hold.
+    return parse_label(held.read(store), held.uri, width=width, height=height, max_vertices=sys.maxsize).buildings
+
+
+def _paired(scene: Scene, pre: tuple[Building, ...], post: tuple[Building, ...]) -> tuple[PairBuilding, ...]:
+    before = {building.uid: building.pixels for building in pre}
+    if before.keys() != {building.uid for building in post}:
+        raise SiameseError("its labels name different buildings", where=scene.scene, fix="ingest it again")
+    return tuple(
+        PairBuilding(building.uid, str(building.subtype), before[building.uid], building.pixels) for building in post
+    )
+
+
+def _there(scene: Scene, ref: ObjectRef | None) -> ObjectRef:
+    if ref is None:
+        raise SiameseError("lacks an image or a label", where=scene.scene, fix="ingest it again")
+    return ref
+
+
+def _size(scene: Scene) -> tuple[int, int]:
+    if not scene.width or not scene.height:
+        raise SiameseError("has no size in the catalog", where=scene.scene, fix="ingest it again")
+    return scene.width, scene.height

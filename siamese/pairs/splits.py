@@ -1,0 +1,118 @@
+"""Which scene is trained on, which is validated on, which is tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from siamese.errors import SiameseError
+from siamese.manifests import Split
+from siamese.pairs.balance import share_out
+from siamese.pairs.groups import Candidate, neighbourhoods
+from siamese.params.pairs import PairsParams
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}
+
+
+def assign_splits(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+    """Gives every scene its split; the same scenes and params give the same, in whatever order they come.
+
+    Args:
+        candidates: Accepted scenes.
+        params: ``split`` says how:
+
+            - ``official``: train and tier3 are train, hold is val, test is test.
+            - ``event``: whole disasters are held out, those named or else chosen by share.
+            - ``scene``: groups of neighbours are shared out by share of scenes and of every class.
+
+    Raises:
+        SiameseError: There are no scenes, a split would be empty though its share is not 0, scenes lie in no
+            official split, or an event is unknown.
+    """
+    ordered = sorted(candidates, key=lambda candidate: candidate.scene)
+    if not ordered:
+        fix = "`siamese ingest` tells why each was refused"
+        raise SiameseError("holds no accepted scene", where="catalog", fix=fix)
+    match params.split:
+        case "official":
+            splits = _official(ordered)
+        case "event":
+            splits = _by_event(ordered, params)
+        case "scene":
+            splits = _by_scene(ordered, params)
+    return _none_empty(splits, params)
+
+
+def _official(candidates: Sequence[Candidate]) -> dict[str, Split]:
+    strays = [candidate.scene for candidate in candidates if candidate.official not in _OFFICIAL]
+    if strays:
+        what = f"{len(strays)} of {len(candidates)} scenes lie in no official split, such as {strays[0]}"
+        fix = "keep scenes under train/, tier3/, hold/ and test/, or set pairs.split to scene or event"
+        raise SiameseError(what, where="pairs.split: official", fix=fix)
+    return {candidate.scene: _OFFICIAL[candidate.official] for candidate in candidates}
+
+
+def _by_event(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+    events: dict[str, list[int]] = {}
+    for position, candidate in enumerate(candidates):
+        events.setdefault(candidate.disaster, []).append(position)
+    named: dict[str, Split] = dict.fromkeys(params.val_events, "val")
+    named.update(dict.fromkeys(params.test_events, "test"))
+    unknown = sorted(set(named) - set(events))
+    if unknown:
+        raise SiameseError(
+            f"no such event: {', '.join(unknown)}", where="pairs.split: event", fix=f"there are {', '.join(events)}"
+        )
+    # A split whose events are named takes no others.
+    shares = _shares(params, val=not params.val_events, test=not params.test_events)
+    free = {event: group for event, group in events.items() if event not in named}
+    chosen = _share_out(candidates, list(free.values()), shares, params.seed)
+    by_event = named | dict(zip(free, chosen, strict=True))
+    return {candidate.scene: by_event[candidate.disaster] for candidate in candidates}
+
+
+def _by_scene(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+    groups = neighbourhoods(candidates, params.neighbour_gap)
+    placed = [group for group in groups if params.unplaced == "spread" or _place_known(candidates, group)]
+    chosen = _share_out(candidates, placed, _shares(params), params.seed)
+    splits: dict[str, Split] = dict.fromkeys((candidate.scene for candidate in candidates), "train")
+    for group, split in zip(placed, chosen, strict=True):
+        splits |= {candidates[position].scene: split for position in group}
+    return splits
+
+
+def _place_known(candidates: Sequence[Candidate], group: Sequence[int]) -> bool:
+    return any(candidates[position].bounds is not None for position in group)
+
+
+def _shares(params: PairsParams, *, val: bool = True, test: bool = True) -> tuple[float, float, float]:
+    held_out = (params.val_share if val else 0.0, params.test_share if test else 0.0)
+    return (1.0 - sum(held_out), *held_out)
+
+
+def _share_out(
+    candidates: Sequence[Candidate], groups: Sequence[Sequence[int]], shares: tuple[float, float, float], seed: int
+) -> list[Split]:
+    if not groups:
+        return []
+    rows = [[len(group), *np.sum([candidates[n].buildings for n in group], axis=0)] for group in groups]
+    return [SPLITS[number] for number in share_out(np.array(rows, float), shares, seed)]
+
+
+def _none_empty(splits: dict[str, Split], params: PairsParams) -> dict[str, Split]:
+    wanted = {"train": 1.0, "val": params.val_share, "test": params.test_share}
+    empty = [split for split in SPLITS if wanted[split] > 0 and split not in splits.values()]
+    if empty:
+        what, where = f"{' and '.join(empty)} would hold no scene", f"pairs.split: {params.split}"
+        raise SiameseError(what, where=where, fix=_REMEDY[params.split])
+    return splits
+
+
+_REMEDY = {
+    "official": "bring scenes of that split, set its share in pairs to 0, or set pairs.split to scene or event",
+    "event": "there are too few events: name fewer, set a share in pairs to 0, or set pairs.split to scene",
+    "scene": "there are too few groups of scenes that are not neighbours and whose place is known: bring more scenes, "
+    "lower pairs.neighbour_gap, set pairs.unplaced to spread, set a share to 0, or set pairs.split to event",
+}

@@ -1,0 +1,113 @@
+"""What a pair set holds, per split and event: scenes, buildings and pixels of each class."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from siamese.classes import SUBTYPES
+from siamese.manifests import Split, SplitStatistics
+from siamese.pairs.blocks import PIXEL_CLASSES
+from siamese.pairs.splits import SPLITS
+
+
+@dataclass
+class EventTally:
+    """What one event brings to one split."""
+
+    split: Split
+    disaster: str
+    disaster_type: str
+    scenes: int = 0
+    scenes_without_buildings: int = 0
+    buildings: Counter[str] = field(default_factory=Counter)
+    """By xBD subtype."""
+    pixels: Counter[str] = field(default_factory=Counter)
+    """By :data:`PIXEL_CLASSES`."""
+
+
+class Tally:
+    """Adds up scene by scene."""
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[Split, str], EventTally] = {}
+
+    def add(
+        self,
+        split: Split,
+        disaster: str,
+        disaster_type: str,
+        subtypes: Iterable[str],
+        pixels: Iterable[tuple[int, ...]],
+    ) -> None:
+        """Counts one scene.
+
+        Args:
+            split: Where it belongs.
+            disaster: Its event.
+            disaster_type: What struck.
+            subtypes: One of each building.
+            pixels: Counts by :data:`PIXEL_CLASSES`, of each block.
+        """
+        event = self._events.setdefault((split, disaster), EventTally(split, disaster, disaster_type))
+        buildings = Counter(subtypes)
+        event.scenes += 1
+        event.scenes_without_buildings += not buildings
+        event.buildings += buildings
+        for counts in pixels:
+            event.pixels.update(dict(zip(PIXEL_CLASSES, counts, strict=True)))
+
+    def events(self) -> list[EventTally]:
+        """Every event of every split, in order of split and name."""
+        return [self._events[key] for key in sorted(self._events, key=lambda key: (SPLITS.index(key[0]), key[1]))]
+
+    def by_split(self) -> dict[Split, SplitStatistics]:
+        """The sums of each split, empty ones too."""
+        return {split: _sum([event for event in self.events() if event.split == split]) for split in SPLITS}
+
+
+_COLUMNS = (
+    *("split", "disaster", "disaster_type", "scenes", "scenes_without_buildings"),
+    *(f"buildings_{subtype}" for subtype in SUBTYPES),
+    *(f"pixels_{name}" for name in PIXEL_CLASSES),
+)
+
+
+def write_csv(events: Iterable[EventTally]) -> bytes:
+    """One line per split and event."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for event in events:
+        head = (event.split, event.disaster, event.disaster_type, event.scenes, event.scenes_without_buildings)
+        buildings = (event.buildings[subtype] for subtype in SUBTYPES)
+        writer.writerow((*head, *buildings, *(event.pixels[name] for name in PIXEL_CLASSES)))
+    return text.getvalue().encode()
+
+
+def read_csv(data: bytes) -> list[EventTally]:
+    """What :func:`write_csv` wrote."""
+    return [
+        EventTally(
+            row["split"],  # type: ignore[arg-type]
+            row["disaster"],
+            row["disaster_type"],
+            int(row["scenes"]),
+            int(row["scenes_without_buildings"]),
+            Counter({subtype: int(row[f"buildings_{subtype}"]) for subtype in SUBTYPES}),
+            Counter({name: int(row[f"pixels_{name}"]) for name in PIXEL_CLASSES}),
+        )
+        for row in csv.DictReader(io.StringIO(data.decode()))
+    ]
+
+
+def _sum(events: list[EventTally]) -> SplitStatistics:
+    return SplitStatistics(
+        scenes=sum(event.scenes for event in events),
+        buildings={subtype: sum(event.buildings[subtype] for event in events) for subtype in SUBTYPES},
+        pixels={name: sum(event.pixels[name] for event in events) for name in PIXEL_CLASSES},
+        events={event.disaster: event.scenes for event in events},
+    )

@@ -1,0 +1,74 @@
+"""The two Parquet tables of a pair set, written as they grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from siamese.pairs.blocks import PIXEL_CLASSES
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+INDEX_SCHEMA = pa.schema(
+    [
+        *[(name, _NAME) for name in ("scene", "disaster", "disaster_type", "split")],
+        *[(name, pa.int32()) for name in ("scene_width", "scene_height", "row", "col", "width", "height")],
+        *[(name, pa.int8()) for name in ("pre_bands", "post_bands")],
+        ("shard", pa.int32()),
+        ("offset", pa.int64()),
+        *[(name, pa.int32()) for name in ("length", "pre_offset", "pre_length", "post_offset", "post_length")],
+        *[(name, pa.int32()) for name in ("mask_offset", "mask_length")],
+        ("sha256", pa.binary(32)),
+        *[(f"pixels_{name}", pa.int32()) for name in PIXEL_CLASSES],
+    ]
+)
+"""One row a block. ``pre_offset`` and its like count from ``offset``, where the block's sample begins in the shard."""
+
+BUILDINGS_SCHEMA = pa.schema(
+    [
+        ("scene", _NAME),
+        ("uid", pa.string()),
+        ("subtype", _NAME),
+        ("pre_polygon", pa.binary()),
+        ("post_polygon", pa.binary()),
+    ]
+)
+"""One row a building; polygons are WKB in pixels, x = column, y = row."""
+
+
+class TableWriter(AbstractContextManager["TableWriter"]):
+    """Writes rows to a Parquet file, a group of them at a time; where groups end depends on the rows alone."""
+
+    def __init__(self, path: Path, schema: pa.Schema, group_rows: int) -> None:
+        self._schema, self._group_rows = schema, group_rows
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", store_schema=False)
+        self._rows: list[tuple[Any, ...]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Appends rows, values in the schema's order."""
+        self._rows.extend(rows)
+        if len(self._rows) >= self._group_rows:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            columns = zip(*self._rows, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+            self._writer.write_table(pa.table(arrays, schema=self._schema), row_group_size=len(self._rows))
+        self._rows = []

@@ -1,0 +1,28 @@
+"""Registry: versions in MLflow, the gate, the promotion ledger, and finding a model by name."""
+
+from siamese.registry.aliases import project_aliases
+from siamese.registry.gate import Verdict, judge
+from siamese.registry.ledger import Comparison, Ledger, LedgerEntry, RegisteredModel, read_ledger
+from siamese.registry.promotion import Decision, history, promote, rollback
+from siamese.registry.registration import register
+from siamese.registry.resolution import resolve_model, resolve_version
+from siamese.registry.weights import verify_weights
+
+__all__ = [
+    "Comparison",
+    "Decision",
+    "Ledger",
+    "LedgerEntry",
+    "RegisteredModel",
+    "Verdict",
+    "history",
+    "judge",
+    "project_aliases",
+    "promote",
+    "read_ledger",
+    "register",
+    "resolve_model",
+    "resolve_version",
+    "rollback",
+    "verify_weights",
+]

@@ -1,0 +1,66 @@
+"""The aliases ``champion`` and ``challenger`` in MLflow: a projection of the ledger, renewed on every command."""
+
+from __future__ import annotations
+
+from mlflow import MlflowClient
+
+from siamese.errors import SiameseError
+from siamese.registry.ledger import Ledger, read_ledger
+from siamese.registry.server import aliases, connect, find_version, newest_version, told
+from siamese.store import ObjectStore
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+_TRIES = 20
+
+
+def project_aliases(store: ObjectStore, model: str) -> Ledger:
+    """Makes the aliases say what the ledger says.
+
+    The ledger is the truth: a crash between an entry and the alias is healed by the next call, and an alias moved by
+    hand is moved back. MLflow has no compare-and-set, so a slow process could overwrite the alias with an old
+    champion; it therefore reads the ledger again after writing, and whoever writes last has seen the last entry.
+
+    Returns:
+        The ledger that the aliases now follow.
+
+    Raises:
+        SiameseError: MLflow does not have the champion's version.
+        TransientError: MLflow does not answer.
+    """
+    client = connect()
+    with told():
+        for _ in range(_TRIES):
+            ledger = read_ledger(store, model)
+            _write(client, model, ledger)
+            if read_ledger(store, model).sequence == ledger.sequence:
+                return ledger
+    raise SiameseError("the ledger grows faster than MLflow can follow", where=model, fix="try again")
+
+
+def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
+    now = aliases(client, model)
+    wanted = {
+        CHAMPION: ledger.champion.version if ledger.champion else None,
+        CHALLENGER: _challenger(client, model, ledger),
+    }
+    for alias, version in wanted.items():
+        if now.get(alias) == version:
+            continue
+        if version is None:
+            client.delete_registered_model_alias(model, alias)
+            continue
+        if find_version(client, model, version) is None:
+            fix = "restore MLflow's database, or use the server that the ledger was written with"
+            raise SiameseError(f"MLflow has no version {version}, which the ledger names", where=model, fix=fix)
+        client.set_registered_model_alias(model, alias, str(version))
+
+
+def _challenger(client: MlflowClient, model: str, ledger: Ledger) -> int | None:
+    """The newest version if nobody has judged it yet, else the one rejected last; never the champion."""
+    champion = ledger.champion.version if ledger.champion else None
+    judged = {entry.candidate.version for entry in ledger.entries}
+    newest = newest_version(client, model)
+    rejected = [entry.candidate.version for entry in ledger.entries if entry.kind == "reject"]
+    waiting = [newest] if newest is not None and newest not in judged else []
+    return next((version for version in [*waiting, *reversed(rejected)] if version != champion), None)

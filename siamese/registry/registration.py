@@ -1,0 +1,121 @@
+"""The verb ``register``: a checkpoint becomes one version of an MLflow model, whoever asks and however often."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from mlflow import MlflowClient
+
+from siamese.errors import SiameseError
+from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
+from siamese.params import PromotionParams
+from siamese.registry.aliases import project_aliases
+from siamese.registry.server import connect, delete_version, ensure_model, find_version, run_exists, told
+from siamese.registry.weights import verify_weights
+from siamese.store import ObjectStore, RaceLostError, S3Uri
+
+TAG_CHECKPOINT = "siamese.checkpoint"
+TAG_WEIGHTS = "siamese.weights_sha256"
+TAG_REGISTRATION = "siamese.registration"
+
+
+def register(
+    checkpoint: Checkpoint, evaluation: Evaluation, params: PromotionParams, store: ObjectStore
+) -> ModelVersion:
+    """Registers a checkpoint in MLflow, pointing at its objects on the bucket; nothing is uploaded again.
+
+    Args:
+        checkpoint: What to register.
+        evaluation: How good it is; its scores become tags.
+        params: Name of the model.
+        store: Where manifests lie.
+
+    Returns:
+        The version; the same one for the same checkpoint, also when two register at once or one was killed.
+
+    Raises:
+        SiameseError: The evaluation is of another checkpoint, the weights are not what was published, or MLflow
+            has lost a version that the bucket knows of.
+        TransientError: MLflow does not answer.
+    """
+    if evaluation.checkpoint != checkpoint.digest:
+        fix = f"evaluate {checkpoint.digest} first"
+        raise SiameseError(
+            f"is of checkpoint {evaluation.checkpoint}", where=f"evaluation {evaluation.digest}", fix=fix
+        )
+    inputs = {"checkpoint": checkpoint.digest, "evaluation": evaluation.digest, "model": params.model}
+    origin = ModelVersion.plan(inputs=inputs, params={}, module="siamese.registry")
+    found = ModelVersion.find(store, origin.digest)
+    verify_weights(checkpoint, checkpoint.weights.sha256, store)
+    client = connect()
+    tags = _tags(checkpoint, evaluation, origin.digest, store)
+    with told():
+        ensure_model(client, params.model)
+        version = _one_version(client, params.model, checkpoint, tags, store)
+        if found is None:
+            for name, value in tags.items():
+                client.set_model_version_tag(params.model, str(version), name, value)
+    registered = found or ModelVersion(
+        origin=origin,
+        name=params.model,
+        version=version,
+        run_id=checkpoint.run_id,
+        checkpoint=checkpoint.digest,
+        evaluation=evaluation.digest,
+        weights_sha256=checkpoint.weights.sha256,
+    ).publish(store)
+    project_aliases(store, params.model)
+    return registered
+
+
+def _one_version(
+    client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore
+) -> int:
+    """The one version of a checkpoint.
+
+    MLflow cannot make a version on condition that there is none, so two that register at once may each make one. Which
+    of them counts is decided by a claim on the bucket, written once (``If-None-Match``) and only *after* the version
+    exists. Hence: a claim never names a version that was not made; a process killed before its claim leaves a version
+    that the next caller finds by its tag and claims; and once there is a claim no other version of the checkpoint can
+    ever win, so every caller may delete the others. MLflow keeps deleted numbers, so a late delete hits nobody else.
+    """
+    claim = store.lake / "registry-claims" / name / f"{checkpoint.digest}.json"
+    if store.head(claim) is None:
+        made = _versions(client, name, checkpoint.digest)
+        mine = min(made) if made else _make(client, name, checkpoint, tags, store)
+        with suppress(RaceLostError):  # then the winner's version is read below
+            store.put(claim, json.dumps({"version": mine}).encode(), if_absent=True, content_type="application/json")
+    version = int(json.loads(store.get(claim))["version"])
+    for other in _versions(client, name, checkpoint.digest) - {version}:
+        delete_version(client, name, other)
+    if find_version(client, name, version) is None:
+        fix = "restore MLflow's database, or use the server that it was registered with"
+        raise SiameseError(f"MLflow has lost version {version} of {name}", where=str(claim), fix=fix)
+    return version
+
+
+def _versions(client: MlflowClient, name: str, checkpoint: str) -> set[int]:
+    found = client.search_model_versions(f"name = '{name}' AND tags.`{TAG_CHECKPOINT}` = '{checkpoint}'")
+    return {int(version.version) for version in found}
+
+
+def _make(client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore) -> int:
+    run_id = checkpoint.run_id if checkpoint.run_id and run_exists(client, checkpoint.run_id) else None
+    source = Checkpoint.folder(store, checkpoint.digest)
+    return int(client.create_model_version(name, str(source), run_id=run_id, tags=tags).version)
+
+
+def _tags(checkpoint: Checkpoint, evaluation: Evaluation, registration: str, store: ObjectStore) -> dict[str, str]:
+    pairs = PairSet.load(store, checkpoint.pairs)
+    return {
+        TAG_CHECKPOINT: checkpoint.digest,
+        TAG_WEIGHTS: checkpoint.weights.sha256,
+        TAG_REGISTRATION: registration,
+        "siamese.weights": S3Uri.parse(checkpoint.weights.uri).name,
+        "siamese.pairs": checkpoint.pairs,
+        "siamese.catalog": pairs.origin.inputs["catalog"],
+        "siamese.evaluation": evaluation.digest,
+        "siamese.split": evaluation.split,
+        "siamese.revision": checkpoint.revision,
+    } | {name: f"{value:.6f}" for name, value in evaluation.scores.model_dump().items()}

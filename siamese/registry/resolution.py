@@ -1,0 +1,118 @@
+"""From what a person calls a model to its checkpoint, with the weights checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from siamese.errors import SiameseError
+from siamese.manifests import Checkpoint, ModelVersion
+from siamese.registry.ledger import read_ledger
+from siamese.registry.weights import verify_weights
+from siamese.store import ObjectStore
+
+_MODEL_URI = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[\w-]+)|/(?P<version>\d+|latest))$")
+
+
+def resolve_model(uri: str, store: ObjectStore) -> Checkpoint:
+    """Finds a model and checks its weights.
+
+    Args:
+        uri: ``models:/NAME@champion`` (by the ledger, so that it works without MLflow), ``models:/NAME@ALIAS``,
+            ``models:/NAME/3``, ``models:/NAME/latest``, ``latest`` (the checkpoint trained last), a checkpoint's
+            digest or s3:// address, or a local file that ``--out`` wrote.
+        store: Where manifests lie.
+
+    Raises:
+        SiameseError: There is no such model, or its weights do not match their sha256.
+        TransientError: MLflow is needed and does not answer.
+    """
+    if uri.startswith("models:/"):
+        return _registered(uri, store)
+    if uri == "latest":
+        checkpoint = Checkpoint.latest(store)
+    elif not uri.startswith("s3://") and Path(uri).is_file():
+        try:
+            checkpoint = Checkpoint.load(store, Checkpoint.model_validate_json(Path(uri).read_bytes()).digest)
+        except ValidationError as error:
+            raise SiameseError("not a checkpoint's manifest", where=uri, fix="pass what `train --out` wrote") from error
+    elif uri.startswith("s3://") or re.fullmatch("[0-9a-f]{16}", uri):
+        checkpoint = Checkpoint.load(store, uri)
+    else:
+        fix = "give models:/NAME@champion, models:/NAME/3, latest, a digest, an s3:// address or a manifest file"
+        raise SiameseError("no such model", where=repr(uri), fix=fix)
+    return verify_weights(checkpoint, checkpoint.weights.sha256, store)
+
+
+def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVersion:
+    """Finds a registered version.
+
+    Args:
+        reference: Its number, ``models:/NAME/3``, ``models:/NAME@challenger``, ``latest`` (registered last), the
+            manifest's digest or s3:// address, or a local file that ``register --out`` wrote.
+        model: Name of the model when the reference is a number.
+        store: Where manifests lie.
+
+    Raises:
+        SiameseError: There is no such version.
+    """
+    if reference.isdigit() and len(reference) < 16:
+        reference = f"models:/{model}/{reference}"
+    if reference.startswith("models:/"):
+        return _remote(reference, store)
+    if reference == "latest":
+        return ModelVersion.latest(store)
+    if not reference.startswith("s3://") and Path(reference).is_file():
+        try:
+            kept = ModelVersion.model_validate_json(Path(reference).read_bytes())
+        except ValidationError as error:
+            fix = "pass what `register --out` wrote"
+            raise SiameseError("not a model version's manifest", where=reference, fix=fix) from error
+        return ModelVersion.load(store, kept.digest)
+    return ModelVersion.load(store, reference)
+
+
+def _registered(uri: str, store: ObjectStore) -> Checkpoint:
+    match = _match(uri)
+    if match["alias"] == "champion":
+        champion = read_ledger(store, match["name"]).champion
+        if champion is None:
+            fix = "run `siamese promote`, or name another model"
+            raise SiameseError("there is no champion yet", where=uri, fix=fix)
+        return verify_weights(Checkpoint.load(store, champion.checkpoint), champion.weights_sha256, store)
+    version = _remote(uri, store)
+    return verify_weights(Checkpoint.load(store, version.checkpoint), version.weights_sha256, store)
+
+
+def _remote(uri: str, store: ObjectStore) -> ModelVersion:
+    from siamese.registry.registration import TAG_REGISTRATION, TAG_WEIGHTS
+    from siamese.registry.server import aliases, connect, find_version, newest_version, told
+
+    match = _match(uri)
+    name, alias, version = match["name"], match["alias"], match["version"]
+    client = connect()
+    with told():
+        if alias:
+            number = aliases(client, name).get(alias)
+        else:
+            number = newest_version(client, name) if version == "latest" else int(version)
+        found = find_version(client, name, number) if number else None
+    if found is None:
+        raise SiameseError("MLflow has no such version", where=uri, fix="`siamese history` and MLflow's page list them")
+    if TAG_REGISTRATION not in found.tags:
+        raise SiameseError("was not registered by siamese", where=uri, fix="register its checkpoint")
+    registered = ModelVersion.load(store, found.tags[TAG_REGISTRATION])
+    if found.tags.get(TAG_WEIGHTS) != registered.weights_sha256:
+        what = f"tag {TAG_WEIGHTS} is not what was registered; the model is refused"
+        raise SiameseError(what, where=uri, fix="set the tag back, or register the checkpoint again")
+    return registered
+
+
+def _match(uri: str) -> re.Match[str]:
+    match = _MODEL_URI.match(uri)
+    if match is None:
+        fix = "write models:/NAME@champion or models:/NAME/3"
+        raise SiameseError("not a model's address", where=repr(uri), fix=fix)
+    return match

@@ -1,0 +1,5 @@
+"""Made-up scenes in xBD's layout: for a first look, for teaching, and for tests of scale."""
+
+from siamese.sample.write import Sample, write_sample
+
+__all__ = ["Sample", "write_sample"]

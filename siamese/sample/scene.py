@@ -1,0 +1,74 @@
+"""One whole scene: its two images and the state of its buildings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from siamese.sample.arrays import Bytes, Floats
+from siamese.sample.damage import Harm, strike
+from siamese.sample.ground import survey
+from siamese.sample.layout import lay_out
+from siamese.sample.light import Light, after, before, sense
+from siamese.sample.plan import SIDE_PX, ScenePlan
+from siamese.sample.render import draw
+from siamese.sample.world import World
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """A scene, drawn.
+
+    Attributes:
+        pre: (1024, 1024, 3) uint8 RGB.
+        post: (1024, 1024, 3) uint8 RGB.
+        world: The ground; its coordinates are those of the leader's canvas.
+        harm: What the event did.
+        pre_light: Acquisition before.
+        post_light: Acquisition after.
+    """
+
+    pre: Bytes
+    post: Bytes
+    world: World
+    harm: Harm
+    pre_light: Light
+    post_light: Light
+
+
+def picture(plan: ScenePlan, seed: int) -> Pictured:
+    """Makes a scene; neighbours are cut from the same two images.
+
+    Args:
+        plan: What the scene is to be.
+        seed: Seed of the set.
+    """
+    laid, surveyed, struck, lights, pre_rng, post_rng = (
+        np.random.default_rng(stream) for stream in np.random.SeedSequence([seed, plan.leader]).spawn(6)
+    )
+    world = lay_out(plan, laid)
+    ground = survey(world, surveyed)
+    harm = strike(plan, world, struck)
+    pre_light = before(lights)
+    post_light = after(lights, pre_light, plan.event)
+    pre = draw(world, ground, pre_light, pre_rng, event=plan.event, harm=None)
+    post = _clouded(draw(world, ground, post_light, post_rng, event=plan.event, harm=harm), harm.cloud, plan)
+    window = slice(plan.offset_px, plan.offset_px + SIDE_PX)
+    return Pictured(
+        sense(pre, pre_light, pre_rng)[:, window],
+        sense(post, post_light, post_rng)[:, window],
+        world,
+        harm,
+        pre_light,
+        post_light,
+    )
+
+
+def _clouded(image: Bytes, cloud: Floats | None, plan: ScenePlan) -> Bytes:
+    if cloud is None:
+        return image
+    colour = (176, 182, 186) if plan.event == "fire" else (226, 228, 230)
+    veil = np.full_like(image, colour)
+    return cv2.blendLinear(image, veil, 1 - cloud * np.float32(0.93), cloud * np.float32(0.93))  # type: ignore[return-value]

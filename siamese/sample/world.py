@@ -1,0 +1,89 @@
+"""The ground of a scene, as shapes and not yet as pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from siamese.sample.arrays import Points
+from siamese.sample.buildings import Building
+from siamese.sample.streets import Road
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """An area of one ground cover.
+
+    Attributes:
+        outline: (n, 2) pixels.
+        cover: Name of the ground cover.
+        angle: Direction of its rows in radians; None for no rows.
+    """
+
+    outline: Points
+    cover: str
+    angle: float | None = None
+
+
+@dataclass(frozen=True)
+class Trees:
+    """All trees.
+
+    Attributes:
+        places: (n, 2) pixels.
+        radius: (n,) pixels.
+        evergreen: (n,) whether it keeps its leaves.
+    """
+
+    places: Points
+    radius: Points
+    evergreen: Points
+
+
+@dataclass(frozen=True)
+class Bay:
+    """A place for a car: middle and direction in radians; busy is the chance that one stands there."""
+
+    place: Points
+    angle: float
+    busy: float
+
+
+@dataclass
+class World:
+    """Everything that stands on the ground; drawn once before and once after the event.
+
+    Attributes:
+        size: Width and height in pixels.
+        cover: Ground cover where no parcel lies.
+        wild: Share of the ground that woodland takes.
+        parcels: Fields, lawns, yards, later over earlier.
+        roads: Roads and tracks.
+        paved: Drives, car parks: outline and surface.
+        water: Rivers: path and width in pixels.
+        pools: Swimming pools: outline.
+        buildings: Buildings.
+        bays: Places for cars.
+        trees: Trees; set last, as they keep clear of the rest.
+        garden: Where single trees were planted.
+        lots: Outlines of plots; each has a lawn of its own shade.
+        shoulder: Ground cover beside roads.
+        leafy: Mean number of trees behind a house.
+    """
+
+    size: tuple[int, int]
+    cover: str = "grass"
+    wild: float = 0.1
+    parcels: list[Parcel] = field(default_factory=list)
+    roads: list[Road] = field(default_factory=list)
+    paved: list[Parcel] = field(default_factory=list)
+    water: list[tuple[Points, float]] = field(default_factory=list)
+    pools: list[Points] = field(default_factory=list)
+    buildings: list[Building] = field(default_factory=list)
+    bays: list[Bay] = field(default_factory=list)
+    trees: Trees = field(default_factory=lambda: Trees(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)))
+    garden: list[Points] = field(default_factory=list)
+    lots: list[Points] = field(default_factory=list)
+    shoulder: str = "gravel"
+    leafy: float = 2.5

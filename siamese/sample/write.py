@@ -1,0 +1,163 @@
+"""Writes sample scenes into a folder in xBD's flat layout, on all cores, going on where a run was cut off."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import cv2
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.errors import SiameseError
+from siamese.params import SampleParams
+from siamese.progress import progress
+from siamese.sample.arrays import Bytes
+from siamese.sample.labels import label_pair
+from siamese.sample.plan import Event, ScenePlan, plan_scene
+from siamese.sample.scene import picture
+
+GENERATION: Final = 1
+"""Raised when the same params give other bytes than before."""
+
+_PART: Final = ".part"
+_PARTS: Final = ("images", "labels")
+
+
+class Sample(BaseModel):
+    """What a folder of sample scenes holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path = Field(description="Where the scenes lie.")
+    scenes: int = Field(description="Number of scenes.")
+    empty: int = Field(description="Scenes without buildings.")
+    buildings: dict[str, int] = Field(description="Buildings by subtype.")
+    written: int = Field(description="Scenes written by this call; the others were there already.")
+
+
+def write_sample(folder: Path, params: SampleParams) -> Sample:
+    """Writes a set of made-up scenes: ``images/`` and ``labels/`` as in xBD.
+
+    The same params give the same bytes; scene ``i`` does not depend on how many scenes there are. A run that was cut
+    off goes on with the scenes that are not whole.
+
+    Args:
+        folder: Where to; made if need be. It may hold nothing but scenes of this set.
+        params: How many scenes, which seed, which event.
+
+    Raises:
+        SiameseError: The folder holds something else, or cannot be written.
+    """
+    event: Event | None = None if params.event == "mixed" else params.event
+    mark = f"SAMPLE-{GENERATION}-{params.event}-{params.seed}"
+    plans = [plan_scene(index, params.seed, event) for index in range(params.scenes)]
+    try:
+        _refuse_strangers(folder, plans)
+        for part in _PARTS:
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        counts = {plan.index: _count(folder, plan, mark) for plan in plans if _whole(folder, plan)}
+        missing = [plan for plan in plans if plan.index not in counts]
+        for index, count in _make_all(folder, missing, params.seed, mark):
+            counts[index] = count
+    except OSError as error:
+        raise SiameseError(f"cannot be written: {error.strerror}", where=str(folder), fix="choose another folder") from error
+    total: Counter[str] = Counter()
+    for count in counts.values():
+        total.update(count)
+    empty = sum(not any(count.values()) for count in counts.values())
+    return Sample(folder=folder, scenes=len(plans), empty=empty, buildings=dict(total), written=len(missing))
+
+
+def _files(folder: Path, plan: ScenePlan) -> tuple[Path, ...]:
+    return tuple(
+        folder / part / f"{plan.name}_{when}_disaster.{ending}"
+        for part, ending in (("images", "png"), ("labels", "json"))
+        for when in ("pre", "post")
+    )
+
+
+def _whole(folder: Path, plan: ScenePlan) -> bool:
+    return all(path.is_file() for path in _files(folder, plan))
+
+
+def _refuse_strangers(folder: Path, plans: list[ScenePlan]) -> None:
+    """Clears what a dead run left half written; anything else that is not of this set is an error."""
+    own = {path for plan in plans for path in _files(folder, plan)} | {folder / part for part in _PARTS}
+    inside = (path for place in (folder, *(folder / part for part in _PARTS)) if place.exists() for path in place.iterdir())
+    for path in inside:
+        if path in own:
+            continue
+        if path.name.startswith(".") and path.name.endswith(_PART):
+            if not psutil.pid_exists(int(path.name.split(".")[-2])):
+                path.unlink(missing_ok=True)
+            continue
+        raise SiameseError(
+            "is no part of this sample", where=str(path), fix="name an empty folder, or the same scenes, seed and event"
+        )
+
+
+def _count(folder: Path, plan: ScenePlan, mark: str) -> Counter[str]:
+    """Buildings by subtype of a scene that is there already."""
+    path = _files(folder, plan)[-1]
+    try:
+        label = json.loads(path.read_bytes())
+        found = label["metadata"]["catalog_id"]
+        count = Counter(str(building["properties"]["subtype"]) for building in label["features"]["xy"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SiameseError("not a label of this sample", where=str(path), fix="delete it, or name another folder") from error
+    if found != mark:
+        raise SiameseError(f"belongs to {found}, not {mark}", where=str(path), fix="name another folder")
+    return count
+
+
+def _make_all(folder: Path, plans: list[ScenePlan], seed: int, mark: str) -> Iterator[tuple[int, dict[str, int]]]:
+    """Makes scenes on all cores, in no certain order; no more are under way than keep the cores busy."""
+    if not plans:
+        return
+    cores = min(len(os.sched_getaffinity(0)), len(plans))
+    context = multiprocessing.get_context("spawn")
+    ahead = iter(plans)
+    with (
+        progress("sample scenes", len(plans)) as advance,
+        ProcessPoolExecutor(cores, mp_context=context, initializer=_one_thread) as pool,
+    ):
+        running: set[Future[tuple[int, dict[str, int]]]] = set()
+        try:
+            while True:
+                fresh = islice(ahead, 3 * cores - len(running))
+                running |= {pool.submit(_make, folder, plan, seed, mark) for plan in fresh}
+                if not running:
+                    return
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+                    advance()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)
+
+
+def _make(folder: Path, plan: ScenePlan, seed: int, mark: str) -> tuple[int, dict[str, int]]:
+    drawn = picture(plan, seed)
+    pre, post, counts = label_pair(plan, seed, drawn, mark)
+    for path, content in zip(_files(folder, plan), (_png(drawn.pre), _png(drawn.post), pre, post), strict=True):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    return plan.index, counts
+
+
+def _png(image: Bytes) -> bytes:
+    _, content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return content.tobytes()

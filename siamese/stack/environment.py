@@ -1,0 +1,68 @@
+"""What clients, servers and workers of the local stack find in their environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from siamese.settings import QUIET, Settings
+from siamese.stack.credentials import REGION, Credentials
+from siamese.stack.layout import Layout
+from siamese.stack.ports import LOOPBACK
+
+_OURS = ("PREFECT_", "MLFLOW_", "_MLFLOW_")
+_STORAGE = ("AWS_",)
+MANAGED = ("AWS_", "PREFECT_", "MLFLOW_", "SIAMESE_", "MALLOC_", "GLIBC_")
+
+
+def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
+    """What every client of the stack needs: the lines of ``stack.env``."""
+    endpoint = f"http://{LOOPBACK}:{ports['storage']}"
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": credentials.key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_HTTPS": "NO",
+        "AWS_S3_ENDPOINT": f"{LOOPBACK}:{ports['storage']}",
+        "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "MLFLOW_TRACKING_URI": f"http://{LOOPBACK}:{ports['mlflow']}",
+        "PREFECT_API_URL": f"http://{LOOPBACK}:{ports['prefect']}/api",
+        "PREFECT_HOME": str(layout.data("prefect")),
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+    }
+
+
+def service_environment(
+    settings: Settings, outer: Mapping[str, str], client: Mapping[str, str], *, own_storage: bool
+) -> dict[str, str]:
+    """The whole environment of a service: the caller's, without what it says of other stacks, and the stack's own.
+
+    Args:
+        settings: Absolute home and bucket names.
+        outer: The caller's environment.
+        client: The lines of ``stack.env``.
+        own_storage: Whether the caller's AWS settings stand, instead of the local S3 server.
+    """
+    dropped = _OURS if own_storage else _OURS + _STORAGE
+    kept = {name: value for name, value in outer.items() if not name.startswith(dropped)}
+    if own_storage:
+        client = {name: value for name, value in client.items() if "AWS_" not in name and "S3_" not in name}
+    places = {f"SIAMESE_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    tools = os.pathsep.join([str(Path(sys.executable).parent), outer.get("PATH", os.defpath)])
+    return {**kept, **QUIET, **client, **places, "PATH": tools, "PYTHONUNBUFFERED": "1"}
+
+
+def env_text(values: Mapping[str, str]) -> str:
+    """KEY='VALUE' lines that both a shell and dotenv read."""
+    return "".join(f"{name}='{_quoted(value)}'\n" for name, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")

@@ -1,0 +1,72 @@
+"""Whether each service works: not that its process runs, but that it answers as its clients need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import boto3
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TIMEOUT_S = 5.0
+_CLIENT = Config(
+    connect_timeout=TIMEOUT_S,
+    read_timeout=TIMEOUT_S,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    s3={"addressing_style": "path"},
+)
+
+
+def storage_client(environment: Mapping[str, str]) -> S3Client:
+    """A client of the S3 server that an environment with explicit AWS settings names."""
+    session = boto3.session.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
+    return session.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"], config=_CLIENT)
+
+
+def storage_fault(environment: Mapping[str, str]) -> str | None:
+    """What is wrong with the S3 server; None when it answers a signed list."""
+    try:
+        storage_client(environment).list_buckets()
+    except (ClientError, BotoCoreError) as error:
+        return f"no answer to a signed list: {error}"
+    return None
+
+
+def page_fault(url: str) -> str | None:
+    """What is wrong with a server; None when its health page says 200."""
+    try:
+        status = httpx.get(url, timeout=TIMEOUT_S, trust_env=False).status_code
+    except httpx.HTTPError as error:
+        return f"no answer at {url}: {error}"
+    return None if status == httpx.codes.OK else f"{url} answers {status}"
+
+
+def worker_fault(api: str, pool: str, name: str, created: float) -> str | None:
+    """What is wrong with a worker; None when the Prefect API has heard it since its process was made.
+
+    Args:
+        api: Prefect API URL.
+        pool: Work pool.
+        name: Worker.
+        created: When its process was made, seconds since 1970.
+    """
+    try:
+        answer = httpx.post(f"{api}/work_pools/{pool}/workers/filter", json={}, timeout=TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        heard = [worker for worker in answer.json() if worker["name"] == name]
+    except httpx.HTTPError as error:
+        return f"not known to the Prefect server: {error}"
+    if not heard or heard[0]["status"] != "ONLINE":
+        return "not online in the Prefect server"
+    last = datetime.fromisoformat(heard[0]["last_heartbeat_time"])
+    return None if last.timestamp() >= created else "not heard by the Prefect server since it was started"

@@ -1,0 +1,125 @@
+"""What the servers need before work can begin: versioned buckets, and an automation that notices killed flow runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from siamese.errors import SiameseError
+from siamese.settings import Settings
+from siamese.stack.health import TIMEOUT_S, storage_client
+
+HEARTBEAT_WINDOW_S = 90
+CRASH_AUTOMATION = "siamese: heartbeat stopped"
+_SEE_LOG = "`siamese status` names the server's log"
+_RUN = "prefect.flow-run"
+_ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
+_WAITING = ("Paused", "Suspended", "AwaitingRetry", "Rescheduled")
+
+
+def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Makes the three buckets, versioned; nothing when they are there.
+
+    Raises:
+        SiameseError: Storage refuses.
+    """
+    client = storage_client(environment)
+    try:
+        there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+        for name in (settings.raw_bucket, settings.lake_bucket, settings.maps_bucket):
+            if name not in there:
+                client.create_bucket(Bucket=name)
+            if client.get_bucket_versioning(Bucket=name).get("Status") != "Enabled":
+                client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    except (ClientError, BotoCoreError) as error:
+        endpoint = environment["AWS_ENDPOINT_URL"]
+        raise SiameseError(f"buckets cannot be made: {error}", where=endpoint, fix=_SEE_LOG) from error
+
+
+def make_pools(api: str, pools: Iterable[str]) -> None:
+    """Makes work pools of type process, one after the other; nothing when they are there.
+
+    Workers would make them, but two at once lock the server's SQLite file against each other.
+
+    Raises:
+        SiameseError: The Prefect server refuses.
+    """
+    try:
+        with httpx.Client(base_url=api, timeout=TIMEOUT_S * 4, trust_env=False) as client:
+            for pool in pools:
+                if client.get(f"/work_pools/{pool}").status_code != httpx.codes.NOT_FOUND:
+                    continue
+                from prefect.workers.process import ProcessWorker
+
+                template = ProcessWorker.get_default_base_job_template()
+                client.post(
+                    "/work_pools/", json={"name": pool, "type": "process", "base_job_template": template}
+                ).raise_for_status()
+    except httpx.HTTPError as error:
+        raise SiameseError(f"work pools cannot be made: {error}", where=api, fix=_SEE_LOG) from error
+
+
+def crash_automation(window_s: float = HEARTBEAT_WINDOW_S) -> dict[str, Any]:
+    """Marks a flow run as crashed when its heartbeat stopped ``window_s`` seconds ago and it has not ended.
+
+    When worker and flow process are killed together, nobody else ever says so: the run would stay "running".
+    """
+    return {
+        "name": CRASH_AUTOMATION,
+        "description": f"Flow runs without a heartbeat for {window_s:.0f} s are CRASHED. Made by `siamese up`.",
+        "enabled": True,
+        "trigger": {
+            "type": "event",
+            "posture": "Proactive",
+            "match": {"prefect.resource.id": f"{_RUN}.*"},
+            "after": [f"{_RUN}.heartbeat"],
+            "expect": [f"{_RUN}.{event}" for event in ("heartbeat", *_ENDED, *_WAITING)],
+            "for_each": ["prefect.resource.id"],
+            "threshold": 1,
+            "within": window_s,
+        },
+        "actions": [
+            {
+                "type": "change-flow-run-state",
+                "state": "CRASHED",
+                "message": f"No heartbeat for {window_s:.0f} s: the process or its worker was killed.",
+            }
+        ],
+    }
+
+
+def make_automation(api: str, automation: dict[str, Any]) -> None:
+    """Makes or mends an automation, known by its name; nothing when it is there as it should be.
+
+    Raises:
+        SiameseError: The Prefect server refuses.
+    """
+    try:
+        with httpx.Client(base_url=api, timeout=TIMEOUT_S * 4, trust_env=False) as client:
+            found = client.post("/automations/filter", json={"automations": {"name": {"any_": [automation["name"]]}}})
+            found.raise_for_status()
+            same_name = found.json()
+            if same_name and _says(same_name[0], automation):
+                return
+            if same_name:
+                client.put(f"/automations/{same_name[0]['id']}", json=automation).raise_for_status()
+            else:
+                client.post("/automations/", json=automation).raise_for_status()
+    except httpx.HTTPError as error:
+        raise SiameseError(f"automation cannot be made: {error}", where=api, fix=_SEE_LOG) from error
+
+
+def _says(there: Any, wanted: Any) -> bool:  # noqa: ANN401
+    """Whether a document from the server says all that is wanted; it may say more."""
+    match wanted:
+        case dict():
+            return isinstance(there, dict) and all(_says(there.get(key), value) for key, value in wanted.items())
+        case list():
+            return isinstance(there, list) and (
+                len(there) == len(wanted) and all(any(_says(one, want) for one in there) for want in wanted)
+            )
+        case _:
+            return bool(there == wanted)

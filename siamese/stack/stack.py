@@ -1,0 +1,193 @@
+"""Brings the local stack up and down; each may be called again at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from siamese.settings import Settings, own_storage
+from siamese.stack import ports, processes
+from siamese.stack.credentials import Credentials, write_aws_files
+from siamese.stack.deployments import deploy, fingerprint
+from siamese.stack.dvc_remote import point_dvc, release_dvc
+from siamese.stack.environment import client_environment, env_text, service_environment
+from siamese.stack.layout import Layout, write_private
+from siamese.stack.preparation import crash_automation, make_automation, make_buckets, make_pools
+from siamese.stack.record import Record, Started, locked
+from siamese.stack.services import MLFLOW, POOLS, PREFECT, STORAGE, USUAL_PORTS, WORKER, Service, services
+from siamese.stack.starting import Healthy, bring_up
+
+GRACE_S = 10.0
+_SOCKETS = Path("/tmp")  # noqa: S108
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stack as it should be, for the caller's settings and environment."""
+
+    settings: Settings
+    layout: Layout
+    root: Path
+    own: tuple[str, ...]
+    client: dict[str, str]
+    whole: dict[str, str]
+    services: tuple[Service, ...]
+
+
+def absolute(settings: Settings | None) -> Settings:
+    """Settings whose folder is meant wherever they are read."""
+    settings = settings or Settings()
+    return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
+
+
+def project_root(record: Record, root: Path | None) -> Path:
+    """The folder that workers run flows in: as asked, else as kept while the stack is up, else the current one."""
+    return (root or record.root or Path.cwd()).resolve()
+
+
+def plan(settings: Settings, record: Record, outer: Mapping[str, str]) -> Plan:
+    """Works out the whole stack from what is kept and what the caller's environment says; starts nothing."""
+    layout, root = Layout(settings.home), project_root(record, None)
+    own = own_storage(settings.home, outer)
+    credentials = Credentials.kept_or_new(layout)
+    client = client_environment(layout, record.ports, credentials)
+    whole = service_environment(settings, outer, client, own_storage=bool(own))
+    parts = services(settings, layout, record.ports, whole, root, own_storage=bool(own))
+    return Plan(settings, layout, root, own, client, whole, parts)
+
+
+def up(
+    settings: Settings | None = None,
+    *,
+    root: Path | None = None,
+    outer: Mapping[str, str] | None = None,
+    deploying: bool | None = None,
+) -> list[Healthy]:
+    """Starts what does not run, and waits until everything works; changes nothing when it does.
+
+    Args:
+        settings: The stack's folder and bucket names.
+        root: The project's folder; by default that of the stack that is up, else the current one.
+        outer: The caller's environment, ``os.environ`` by default.
+        deploying: Whether to make the deployments of prefect.yaml; None makes them when they have changed.
+
+    Returns:
+        Every service, in the order in which they were found to work.
+
+    Raises:
+        SiameseError: A port is taken, or a service does not work; with what its log says.
+    """
+    settings = absolute(settings)
+    layout = Layout(settings.home)
+    layout.make(STORAGE, PREFECT, MLFLOW)
+    with locked(layout):
+        record = Record.read(layout)
+        chosen = ports.choose(record.ports, USUAL_PORTS)
+        record = record.model_copy(update={"ports": chosen, "root": project_root(record, root)})
+        stack = plan(settings, record, os.environ if outer is None else outer)
+        _write_files(stack)
+        running = running_services(stack, record)
+        _end_remains(stack, record, running)
+
+        def remember(name: str, started: Started) -> None:
+            nonlocal record
+            record = record.with_service(name, started)
+            record.write(layout)
+
+        def prepare(name: str) -> None:
+            if name == STORAGE:
+                make_buckets(settings, stack.client)
+            if name == PREFECT:
+                make_pools(stack.client["PREFECT_API_URL"], POOLS)
+                make_automation(stack.client["PREFECT_API_URL"], crash_automation())
+
+        record.write(layout)
+        healthy = bring_up(stack.services, running, layout, remember, prepare)
+        record = _deploy(stack, record, deploying)
+        record.write(layout)
+    return healthy
+
+
+def down(settings: Settings | None = None) -> int:
+    """Ends every process of the stack, workers and their flow runs first, and keeps the data.
+
+    Returns:
+        How many processes were ended.
+    """
+    layout = Layout(absolute(settings).home)
+    if not layout.home.is_dir():
+        return 0
+    with locked(layout):
+        ended, record = 0, Record.read(layout)
+        while found := processes.members(layout.home):
+            first = _first_to_end(found, record)
+            processes.end(first, grace_s=GRACE_S)
+            ended += len(first)
+        _remove_sockets(record)
+        record.model_copy(update={"services": {}, "root": None}).write(layout)
+    return ended
+
+
+def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:
+    """Flow runs, while they can still tell the Prefect server, and what they leave; then workers; then servers."""
+    services = {began.identity.pid for began in record.services.values()}
+    workers = [member.process for member in found if member.service.startswith(WORKER)]
+    runs = [process for process in workers if process.pid not in services]
+    heads = [process for process in runs if processes.session(process) == process.pid]
+    return heads or runs or workers or [member.process for member in found]
+
+
+def running_services(stack: Plan, record: Record) -> dict[str, processes.Identity]:
+    """The services that run: those remembered, and one whose caller was killed before it could remember."""
+    running = {name: began.identity for name, began in record.services.items() if began.identity.find()}
+    commands = {service.name: list(service.command) for service in stack.services}
+    for member in processes.members(stack.layout.home):
+        if member.service in running:
+            continue
+        with contextlib.suppress(psutil.Error):
+            if member.process.cmdline() == commands.get(member.service):
+                created = member.process.create_time()
+                running[member.service] = processes.Identity(pid=member.process.pid, created=created)
+    return running
+
+
+def _end_remains(stack: Plan, record: Record, running: Mapping[str, processes.Identity]) -> None:
+    dead = {began.identity.pid for name, began in record.services.items() if name not in running}
+    remains = [
+        member.process for member in processes.members(stack.layout.home) if processes.session(member.process) in dead
+    ]
+    processes.end(remains, grace_s=GRACE_S)
+
+
+def _write_files(stack: Plan) -> None:
+    write_private(stack.layout.environment, env_text(stack.client))
+    credentials = Credentials(stack.client["AWS_ACCESS_KEY_ID"], stack.client["AWS_SECRET_ACCESS_KEY"])
+    write_aws_files(stack.layout, credentials, stack.client["AWS_ENDPOINT_URL"])
+    if stack.own:
+        release_dvc(stack.root, stack.layout)
+    else:
+        point_dvc(stack.root, stack.layout, stack.client["AWS_ENDPOINT_URL"])
+
+
+def _deploy(stack: Plan, record: Record, deploying: bool | None) -> Record:
+    if deploying is False:
+        return record
+    wanted = fingerprint(stack.root)
+    if wanted is None or (wanted == record.deployed and deploying is None):
+        return record
+    deploy(stack.root, stack.whole)
+    return record.model_copy(update={"deployed": wanted})
+
+
+def _remove_sockets(record: Record) -> None:
+    """SeaweedFS leaves its sockets behind, named by port."""
+    for name, port in record.ports.items():
+        if name.startswith(STORAGE):
+            for number in (port, port + ports.GRPC_OFFSET):
+                for path in _SOCKETS.glob(f"seaweedfs-*-{number}.sock"):
+                    path.unlink(missing_ok=True)

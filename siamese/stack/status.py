@@ -1,0 +1,173 @@
+"""What of the local stack runs, where its pages are, and what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.settings import Settings
+from siamese.stack import processes
+from siamese.stack.layout import Layout
+from siamese.stack.record import Record
+from siamese.stack.services import USUAL_PORTS, Service
+from siamese.stack.stack import Plan, absolute, plan, running_services
+from siamese.stack.starting import settings_hash
+
+DISK_SHORT_BYTES = 5 * 2**30
+_SHOWN_KEY = 4
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceStatus(_Frozen):
+    """One service."""
+
+    name: str
+    state: Literal["works", "ill", "dead", "down"] = Field(
+        description="works: answers; ill: runs but does not answer; dead: ended by itself; down: was not started."
+    )
+    page: str | None = Field(description="Where a browser or client finds it.")
+    pid: int | None
+    processes: int = Field(description="With its children and the flow runs of a worker.")
+    memory_mib: int
+    started: float | None = Field(description="Seconds since 1970.")
+    trouble: str | None
+    log: Path
+    last_lines: list[str] = Field(description="Of the log, when something is wrong.")
+
+
+class StorageStatus(_Frozen):
+    """Which storage settings are in force for a client started here."""
+
+    source: str = Field(description="The local stack, or the caller's own settings by name.")
+    endpoint: str | None
+    access_key: str | None = Field(description="Its first letters only.")
+    buckets: list[str]
+
+
+class StackStatus(_Frozen):
+    """The whole stack."""
+
+    home: Path
+    works: bool = Field(description="Every service works and nothing is wrong.")
+    services: list[ServiceStatus]
+    storage: StorageStatus
+    memory_mib: int
+    disk_free_gib: float
+    troubles: list[str] = Field(description="What is wrong with the stack as a whole, and what to do.")
+
+
+def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None = None) -> StackStatus:
+    """Looks at everything and changes nothing.
+
+    Args:
+        settings: The stack's folder and bucket names.
+        outer: The caller's environment, ``os.environ`` by default.
+
+    Raises:
+        SiameseError: The stack's record is broken.
+    """
+    settings = absolute(settings)
+    outer = os.environ if outer is None else outer
+    layout = Layout(settings.home)
+    record = Record.read(layout)
+    known = record.model_copy(update={"ports": {name: 0 for name in USUAL_PORTS} | record.ports})
+    stack = plan(settings, known, outer)
+    running = running_services(stack, record)
+    found = processes.members(settings.home)
+    with ThreadPoolExecutor(len(stack.services)) as pool:
+        services = list(pool.map(lambda service: _service(service, stack, record, running, found), stack.services))
+    free = shutil.disk_usage(settings.home if settings.home.exists() else settings.home.parent).free
+    troubles = _troubles(stack, record, running, free, outer)
+    return StackStatus(
+        home=settings.home,
+        works=not troubles and all(service.state == "works" for service in services),
+        services=services,
+        storage=_storage(stack, outer),
+        memory_mib=sum(service.memory_mib for service in services),
+        disk_free_gib=round(free / 2**30, 1),
+        troubles=troubles,
+    )
+
+
+def _service(
+    service: Service,
+    stack: Plan,
+    record: Record,
+    running: Mapping[str, processes.Identity],
+    found: list[processes.Member],
+) -> ServiceStatus:
+    identity = running.get(service.name)
+    own = [member.process for member in found if member.service == service.name]
+    log = stack.layout.log(service.name)
+    trouble = service.fault(identity) if identity else None
+    if identity is None and service.name in record.services:
+        trouble = "ended by itself; `siamese up` starts it again"
+    state: Literal["works", "ill", "dead", "down"] = (
+        ("ill" if trouble else "works") if identity else ("dead" if trouble else "down")
+    )
+    return ServiceStatus(
+        name=service.name,
+        state=state,
+        page=service.page if identity else None,
+        pid=identity.pid if identity else None,
+        processes=len(own),
+        memory_mib=sum(map(processes.memory_bytes, own)) >> 20,
+        started=identity.created if identity else None,
+        trouble=trouble,
+        log=log,
+        last_lines=processes.last_lines(log) if trouble else [],
+    )
+
+
+def _storage(stack: Plan, outer: Mapping[str, str]) -> StorageStatus:
+    settings = stack.settings
+    names = [settings.raw_bucket, settings.lake_bucket, settings.maps_bucket]
+    if stack.own:
+        key = outer.get("AWS_ACCESS_KEY_ID")
+        endpoint = outer.get("AWS_ENDPOINT_URL_S3") or outer.get("AWS_ENDPOINT_URL")
+        source = f"your environment ({', '.join(stack.own)})"
+    else:
+        key, endpoint, source = stack.client["AWS_ACCESS_KEY_ID"], stack.client["AWS_ENDPOINT_URL"], "the local stack"
+        if not stack.layout.environment.is_file():
+            key, endpoint, source = None, None, "none yet: `siamese up` makes a local one"
+    return StorageStatus(
+        source=source, endpoint=endpoint, access_key=f"{key[:_SHOWN_KEY]}…" if key else None, buckets=names
+    )
+
+
+def _troubles(
+    stack: Plan, record: Record, running: Mapping[str, processes.Identity], free: int, outer: Mapping[str, str]
+) -> list[str]:
+    troubles = []
+    if record.before_reboot:
+        troubles.append("the machine was started again since; `siamese up` brings the stack back")
+    if free < DISK_SHORT_BYTES:
+        troubles.append(f"only {free / 2**30:.1f} GiB of disk are free for {stack.layout.home}; make room")
+    changed = [
+        service.name
+        for service in stack.services
+        if service.name in running
+        and service.name in record.services
+        and record.services[service.name].settings != settings_hash(service)
+    ]
+    if changed:
+        troubles.append(f"{', '.join(changed)}: started with other settings than yours now; `siamese down`, then `up`")
+    elsewhere = [
+        name
+        for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")
+        if running and outer.get(name, stack.client[name]) != stack.client[name]
+    ]
+    if elsewhere:
+        troubles.append(
+            f"{', '.join(elsewhere)} of your environment point elsewhere, and win; unset them for this stack"
+        )
+    return troubles

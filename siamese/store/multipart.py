@@ -1,0 +1,124 @@
+"""Large files in parts, so that an upload that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from siamese.errors import SiameseError
+from siamese.store.objects import ObjectInfo, ObjectStore, translated
+from siamese.store.uri import S3Uri
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, PartTypeDef
+
+PART: Final = 16 * 2**20
+_MOST_PARTS: Final = 10_000
+_TRIES: Final = 3
+
+
+def upload_resumable(
+    store: ObjectStore,
+    path: Path,
+    uri: S3Uri,
+    sha256: str,
+    *,
+    workers: int = 4,
+    on_bytes: Callable[[int], None] | None = None,
+) -> ObjectInfo:
+    """Writes a file in parts; parts that an earlier, broken upload left on storage are not sent again.
+
+    Args:
+        store: Where to.
+        path: Local file, not empty.
+        uri: Where it goes.
+        sha256: Of the file; kept beside the object.
+        workers: Parts sent at once.
+        on_bytes: Told how many bytes have arrived, or had before, since the last call; from several threads.
+
+    Raises:
+        SiameseError: Storage refuses, the file changed meanwhile, or what arrived is not the file.
+    """
+    before = path.stat()
+    for _ in range(_TRIES):
+        try:
+            _send(store, path, uri, sha256, workers, on_bytes or (lambda _: None))
+        except ClientError as error:
+            # Another process that uploads the same file completed the upload first.
+            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
+                raise translated(error, uri) from error
+        except BotoCoreError as error:
+            raise translated(error, uri) from error
+        arrived = store.head(uri)
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise SiameseError("changed while it was uploaded", where=str(path), fix="upload it again")
+        if arrived and (arrived.size, arrived.sha256) == (before.st_size, sha256):
+            return arrived
+    raise SiameseError("did not arrive whole", where=str(uri), fix="upload it again")
+
+
+def part_size(size: int) -> int:
+    """Bytes in a part of a file of this size; the same whenever it is asked, so that parts fit after a restart."""
+    return max(PART, -(-size // _MOST_PARTS))
+
+
+def _send(
+    store: ObjectStore, path: Path, uri: S3Uri, sha256: str, workers: int, on_bytes: Callable[[int], None]
+) -> None:
+    size = path.stat().st_size
+    step = part_size(size)
+    upload_id, there = _begun(store, uri, sha256)
+
+    def part(number: int) -> CompletedPartTypeDef:
+        with path.open("rb") as file:
+            file.seek((number - 1) * step)
+            data = file.read(step)
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        etag = _etag_if_there(there.get(number), data, checksum)
+        if etag is None:
+            etag = store.client.upload_part(
+                Bucket=uri.bucket,
+                Key=uri.key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=data,
+                ChecksumSHA256=checksum,
+            )["ETag"]
+        on_bytes(len(data))
+        return {"PartNumber": number, "ETag": etag, "ChecksumSHA256": checksum}
+
+    with ThreadPoolExecutor(workers) as pool:
+        parts = list(pool.map(part, range(1, -(-size // step) + 1)))
+    store.client.complete_multipart_upload(
+        Bucket=uri.bucket, Key=uri.key, UploadId=upload_id, MultipartUpload={"Parts": parts}
+    )
+
+
+def _begun(store: ObjectStore, uri: S3Uri, sha256: str) -> tuple[str, dict[int, PartTypeDef]]:
+    """The upload of this object that was begun last, with the parts it has; else a new one."""
+    client = store.client
+    found = client.list_multipart_uploads(Bucket=uri.bucket, Prefix=uri.key).get("Uploads", [])
+    same = sorted((one for one in found if one["Key"] == uri.key), key=lambda one: one["Initiated"])
+    if same:
+        upload_id = same[-1]["UploadId"]
+        pages = client.get_paginator("list_parts").paginate(Bucket=uri.bucket, Key=uri.key, UploadId=upload_id)
+        return upload_id, {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+    begun = client.create_multipart_upload(
+        Bucket=uri.bucket, Key=uri.key, Metadata={"sha256": sha256}, ChecksumAlgorithm="SHA256"
+    )
+    return begun["UploadId"], {}
+
+
+def _etag_if_there(part: PartTypeDef | None, data: bytes, checksum: str) -> str | None:
+    if part is None or part["Size"] != len(data):
+        return None
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    same = part.get("ChecksumSHA256") == checksum or part["ETag"].strip('"') == md5
+    return part["ETag"] if same else None

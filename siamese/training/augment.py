@@ -1,0 +1,70 @@
+"""Augmentation of one crop: flips and turns of all, colour of each date, misregistration of the post image alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese.params import TrainingParams
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A training example.
+
+    Attributes:
+        pre: ``(S, S, 3)`` uint8.
+        post: ``(S, S, 3)`` uint8.
+        mask: ``(S, S)`` uint8.
+    """
+
+    pre: Image
+    post: Image
+    mask: Image
+
+
+def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Crop:
+    """A changed copy of a crop; same state of ``rng``, same bytes."""
+    pre, post, mask = crop.pre, crop.post, crop.mask
+    post = _misregistered(post, params, rng)
+    if params.colour_jitter:
+        pre, post = (_recoloured(image, params.colour_jitter, rng) for image in (pre, post))
+    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    return Crop(*(_turned(image, turns, flip=flip) for image in (pre, post, mask)))
+
+
+def _turned(image: Image, turns: int, *, flip: bool) -> Image:
+    turned = np.rot90(image, turns)
+    return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
+
+
+def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generator) -> Image:
+    """Shifted, turned and scaled a little: what the third place of the xView2 challenge did to the post image."""
+    shift = rng.uniform(-params.post_shift_px, params.post_shift_px, 2)
+    angle = rng.uniform(-params.post_rotate_deg, params.post_rotate_deg)
+    scale = 1 + rng.uniform(-params.post_scale, params.post_scale)
+    if rng.random() < 0.5:
+        return image
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    matrix[:, 2] += shift
+    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.uint8)
+
+
+def _recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Brightness, contrast, gamma and balance through one table; saturation through one matrix."""
+    contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
+    brightness = rng.uniform(-strength, strength) * 0.5
+    balance = np.exp(rng.uniform(-strength, strength, 3) * 0.3)
+    saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
+    levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
+    table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
+    recoloured = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
+    return np.asarray(cv2.transform(recoloured, grey), np.uint8)

@@ -1,0 +1,195 @@
+"""Splits: neighbours are never parted, every split gets its share, and nothing depends on order."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamese.errors import SiameseError
+from siamese.pairs.groups import Bounds, Candidate, neighbourhoods
+from siamese.pairs.splits import SPLITS, assign_splits
+from siamese.params import PairsParams
+
+SIDE = 0.005
+
+
+def tile(x: float, y: float = 0.0) -> Bounds:
+    """Bounds of the tile at a place of the grid."""
+    return (x * SIDE, y * SIDE, (x + 1) * SIDE, (y + 1) * SIDE)
+
+
+def candidate(
+    name: str,
+    bounds: Bounds | None = None,
+    *,
+    official: str | None = None,
+    images: tuple[str, ...] = (),
+    buildings: tuple[int, ...] = (1, 0, 0, 0),
+) -> Candidate:
+    return Candidate(name, name.rsplit("_", 1)[0], official, bounds, images or (name,), buildings)
+
+
+def scattered(count: int, event: str = "flood", **more: tuple[int, ...]) -> list[Candidate]:
+    """Scenes two tiles apart from each other."""
+    return [candidate(f"{event}_{n:04d}", tile(3 * n), **more) for n in range(count)]
+
+
+def groups_of(candidates: list[Candidate], gap: float = 0.5) -> list[set[str]]:
+    return [{candidates[n].scene for n in group} for group in neighbourhoods(candidates, gap)]
+
+
+def test_tiles_that_overlap_touch_or_almost_touch_are_one_group_in_a_chain() -> None:
+    row = [candidate(f"a_{n}", tile(x)) for n, x in enumerate([0, 0.9, 1.9, 3.3, 4.9, 7])]
+    assert groups_of(row) == [{"a_0", "a_1", "a_2", "a_3"}, {"a_4"}, {"a_5"}]
+    assert groups_of(row, gap=0) == [{"a_0", "a_1", "a_2"}, {"a_3"}, {"a_4"}, {"a_5"}]
+
+
+def test_a_corner_joins_and_so_does_a_neighbour_of_another_event() -> None:
+    assert groups_of([candidate("fire_1", tile(0, 0)), candidate("flood_1", tile(1, 1))]) == [{"fire_1", "flood_1"}]
+
+
+def test_the_antimeridian_parts_nobody() -> None:
+    west, east = candidate("a_1", (179.996, 0, 179.9999, 0.004)), candidate("a_2", (-180, 0, -179.996, 0.004))
+    across = candidate("a_3", (179.998, 0.003, -179.998, 0.007))
+    assert groups_of([west, east]) == [{"a_1", "a_2"}]
+    assert groups_of([west, across]) == [{"a_1", "a_3"}]
+    assert groups_of([candidate("a_4", tile(0)), across]) == [{"a_4"}, {"a_3"}]
+
+
+def test_the_very_same_image_joins_wherever_the_scenes_say_they_are() -> None:
+    scenes = [candidate("a_1", tile(0), images=("x", "y")), candidate("b_1", None, images=("z", "y")), candidate("c_1")]
+    assert groups_of(scenes) == [{"a_1", "b_1"}, {"c_1"}]
+
+
+places = st.lists(st.tuples(st.floats(0, 12), st.floats(0, 12)), min_size=8, max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(places, st.integers(0, 5))
+def test_no_two_neighbours_are_ever_parted(where: list[tuple[float, float]], seed: int) -> None:
+    scenes = [candidate(f"a_{n:02d}", tile(x, y)) for n, (x, y) in enumerate(where)]
+    try:
+        splits = assign_splits(scenes, PairsParams(seed=seed))
+    except SiameseError:
+        assert len(groups_of(scenes)) < 3
+        return
+    for (one, (x, y)), (other, (u, v)) in combinations(zip(scenes, where, strict=True), 2):
+        if max(abs(x - u), abs(y - v)) < 1.4999:
+            assert splits[one.scene] == splits[other.scene]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.randoms(use_true_random=False), st.sampled_from(["scene", "event", "official"]))
+def test_the_order_of_the_catalog_does_not_matter(shuffle: random.Random, policy: str) -> None:
+    folders = ["train", "tier3", "test", "hold"]
+    scenes = [
+        candidate(f"e{n % 7}_{n}", tile(3 * n), official=folders[n % 4], buildings=(n, n % 3, 0, 1)) for n in range(30)
+    ]
+    params = PairsParams.model_validate({"split": policy})
+    shuffled = scenes.copy()
+    shuffle.shuffle(shuffled)
+    assert assign_splits(shuffled, params) == assign_splits(scenes, params)
+
+
+def test_every_split_gets_its_share_of_scenes_and_of_every_class() -> None:
+    rng = np.random.default_rng(3)
+    amounts = rng.poisson(rng.gamma(0.3, 60, (400, 1)) * [0.75, 0.09, 0.08, 0.08])
+    scenes = [candidate(f"a_{n:03d}", tile(3 * n), buildings=tuple(row)) for n, row in enumerate(amounts.tolist())]
+    splits = assign_splits(scenes, PairsParams(val_share=0.1, test_share=0.2))
+    for split, share in zip(SPLITS, (0.7, 0.1, 0.2), strict=True):
+        held = [n for n, scene in enumerate(scenes) if splits[scene.scene] == split]
+        shares = [len(held) / 400, *(amounts[held].sum(axis=0) / amounts.sum(axis=0))]
+        assert shares == pytest.approx([share] * 5, abs=0.01)
+
+
+def test_a_class_that_few_scenes_hold_is_in_every_split_while_there_are_enough() -> None:
+    rare = [candidate(f"b_{n}", tile(3 * n, 9), buildings=(0, 0, 1, 0)) for n in range(3)]
+    for seed in range(5):
+        splits = assign_splits(scattered(20) + rare, PairsParams(seed=seed))
+        assert {splits[scene.scene] for scene in rare} == set(SPLITS)
+        two = assign_splits(scattered(20) + rare[:2], PairsParams(seed=seed))
+        assert {two[scene.scene] for scene in rare[:2]} == {"train", "test"}
+        assert assign_splits(scattered(20) + rare[:1], PairsParams(seed=seed))["b_0"] == "train"
+
+
+def test_another_seed_is_another_split() -> None:
+    scenes = scattered(40)
+    assert len({tuple(assign_splits(scenes, PairsParams(seed=seed)).values()) for seed in range(4)}) == 4
+
+
+def test_scenes_of_unknown_place_are_trained_on_only_unless_asked_otherwise() -> None:
+    lost = [candidate(f"lost_{n:02d}", None, buildings=(0, 0, 0, 0)) for n in range(20)]
+    # This one shows the very same picture as a scene whose place is known, and goes where that one goes.
+    twin = candidate("twin_1", None, images=("flood_0000",))
+    splits = assign_splits([*scattered(20), *lost, twin], PairsParams())
+    assert {splits[scene.scene] for scene in lost} == {"train"}
+    assert splits["twin_1"] == splits["flood_0000"]
+    assert sum(split == "test" for split in splits.values()) == pytest.approx(3, abs=1)
+    spread = assign_splits([*scattered(20), *lost], PairsParams(unplaced="spread"))
+    assert {spread[scene.scene] for scene in lost} == set(SPLITS)
+    with pytest.raises(SiameseError, match=r"val and test would hold no scene.*unplaced"):
+        assign_splits(lost, PairsParams())
+
+
+def test_official_folders_become_splits() -> None:
+    scenes = [candidate(f"a_{folder}", official=folder) for folder in ("train", "tier3", "test", "hold")]
+    splits = assign_splits(scenes, PairsParams(split="official"))
+    assert splits == {"a_train": "train", "a_tier3": "train", "a_test": "test", "a_hold": "val"}
+
+
+def test_official_folders_that_are_missing_are_told() -> None:
+    with pytest.raises(SiameseError, match="1 of 2 scenes lie in no official split, such as a_2"):
+        assign_splits([candidate("a_1", official="train"), candidate("a_2")], PairsParams(split="official"))
+    only_two = [candidate(f"a_{folder}", official=folder) for folder in ("train", "test")]
+    with pytest.raises(SiameseError, match="val would hold no scene"):
+        assign_splits(only_two, PairsParams(split="official"))
+    assert set(assign_splits(only_two, PairsParams(split="official", val_share=0)).values()) == {"train", "test"}
+
+
+def test_named_events_are_held_out_whole_and_the_rest_is_chosen_by_share() -> None:
+    scenes = [scene for event in ("fire", "flood", "quake", "wind") for scene in scattered(5, event)]
+    params = PairsParams(split="event", test_events=("wind",))
+    splits = assign_splits(scenes, params)
+    by_event = {
+        scene.disaster: {splits[one.scene] for one in scenes if one.disaster == scene.disaster} for scene in scenes
+    }
+    assert all(len(held) == 1 for held in by_event.values())
+    assert by_event.pop("wind") == {"test"}
+    assert sorted(split for held in by_event.values() for split in held) == ["train", "train", "val"]
+
+
+def test_unknown_or_too_few_events_are_told() -> None:
+    scenes = scattered(3, "fire") + scattered(3, "wind")
+    with pytest.raises(SiameseError, match=r"no such event: storm.*fire, wind"):
+        assign_splits(scenes, PairsParams(split="event", test_events=("storm", "wind")))
+    with pytest.raises(SiameseError, match="val would hold no scene"):
+        assign_splits(scenes, PairsParams(split="event"))
+    with pytest.raises(SiameseError, match="train and val would hold no scene"):
+        assign_splits(scenes, PairsParams(split="event", test_events=("fire", "wind")))
+
+
+def test_one_block_of_neighbours_cannot_be_split_and_no_scenes_neither() -> None:
+    row = [candidate(f"a_{n}", tile(n)) for n in range(9)]
+    with pytest.raises(SiameseError, match=r"val and test would hold no scene.*neighbour_gap"):
+        assign_splits(row, PairsParams())
+    with pytest.raises(SiameseError, match="no accepted scene"):
+        assign_splits([], PairsParams())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"val_share": 0.6, "test_share": 0.4},
+        {"val_events": ["a"], "test_events": ["a"]},
+        {"block_px": 100},
+        {"split": "x"},
+    ],
+)
+def test_params_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        PairsParams.model_validate(wrong)
