@@ -10,8 +10,9 @@ from flows.steps import Overrides, read_params, step
 from siamese.ingest.catalog import read_catalog
 from siamese.manifests import SceneCatalog
 from siamese.mapping import map_scene
+from siamese.model import Predictor
 from siamese.progress import progress
-from siamese.registry import resolve_model
+from siamese.registry import model_name, resolve_model
 from siamese.store import ObjectStore
 
 BATCH = 32
@@ -34,10 +35,13 @@ def map_batch(catalog: str, scenes: list[str], model: str, overrides: Overrides)
     wanted = set(scenes)
     rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in wanted]
     checkpoint = resolve_model(model, store)
+    predictor, name = Predictor.load(store, checkpoint), model_name(model, checkpoint, store)
     digests = []
     with progress("map scenes", len(rows)) as advance:
         for row in rows:
-            digests.append(map_scene(row, checkpoint, params.mapping, store).digest)
+            made = map_scene(row, checkpoint, params.mapping, store, model=name, predictor=predictor)
+            made.mark_current(store)
+            digests.append(made.digest)
             advance(note=row.scene)
     return digests
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from prefect import flow
+from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 
 from flows.report import publish_retraining
@@ -43,7 +46,8 @@ def train_on_gpu_pool(pairs: str, overrides: Overrides) -> str:
     store, params = ObjectStore(), read_params(overrides)
     digest = plan_training(PairSet.load(store, pairs), params.network, params.training).digest
     if Checkpoint.find(store, digest) is None:
-        run = run_deployment(TRAIN_DEPLOYMENT, parameters={"pairs": pairs, "overrides": overrides}, poll_interval=2)
+        parameters = {"pairs": pairs, "overrides": overrides}
+        run = cast("FlowRun", run_deployment(TRAIN_DEPLOYMENT, parameters=parameters, poll_interval=2))
         if run.state is not None and run.state.is_crashed():
             raise TransientError("the training run crashed; it goes on from its last checkpoint", where=run.name)
         if run.state is None or not run.state.is_completed():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from siamese.store import Blob, Manifest
+from siamese.errors import NotPublishedError
+from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
 
 Split = Literal["train", "val", "test"]
 
@@ -50,20 +52,6 @@ class PairSet(Manifest):
     splits: dict[Split, SplitStatistics]
 
 
-class Checkpoint(Manifest):
-    """A trained network. Given by ``train``."""
-
-    kind: ClassVar[str] = "training"
-
-    weights: Blob = Field(description="safetensors.")
-    network: Blob = Field(description="JSON: all that is needed to build the network for these weights.")
-    curves: Blob = Field(description="CSV, one row an epoch.")
-    pairs: str = Field(description="Digest of the PairSet.")
-    epochs: int
-    best_epoch: int
-    run_id: str | None = Field(description="MLflow run, when there was a server.")
-
-
 class Scores(BaseModel):
     """The official xView2 score and what it is made of; every figure in 0..1.
 
@@ -79,6 +67,23 @@ class Scores(BaseModel):
     damage_f1_minor_damage: float = Field(ge=0, le=1)
     damage_f1_major_damage: float = Field(ge=0, le=1)
     damage_f1_destroyed: float = Field(ge=0, le=1)
+
+
+class Checkpoint(Manifest):
+    """A trained network. Given by ``train``."""
+
+    kind: ClassVar[str] = "training"
+
+    weights: Blob = Field(description="safetensors.")
+    network: Blob = Field(description="JSON: all that is needed to build the network for these weights.")
+    curves: Blob = Field(description="CSV, one row an epoch.")
+    pairs: str = Field(description="Digest of the PairSet.")
+    epochs: int
+    best_epoch: int
+    start: str = Field("random", description="Where the encoder's first weights came from.")
+    minutes: float = Field(0, ge=0, description="Time of training, over all restarts.")
+    validation: Scores | None = Field(None, description="Official scores on the validation split.")
+    run_id: str | None = Field(description="MLflow run, when there was a server.")
 
 
 class Evaluation(Manifest):
@@ -128,3 +133,23 @@ class DamageMap(Manifest):
     geojson: Blob
     picture: Blob = Field(description="PNG.")
     counts: dict[str, int] = Field(description="Buildings by class.")
+
+    @classmethod
+    def current(cls, store: ObjectStore, event: str) -> DamageMap:
+        """The map that was last made of an event.
+
+        Raises:
+            NotPublishedError: There is none.
+        """
+        pointer = read_pointer(store, _current(store, event))
+        if pointer is None:
+            raise NotPublishedError("has no damage map yet", where=event, fix="run `siamese map` or the damage_map flow")
+        return cls.load(store, str(pointer["digest"]))
+
+    def mark_current(self, store: ObjectStore) -> None:
+        """Makes this the map that :meth:`current` gives for its event."""
+        move_pointer(store, _current(store, self.event), lambda _: {"digest": self.digest})
+
+
+def _current(store: ObjectStore, event: str) -> S3Uri:
+    return store.maps / "current" / f"{quote(event, safe='')}.json"

@@ -8,12 +8,17 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.console import Console
 
+from siamese.cli.demo import demo
 from siamese.cli.evaluate import evaluate
 from siamese.cli.ingest import ingest
+from siamese.cli.map import map as map_verb
 from siamese.cli.pairs import pairs
+from siamese.cli.params import params
+from siamese.cli.registry import history, promote, register, rollback
 from siamese.cli.sample import sample
 from siamese.cli.score import score
 from siamese.cli.stack import down, status, up
+from siamese.cli.train import train
 from siamese.cli.upload import upload
 from siamese.errors import SiameseError
 from siamese.settings import activate
@@ -27,10 +32,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-VERBS: tuple[Callable[..., None], ...] = (sample, upload, ingest, pairs, up, down, status, score, evaluate)
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "First look": (demo, sample),
+    "Local stack": (up, down, status),
+    "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
+    "Which model is champion": (register, promote, rollback, history),
+    "Beside the chain": (score, params),
+}
 
-for verb in VERBS:
-    app.command()(verb)
+for panel, verbs in PANELS.items():
+    for verb in verbs:
+        app.command(rich_help_panel=panel)(verb)
 
 
 @app.callback()

@@ -85,7 +85,9 @@ def _run(console: Console, deployment: str, parameters: dict[str, Any]) -> None:
     from siamese.cli.follow import run_and_follow
 
     def tell(log: Log) -> None:
-        console.print(f"  {log.timestamp.astimezone():%H:%M:%S} {log.message}", style="dim", markup=False, highlight=False)
+        console.print(
+            f"  {log.timestamp.astimezone():%H:%M:%S} {log.message}", style="dim", markup=False, highlight=False
+        )
 
     run_and_follow(deployment, parameters, tell)
 
@@ -104,7 +106,9 @@ def _most_damaged(store: ObjectStore, evaluation: Evaluation) -> list[str]:
 
 def _tell_scores(console: Console, evaluation: Evaluation) -> None:
     scores = evaluation.scores
-    table = Table("figure", "value", title=f"Official xView2 score, split {evaluation.split} (held out)", title_justify="left")
+    table = Table(
+        "figure", "value", title=f"Official xView2 score, split {evaluation.split} (held out)", title_justify="left"
+    )
     table.add_row("score", f"{scores.score:.3f}", style="bold")
     table.add_row("localization F1", f"{scores.localization_f1:.3f}")
     table.add_row("damage F1 (harmonic mean)", f"{scores.damage_f1:.3f}")
@@ -124,13 +128,17 @@ def _tell_model(console: Console, store: ObjectStore, version: ModelVersion, par
         console.print(f"           {reason}", markup=False)
     prefect = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
     console.print(f"Prefect    {prefect}/runs")
-    console.print(f"MLflow     {os.environ.get('MLFLOW_TRACKING_URI')}/#/models/{version.name}/versions/{version.version}")
+    console.print(
+        f"MLflow     {os.environ.get('MLFLOW_TRACKING_URI')}/#/models/{version.name}/versions/{version.version}"
+    )
 
 
 def _tell_maps(console: Console, store: ObjectStore, scenes: list[str]) -> None:
     for scene in scenes:
-        made = DamageMap.latest_of(store, scene)
-        console.print(f"map        {made.event}: " + ", ".join(f"{count} {name}" for name, count in made.counts.items()))
+        made = DamageMap.current(store, scene)
+        console.print(
+            f"map        {made.event}: " + ", ".join(f"{count} {name}" for name, count in made.counts.items())
+        )
         for blob in (made.classes, made.buildings, made.geojson, made.picture):
             console.print(f"           {_fetch(store, blob, RESULTS / scene)}")
 

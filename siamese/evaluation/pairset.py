@@ -7,7 +7,7 @@ from functools import partial
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings, rgb
 from siamese.manifests import PairSet, Split
-from siamese.pairs import PairReader
+from siamese.pairs.reader import PairReader
 from siamese.pairs.targets import official_targets
 from siamese.store import ObjectStore
 

@@ -49,7 +49,7 @@ def _classes(report: Report) -> Figure:
     reach = np.clip([values - bounds[0], bounds[1] - values], 0, None)
     axes.bar(range(len(names)), values, color=["#263238", _GREY, *map(_colour, DAMAGE_CLASSES)])
     axes.errorbar(range(len(names)), values, yerr=reach, fmt="none", ecolor="black", capsize=4)
-    axes.set_xticks(range(len(names)), ["score", "localization", *map(_title, DAMAGE_CLASSES)])
+    axes.set_xticks(range(len(names)), ["score", "localization", *(name.replace("_", "\n") for name in DAMAGE_CLASSES)])
     axes.set(ylim=(0, 1), ylabel="F1", title=f"xView2 score and F1 by class, 95 % over {report.scenes} scenes")
     return figure
 
@@ -106,7 +106,7 @@ def _events(report: Report) -> Figure:
     axes.set_yticks(
         places,
         [
-            f"{name}\n{one.scenes} scenes, {one.buildings.detection.support:,} buildings"
+            f"{name}\nscenes: {one.scenes}, buildings: {one.buildings.detection.support:,}"
             for name, one in zip(names, support, strict=True)
         ],
         fontsize=8,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -21,6 +22,7 @@ from siamese.errors import SiameseError
 from siamese.imagery.png import SIGNATURE, check_png, png_size
 
 MAX_BANDS: Final = 32
+_MOST_BYTES_A_PX: Final = 8
 STRETCH_PERCENT: Final = (2.0, 98.0)
 _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FIX: Final = "copy the file again from its source"
@@ -123,6 +125,7 @@ def _decode_png(data: bytes, name: str, max_side_px: int) -> Raster:
 def _decode_tiff(data: bytes, name: str, max_side_px: int) -> Raster:
     with _open_tiff(data, name) as dataset:
         _check_size(dataset.width, dataset.height, max_side_px, name)
+        _check_memory(dataset, max_side_px, name)
         return _read_tiff(dataset, name)
 
 
@@ -133,9 +136,19 @@ def _open_tiff(data: bytes, name: str) -> Iterator[DatasetReader]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(memory.name, driver="GTiff", sharing=False) as dataset:
                 yield dataset
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError, ValueError, MemoryError) as error:
         cause = error.__cause__ or error
         raise SiameseError(f"GeoTIFF cannot be decoded: {cause}", where=name, fix=_FIX) from error
+
+
+def _check_memory(dataset: DatasetReader, max_side_px: int, name: str) -> None:
+    """Many bands, or blocks larger than the image itself, must not take more memory than the largest image may."""
+    block_height, block_width = dataset.block_shapes[0]
+    pixels = max(dataset.width * dataset.height, block_width * block_height)
+    needed = pixels * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+    if needed > max_side_px**2 * _MOST_BYTES_A_PX:
+        fix = "keep fewer bands, 8 bits, and tiles of 256 px"
+        raise SiameseError(f"GeoTIFF needs {needed / 2**20:,.0f} MiB of memory to read", where=name, fix=fix)
 
 
 def _read_tiff(dataset: DatasetReader, name: str) -> Raster:

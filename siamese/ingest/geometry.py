@@ -51,8 +51,9 @@ def read_geometries(system: str, features: Sequence[Feature], max_vertices: int)
     for feature in features:
         _check_text(system, feature, max_vertices)
     texts = np.array([feature.wkt for feature in features], dtype=object)
-    parsed = shapely.force_2d(shapely.from_wkt(texts, on_invalid="ignore"))
-    finite: list[bool] = np.isfinite(shapely.bounds(parsed)).all(axis=-1).tolist() if len(features) else []
+    with np.errstate(all="ignore"):  # of coordinates that are not finite; they are refused below
+        parsed = shapely.force_2d(shapely.from_wkt(texts, on_invalid="ignore"))
+    finite: list[bool] = np.isfinite(shapely.bounds(parsed).reshape(-1, 4)).all(axis=1).tolist()
     valid: list[bool] = np.asarray(shapely.is_valid(parsed), dtype=bool).tolist()
     found: list[tuple[BaseGeometry, bool]] = []
     for feature, geometry, is_finite, is_valid in zip(features, parsed, finite, valid, strict=True):

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform_bounds
 
 from siamese.imagery.decode import Raster
@@ -102,7 +103,7 @@ def _georeference(
     try:
         degrees = transform_bounds(crs, "EPSG:4326", min(xs), min(ys), max(xs), max(ys))
         unit_m = CRS.from_string(crs).linear_units_factor[1] if CRS.from_string(crs).is_projected else None
-    except RasterioError:
+    except (RasterioError, CRSError, CPLE_BaseError):
         return None
     west, south, east, north = map(float, degrees)
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):

@@ -12,8 +12,9 @@ _SCENE_FILE: Final = re.compile(
     r"(?P<disaster>[a-z0-9-]+)_(?P<number>\d{8})_(?P<date>pre|post)_disaster\.(?P<suffix>png|tif|tiff|json)",
     re.IGNORECASE,
 )
-_ARCHIVE: Final = re.compile(
-    r"(?P<whole>.+\.(tar|tar\.gz|tgz))(?:[._-](?:part[._-]?)?(?P<part>[a-z]{2,3}|\d{1,5}))?", re.IGNORECASE
+_ARCHIVE: Final = re.compile(r".+\.(tar|tar\.gz|tgz)", re.IGNORECASE)
+_PART: Final = re.compile(
+    rf"(?P<whole>{_ARCHIVE.pattern})[._-](?:part[._-]?)?(?P<part>[a-z]{{2,3}}|\d{{1,5}})", re.IGNORECASE
 )
 _OTHER_ARCHIVE: Final = re.compile(r".+\.(zip|7z|rar|tar\.(bz2|xz|zst)|tbz2?|txz|tzst|gz|bz2|xz|zst)", re.IGNORECASE)
 _SPLITS: Final = {"train": "train", "tier1": "train", "tier3": "tier3", "test": "test", "hold": "hold"}
@@ -66,12 +67,13 @@ def classify(name: str, *, within: str = "") -> SceneFile | ArchivePart | Other:
         return Other("ignored", "folder")
     if file.startswith("._") or "__MACOSX" in folders or file in {".DS_Store", "Thumbs.db"}:
         return Other("ignored", "left by the file manager of a desktop")
-    archive = _ARCHIVE.fullmatch(file)
-    if archive:
-        whole = name[: len(name) - len(file)] + archive["whole"]
-        return ArchivePart(whole, (archive["part"] or "").lower() or None)
+    if _ARCHIVE.fullmatch(file):
+        return ArchivePart(name, None)
     if _OTHER_ARCHIVE.fullmatch(file):
         return Other("quarantined", "an archive of this kind is not read; repack it as .tar or .tar.gz")
+    part = _PART.fullmatch(file)
+    if part:
+        return ArchivePart(name[: len(name) - len(file)] + part["whole"], part["part"].lower())
     return _image_or_label(file, folders, within)
 
 

@@ -100,8 +100,8 @@ class Examiner:
             width, height = image_size(file.data, "")
             with self._heavy(width * height > _HEAVY_PX):
                 raster = decode_image(file.data, "", max_side_px=self._params.max_side_px)
-        except SiameseError as error:
-            raise _RefusedError(f"{_said(role, file.entry)}: {error.what}") from error
+        except Exception as error:
+            raise _refused(role, file.entry, error) from error
         bands = raster.pixels.shape[2]
         if bands not in self._params.bands:
             allowed = " or ".join(map(str, self._params.bands))
@@ -124,8 +124,8 @@ class Examiner:
                     date=date,
                     tolerance_px=self._params.outside_px,
                 )
-        except SiameseError as error:
-            raise _RefusedError(f"{_said(role, file.entry)}: {error.what}") from error
+        except Exception as error:
+            raise _refused(role, file.entry, error) from error
         if label.metadata.img_name.rsplit(".", 1)[0] != f"{group.scene}_{date}_disaster":
             said = label.metadata.img_name[:60]
             raise _RefusedError(f"{_said(role, file.entry)}: metadata.img_name is {said!r}, of another image")
@@ -265,6 +265,12 @@ def _row(
 
 def _word(role: str) -> str:
     return role.replace("_", " ")
+
+
+def _refused(role: str, entry: InventoryEntry, error: Exception) -> _RefusedError:
+    # No content, however strange, may end the run; so even an error nobody foresaw is only this scene's.
+    what = error.what if isinstance(error, SiameseError) else f"unexpected {type(error).__name__}: {error}"
+    return _RefusedError(f"{_said(role, entry)}: {what}")
 
 
 def _said(role: str, entry: InventoryEntry) -> str:

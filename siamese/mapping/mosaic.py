@@ -110,4 +110,6 @@ def _black_fill(pixels: Image) -> Mask:
     if not black.any():
         return np.zeros(black.shape, bool)
     square = np.ones((_FILL_PX, _FILL_PX), np.uint8)
-    return np.asarray(cv2.morphologyEx(black, cv2.MORPH_OPEN, square, borderValue=1), bool)
+    # Fill that the window's edge cuts may go on beyond it, so what lies outside counts as black.
+    core = cv2.erode(black, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    return np.asarray(cv2.dilate(core, square), bool) & (black > 0)

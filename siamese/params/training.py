@@ -48,9 +48,7 @@ class TrainingParams(Section):
     colour_jitter: float = Field(0.2, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
     zoom: float = Field(0.2, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
 
-    validate_minutes: float = Field(
-        0.0, ge=0, description="At least this long between two validations; 0 means after every epoch."
-    )
+    validate_every: int = Field(1, gt=0, description="Epochs from one validation to the next.")
     validation_scenes: int = Field(64, gt=0, description="At most this many validation scenes, evenly chosen.")
     checkpoint_seconds: float = Field(
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY

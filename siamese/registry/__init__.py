@@ -5,7 +5,7 @@ from siamese.registry.gate import Verdict, judge
 from siamese.registry.ledger import Comparison, Ledger, LedgerEntry, RegisteredModel, read_ledger
 from siamese.registry.promotion import Decision, history, promote, rollback
 from siamese.registry.registration import register
-from siamese.registry.resolution import resolve_model, resolve_version
+from siamese.registry.resolution import model_name, resolve_model, resolve_version
 from siamese.registry.weights import verify_weights
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Verdict",
     "history",
     "judge",
+    "model_name",
     "project_aliases",
     "promote",
     "read_ledger",

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-
 from mlflow import MlflowClient
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
 from siamese.params import PromotionParams
 from siamese.registry.aliases import project_aliases
+from siamese.registry.claims import claim, claimed_version
 from siamese.registry.server import connect, delete_version, ensure_model, find_version, run_exists, told
 from siamese.registry.weights import verify_weights
-from siamese.store import ObjectStore, RaceLostError, S3Uri
+from siamese.store import ObjectStore, S3Uri
 
 TAG_CHECKPOINT = "siamese.checkpoint"
 TAG_WEIGHTS = "siamese.weights_sha256"
@@ -42,7 +40,7 @@ def register(
     if evaluation.checkpoint != checkpoint.digest:
         fix = f"evaluate {checkpoint.digest} first"
         raise SiameseError(
-            f"is of checkpoint {evaluation.checkpoint}", where=f"evaluation {evaluation.digest}", fix=fix
+            f"is of another checkpoint, {evaluation.checkpoint}", where=f"evaluation {evaluation.digest}", fix=fix
         )
     inputs = {"checkpoint": checkpoint.digest, "evaluation": evaluation.digest, "model": params.model}
     origin = ModelVersion.plan(inputs=inputs, params={}, module="siamese.registry")
@@ -80,18 +78,17 @@ def _one_version(
     that the next caller finds by its tag and claims; and once there is a claim no other version of the checkpoint can
     ever win, so every caller may delete the others. MLflow keeps deleted numbers, so a late delete hits nobody else.
     """
-    claim = store.lake / "registry-claims" / name / f"{checkpoint.digest}.json"
-    if store.head(claim) is None:
+    version = claimed_version(name, checkpoint.digest, store)
+    if version is None:
         made = _versions(client, name, checkpoint.digest)
         mine = min(made) if made else _make(client, name, checkpoint, tags, store)
-        with suppress(RaceLostError):  # then the winner's version is read below
-            store.put(claim, json.dumps({"version": mine}).encode(), if_absent=True, content_type="application/json")
-    version = int(json.loads(store.get(claim))["version"])
+        version = claim(name, checkpoint.digest, mine, store)
     for other in _versions(client, name, checkpoint.digest) - {version}:
         delete_version(client, name, other)
     if find_version(client, name, version) is None:
         fix = "restore MLflow's database, or use the server that it was registered with"
-        raise SiameseError(f"MLflow has lost version {version} of {name}", where=str(claim), fix=fix)
+        what = f"MLflow has lost version {version}, which is checkpoint {checkpoint.digest}"
+        raise SiameseError(what, where=name, fix=fix)
     return version
 
 
@@ -103,7 +100,7 @@ def _versions(client: MlflowClient, name: str, checkpoint: str) -> set[int]:
 def _make(client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore) -> int:
     run_id = checkpoint.run_id if checkpoint.run_id and run_exists(client, checkpoint.run_id) else None
     source = Checkpoint.folder(store, checkpoint.digest)
-    return int(client.create_model_version(name, str(source), run_id=run_id, tags=tags).version)
+    return int(client.create_model_version(name, str(source), run_id=run_id, tags=tags, await_creation_for=0).version)
 
 
 def _tags(checkpoint: Checkpoint, evaluation: Evaluation, registration: str, store: ObjectStore) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, ModelVersion
+from siamese.registry.claims import claimed_version
 from siamese.registry.ledger import read_ledger
 from siamese.registry.weights import verify_weights
 from siamese.store import ObjectStore
@@ -72,6 +73,15 @@ def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVers
             raise SiameseError("not a model version's manifest", where=reference, fix=fix) from error
         return ModelVersion.load(store, kept.digest)
     return ModelVersion.load(store, reference)
+
+
+def model_name(uri: str, checkpoint: Checkpoint, store: ObjectStore) -> str:
+    """What a result says of its model: name and version of a registered one, else the checkpoint's digest."""
+    if uri.startswith("models:/"):
+        name = _match(uri)["name"]
+        if version := claimed_version(name, checkpoint.digest, store):
+            return f"{name} version {version}"
+    return f"checkpoint {checkpoint.digest}"
 
 
 def _registered(uri: str, store: ObjectStore) -> Checkpoint:

@@ -1,15 +1,19 @@
-"""Names for the arrays that drawing passes about."""
+"""Names for the arrays that drawing passes about; OpenCV's stubs carry no element type, so the names say it."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float32]
-Points: TypeAlias = NDArray[np.float64]
-Bytes: TypeAlias = NDArray[np.uint8]
-Mask: TypeAlias = NDArray[np.bool_]
-Ints: TypeAlias = NDArray[np.int32]
-AnyArray: TypeAlias = NDArray[Any]
+Floats: TypeAlias = NDArray[Any]
+"""float32 values."""
+
+Bytes: TypeAlias = NDArray[Any]
+"""uint8 values."""
+
+Ints: TypeAlias = NDArray[Any]
+"""int32 or int16 values."""
+
+Points: TypeAlias = NDArray[Any]
+"""float64 values; places as (..., 2), x before y."""

@@ -162,9 +162,9 @@ def _assemble(
     length, depth = size
     outline = _outline(length, depth, wings)
     boxes: list[Points] = []
+    facets: list[tuple[object, tuple[float, float]]] = [(outline, (0.0, 0.0))]
+    lines: list[object] = []
     if roof == "flat":
-        facets = [(outline, (0.0, 0.0))]
-        lines: list[object] = []
         for _ in range(int(rng.poisson(length * depth / 1500))):
             middle = rng.uniform(-0.38, 0.38, 2) * size
             boxes.append(_rectangle(middle, rng.uniform(2, 5, 2)))

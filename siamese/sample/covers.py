@@ -36,8 +36,15 @@ COVERS: Final[dict[str, int]] = {name: number for number, name in enumerate(_COL
 LEVELS: Final = 32
 """Brightness levels between the dark and the bright colour of a cover."""
 
-OPEN: Final = tuple(COVERS[name] for name in ("grass", "lawn", "meadow", "crop", "ripe", "soil", "floor", "litter", "singed"))
+OPEN: Final = ("grass", "lawn", "meadow", "crop", "ripe", "soil", "floor", "litter", "singed")
 """Covers that grow or lie open, so that fire and water can change them."""
+
+
+def is_any(covers: Bytes, names: tuple[str, ...]) -> Bytes:
+    """Where a cover map has one of the named covers: (H, W) uint8, 0 or 1."""
+    table = np.zeros(256, np.uint8)
+    table[[COVERS[name] for name in names]] = 1
+    return cv2.LUT(covers, table)
 
 
 def palette(dryness: float, rng: np.random.Generator) -> Bytes:
@@ -55,7 +62,7 @@ def palette(dryness: float, rng: np.random.Generator) -> Bytes:
     ends = ends * rng.normal(1, 0.05, (len(ends), 1, 1)) + rng.normal(0, 3, (len(ends), 1, 3))
     steps = np.linspace(0, 1, LEVELS)[None, :, None]
     ramps = ends[:, None, 0] * (1 - steps) + ends[:, None, 1] * steps
-    return np.clip(ramps, 0, 255).astype(np.uint8).reshape(-1, 3)  # type: ignore[no-any-return]
+    return np.clip(ramps, 0, 255).astype(np.uint8).reshape(-1, 3)
 
 
 def paint(covers: Bytes, level: Bytes, colours: Bytes) -> Bytes:
@@ -78,4 +85,4 @@ def lookup(colours: Bytes, rows: np.ndarray) -> Bytes:
     wide = np.zeros((len(colours), 4), np.uint8)
     wide[:, :3] = colours
     four = np.take(wide.view(np.uint32)[:, 0], rows)
-    return cv2.cvtColor(four.view(np.uint8).reshape(*rows.shape, 4), cv2.COLOR_RGBA2RGB)  # type: ignore[return-value]
+    return cv2.cvtColor(four.view(np.uint8).reshape(*rows.shape, 4), cv2.COLOR_RGBA2RGB)

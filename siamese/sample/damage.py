@@ -8,12 +8,13 @@ from typing import Final
 import cv2
 import numpy as np
 
-from siamese.sample.arrays import Bytes, Floats
+from siamese.sample.arrays import Bytes, Floats, Ints
 from siamese.sample.noise import smooth
 from siamese.sample.plan import Event, ScenePlan, Severity
 from siamese.sample.world import World
 
 NONE, MINOR, MAJOR, DESTROYED = 0, 1, 2, 3
+_COARSE: Final = 4
 SUBTYPE_OF: Final = ("no-damage", "minor-damage", "major-damage", "destroyed")
 
 # Shares of minor, major and destroyed buildings.
@@ -76,7 +77,7 @@ def strike(plan: ScenePlan, world: World, rng: np.random.Generator) -> Harm:
     return Harm(field, edge, tuple(int(c) for c in classes), hidden, cloud)
 
 
-def _graded(score: np.ndarray, shares: tuple[float, float, float], rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def _graded(score: Floats, shares: tuple[float, float, float], rng: np.random.Generator) -> tuple[Ints, float]:
     """Classes by rank of the score, so that each share is met whatever the field looks like."""
     count = len(score)
     rank = np.argsort(np.argsort(-score))
@@ -88,26 +89,33 @@ def _graded(score: np.ndarray, shares: tuple[float, float, float], rng: np.rando
 
 
 def _field(event: Event, world: World, rng: np.random.Generator) -> Floats:
-    width, height = world.size
-    shape = (height, width)
-    broad = smooth(rng, shape, 380, 4)
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32), sparse=True)
+    size = world.size
+    field = _coarse_field(event, world, (size[1] // _COARSE, size[0] // _COARSE), rng)
+    return cv2.resize(field.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+
+
+def _coarse_field(event: Event, world: World, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
+    """The field in every _COARSE-th row and column, for it has no detail finer than that."""
+    broad = smooth(rng, shape, 380 / _COARSE, 4)
+    x, y = np.meshgrid(np.arange(shape[1]) * _COARSE, np.arange(shape[0]) * _COARSE, sparse=True)
     angle = rng.uniform(0, 2 * np.pi)
-    middle = np.array([width, height]) * rng.uniform(0.2, 0.8, 2)
-    across = (x - middle[0]) * np.float32(np.cos(angle)) + (y - middle[1]) * np.float32(np.sin(angle))
+    middle = np.array(world.size) * rng.uniform(0.2, 0.8, 2)
+    across = (x - middle[0]) * np.cos(angle) + (y - middle[1]) * np.sin(angle)
+    slope: Floats = np.clip(across / 1400 + 0.5, 0, 1)
     match event:
         case "wind":
-            return np.exp(-np.square(across / rng.uniform(200, 380))) * 0.75 + broad * 0.25  # type: ignore[no-any-return]
+            track: Floats = np.exp(-np.square(across / rng.uniform(200, 380)))
+            return track * 0.75 + broad * 0.25
         case "fire":
-            return (np.clip(across / 1400 + 0.5, 0, 1) * 0.6 + broad * 0.4).astype(np.float32)  # type: ignore[no-any-return]
+            return slope * 0.6 + broad * 0.4
         case "flood":
-            low = np.clip(across / 1400 + 0.5, 0, 1) * 0.6
+            low = slope * 0.6
             if world.water:
                 dry = np.full(shape, 255, np.uint8)
                 for path, wide in world.water:
-                    cv2.polylines(dry, [np.round(path).astype(np.int32)], False, 0, int(wide))
-                low = 0.75 * np.exp(-cv2.distanceTransform(dry, cv2.DIST_L2, 3) / 260)
-            return (low + broad * np.float32(0.25)).astype(np.float32)  # type: ignore[no-any-return]
+                    cv2.polylines(dry, [np.round(path / _COARSE).astype(np.int32)], False, 0, int(wide / _COARSE))
+                low = 0.75 * np.exp(-cv2.distanceTransform(dry, cv2.DIST_L2, 5) * _COARSE / 260)
+            return low + broad * 0.25
 
 
 def _cloud(plan: ScenePlan, world: World, rng: np.random.Generator) -> tuple[Floats | None, tuple[bool, ...]]:
@@ -141,7 +149,13 @@ def flooded(world: World, harm: Harm, rough: Bytes) -> Bytes:
     wet = (level > harm.edge - 0.015).astype(np.uint8) * 255
     order = (NONE, MINOR, MAJOR, DESTROYED)
     outlines = [np.round(b.outline).astype(np.int32) for b in world.buildings]
-    for grade, reach, value in ((NONE, 56, 0), (MINOR, 74, 255), (MAJOR, 44, 255), (DESTROYED, 52, 255), (MINOR, 22, 0)):
+    for grade, reach, value in (
+        (NONE, 56, 0),
+        (MINOR, 74, 255),
+        (MAJOR, 44, 255),
+        (DESTROYED, 52, 255),
+        (MINOR, 22, 0),
+    ):
         rings = [o for o, c in zip(outlines, harm.classes, strict=True) if c == order[grade]]
         for ring in rings:
             cv2.polylines(wet, [ring], True, value, reach)

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from siamese.sample.arrays import Bytes, Floats, Ints, Points
-from siamese.sample.covers import COVERS
+from siamese.sample.covers import COVERS, is_any
 from siamese.sample.noise import grain, smooth
-from siamese.sample.trees import Crowns, plant
+from siamese.sample.trees import Crowns, Trees, plant
 from siamese.sample.world import World
 
 SHIFT: Final = 3
@@ -20,7 +20,7 @@ _CLEARED: Final = ("crop", "ripe", "soil")
 
 def fixed(points: Points) -> Ints:
     """Pixels as OpenCV's fixed-point numbers with SHIFT fractional bits."""
-    return np.round(points * (1 << SHIFT)).astype(np.int32)  # type: ignore[no-any-return]
+    return np.round(points * (1 << SHIFT)).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Ground:
         broad: float32 0..1, large patches.
         patches: float32 0..1, patches of some 60 pixels and smaller.
         rough: uint8 fine grain around 128.
+        trees: All trees.
         crowns: Trees' crowns; None without trees.
     """
 
@@ -41,11 +42,12 @@ class Ground:
     broad: Floats
     patches: Floats
     rough: Bytes
+    trees: Trees
     crowns: Crowns | None
 
 
 def survey(world: World, rng: np.random.Generator) -> Ground:
-    """Draws the maps of a ground and plants its trees (sets ``world.trees``).
+    """Draws the maps of a ground and plants its trees.
 
     Args:
         world: The ground, laid out.
@@ -65,7 +67,7 @@ def survey(world: World, rng: np.random.Generator) -> Ground:
         cv2.fillPoly(covers, [outline], COVERS[parcel.cover])
         if parcel.angle is not None and parcel.cover in _CLEARED:
             _plough(rows, outline, parcel.angle, rng)
-    taken = np.isin(covers, [COVERS[name] for name in _CLEARED]).astype(np.uint8)
+    taken = is_any(covers, _CLEARED)
     for parcel in world.paved:
         cv2.fillPoly(covers, [fixed(parcel.outline)], COVERS[parcel.cover], cv2.LINE_8, SHIFT)
         cv2.fillPoly(taken, [fixed(parcel.outline)], 1, cv2.LINE_8, SHIFT)
@@ -74,13 +76,13 @@ def survey(world: World, rng: np.random.Generator) -> Ground:
     for building in world.buildings:
         cv2.polylines(taken, [np.round(building.outline).astype(np.int32)], True, 1, 9)
         cv2.fillPoly(taken, [np.round(building.outline).astype(np.int32)], 1)
-    world.trees = plant(world, woodland, broad, taken, rng)
+    trees = plant(world, woodland, broad, taken, rng)
     for plot in world.lots:
         cv2.fillPoly(rows, [fixed(plot)], int(np.clip(rng.normal(128, 30), 50, 206)), cv2.LINE_8, SHIFT)
     fine = cv2.addWeighted(cv2.convertScaleAbs(patches, alpha=255), 0.5, rough, 0.6, -12.8)
     level = cv2.addWeighted(cv2.convertScaleAbs(broad, alpha=255), 0.5, fine, 0.85, -0.35 * 128)
     level = cv2.addWeighted(level, 1, rows, 1, -128)
-    return Ground(covers, level, broad, patches, rough, Crowns.of(world.trees, shape, grain(rng, shape, 1.6)))  # type: ignore[arg-type]
+    return Ground(covers, level, broad, patches, rough, trees, Crowns.of(trees, shape, grain(rng, shape, 1.6)))
 
 
 def _plough(rows: Bytes, outline: Ints, angle: float, rng: np.random.Generator) -> None:

@@ -88,7 +88,8 @@ def label_pair(plan: ScenePlan, seed: int, drawn: Pictured, mark: str) -> tuple[
     first, second = DATES[plan.event]
     bare = [{"feature_type": "building", "uid": uid} for uid in uids]
     graded = [
-        {"feature_type": "building", "subtype": subtype, "uid": uid} for subtype, uid in zip(subtypes, uids, strict=True)
+        {"feature_type": "building", "subtype": subtype, "uid": uid}
+        for subtype, uid in zip(subtypes, uids, strict=True)
     ]
     pre = label("pre", drawn.pre_light, first, bare)
     return pre, label("post", drawn.post_light, second, graded), counts

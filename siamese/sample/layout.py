@@ -125,7 +125,9 @@ def _fields(world: World, rng: np.random.Generator, target_px: float) -> None:
                 boxes += [(x0, y0, x1, cut), (x0, cut, x1, y1)]
             continue
         edge = rng.uniform(1, 4)
-        corners = np.array([(x0 + edge, y0 + edge), (x1 - edge, y0 + edge), (x1 - edge, y1 - edge), (x0 + edge, y1 - edge)])
+        corners = np.array(
+            [(x0 + edge, y0 + edge), (x1 - edge, y0 + edge), (x1 - edge, y1 - edge), (x0 + edge, y1 - edge)]
+        )
         rows = angle + (np.pi / 2 if high > wide else 0)
         cover = str(rng.choice(FIELD_COVERS))
         world.parcels.append(Parcel(corners @ turn.T + np.array(world.size) / 2, cover, rows))
@@ -139,8 +141,7 @@ def _settle(world: World, rng: np.random.Generator, grid: Grid, *, taken: float,
     world.leafy = float(rng.uniform(1.5, 6))
     world.roads += grid.roads
     empty = rng.uniform(-1, 1, 3)
-    for plot in grid.plots:
-        front = grid.bend.at(plot.place)
+    for plot, front in zip(grid.plots, grid.bend.at(np.array([plot.place for plot in grid.plots])), strict=True):
         if not _near(front, world.size, 60):
             continue
         # Vacant plots cluster, as woods and parks do.
@@ -168,31 +169,31 @@ def _house_on(world: World, rng: np.random.Generator, grid: Grid, plot: Plot, *,
     built = house(rng, middle, along, (max(long, deep * 1.05), deep))
     world.buildings.append(built)
 
-    def at(du: float, dv: float) -> Points:
-        return grid.bend.at(plot.place + np.array([du, plot.side * dv]))
-
-    drive = rng.uniform(-0.36, 0.36) * plot.width_px
-    half = float(rng.uniform(2.6, 4.5))
-    back = setback + deep * 0.4
+    drive, half, back = rng.uniform(-0.36, 0.36), float(rng.uniform(2.6, 4.5)), setback + deep * 0.4
+    near, far = drive - half / plot.width_px, drive + half / plot.width_px
     surface = str(rng.choice(["concrete", "concrete", "asphalt", "gravel"]))
-    corners = [at(drive - half, street), at(drive + half, street), at(drive + half, back), at(drive - half, back)]
-    world.paved.append(Parcel(np.array(corners), surface))
-    world.bays.append(Bay(at(drive, setback * 0.75), along + np.pi / 2, 0.45))
-    world.bays.append(Bay(at(rng.uniform(-0.4, 0.4) * plot.width_px, street - 3), along, 0.12))
+    world.paved.append(Parcel(_at(grid, plot, [(near, street), (far, street), (far, back), (near, back)]), surface))
+    stands = _at(grid, plot, [(drive, setback * 0.75), (rng.uniform(-0.4, 0.4), street - 3)])
+    world.bays += [Bay(stands[0], along + np.pi / 2, 0.45), Bay(stands[1], along, 0.12)]
+    lot = [(-0.5, street), (0.5, street), (0.5, depth), (-0.5, depth)]
+    world.lots.append(_at(grid, plot, lot))
     rear = setback + deep + 12
     if rng.random() < 0.07 and depth - rear > 16:
         swing = np.linspace(0, 2 * np.pi, 14)[:-1]
-        pool = at(rng.uniform(-0.2, 0.2) * plot.width_px, (rear + depth) / 2)
-        world.pools.append(pool + np.stack([np.cos(swing) * rng.uniform(5, 8), np.sin(swing) * rng.uniform(3.5, 5)], -1))
+        ring = np.stack([np.cos(swing) * rng.uniform(5, 8), np.sin(swing) * rng.uniform(3.5, 5)], -1)
+        world.pools.append(_at(grid, plot, [(rng.uniform(-0.2, 0.2), (rear + depth) / 2)])[0] + ring)
     elif rng.random() < 0.24 and depth - rear > 10:
-        hut = at(rng.uniform(-0.36, 0.36) * plot.width_px, rng.uniform(rear + 4, depth - 4))
+        hut = _at(grid, plot, [(rng.uniform(-0.36, 0.36), rng.uniform(rear + 4, depth - 4))])[0]
         if _fits(world, hut, 22):
             world.buildings.append(shed(rng, hut, along + rng.normal(0, 0.05)))
-    world.lots.append(np.array([at(du * plot.width_px, dv) for du, dv in ((-0.5, street), (0.5, street), (0.5, depth), (-0.5, depth))]))
-    for _ in range(int(rng.poisson(world.leafy))):
-        world.garden.append(at(rng.uniform(-0.5, 0.5) * plot.width_px, rng.uniform(min(rear, depth), depth)))
-    if rng.random() < 0.5:
-        world.garden.append(at(rng.uniform(-0.5, 0.5) * plot.width_px, street + 7))
+    trees = [(rng.uniform(-0.5, 0.5), rng.uniform(min(rear, depth), depth)) for _ in range(rng.poisson(world.leafy))]
+    world.garden += list(_at(grid, plot, [*trees, (rng.uniform(-0.5, 0.5), street + 7)]))
+
+
+def _at(grid: Grid, plot: Plot, places: list[tuple[float, float]]) -> Points:
+    """Places on a plot as pixels: each in plot widths from its middle, and pixels from the street's axis."""
+    across = np.array([plot.width_px, plot.side])
+    return grid.bend.at(plot.place + np.array(places) * across)
 
 
 def _trade(world: World, rng: np.random.Generator, grid: Grid) -> None:
@@ -214,21 +215,16 @@ def _trade(world: World, rng: np.random.Generator, grid: Grid) -> None:
 
 
 def _car_park(world: World, rng: np.random.Generator, grid: Grid, plot: Plot, near: float, far: float) -> None:
-    half = plot.width_px * 0.46
-
-    def at(du: float, dv: float) -> Points:
-        return grid.bend.at(plot.place + np.array([du, plot.side * dv]))
-
     surface = str(rng.choice(["asphalt", "asphalt", "concrete", "gravel"]))
-    corners = [at(-half, near), at(half, near), at(half, far), at(-half, far)]
-    world.paved.append(Parcel(np.array(corners), surface))
-    entry = rng.uniform(-0.8, 0.8) * half
-    world.paved.append(Parcel(np.array([at(entry - 6, 0), at(entry + 6, 0), at(entry + 6, near), at(entry - 6, near)]), surface))
+    half, entry, way = 0.46, rng.uniform(-0.36, 0.36), 6 / plot.width_px
+    world.paved.append(Parcel(_at(grid, plot, [(-half, near), (half, near), (half, far), (-half, far)]), surface))
+    gate = [(entry - way, 0.0), (entry + way, 0.0), (entry + way, near), (entry - way, near)]
+    world.paved.append(Parcel(_at(grid, plot, gate), surface))
     busy = float(rng.uniform(0.1, 0.6))
+    along = grid.bend.along(plot.place) + np.pi / 2
     for dv in np.arange(near + 8, far - 6, 26):
-        for du in np.arange(-half + 5, half - 4, 6.5):
-            place = plot.place + np.array([du, plot.side * dv])
-            world.bays.append(Bay(grid.bend.at(place), grid.bend.along(place) + np.pi / 2, busy))
+        row = [(du / plot.width_px, float(dv)) for du in np.arange(5, 2 * half * plot.width_px - 4, 6.5)]
+        world.bays += [Bay(place, along, busy) for place in _at(grid, plot, [(du - half, dv) for du, dv in row])]
 
 
 def _farms(world: World, rng: np.random.Generator) -> None:
@@ -263,7 +259,9 @@ def _farm(world: World, rng: np.random.Generator, yard: Points, gate: Points, al
         spot = yard + rng.normal(0, 42, 2)
         if _fits(world, spot, 46) and all(_off_road(road, spot, 20) for road in world.roads):
             if rng.random() < 0.5:
-                world.buildings.append(hall(rng, spot, turned, (float(rng.uniform(28, 60)), float(rng.uniform(16, 26)))))
+                world.buildings.append(
+                    hall(rng, spot, turned, (float(rng.uniform(28, 60)), float(rng.uniform(16, 26))))
+                )
             else:
                 world.buildings.append(shed(rng, spot, turned))
     world.garden += [yard + rng.normal(0, 48, 2) for _ in range(8)]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from siamese.sample.arrays import Bytes, Floats, Points
-from siamese.sample.noise import normal_bytes
+from siamese.sample.noise import gaussian_levels
 from siamese.sample.plan import Event
 
 METRES_PER_PIXEL = 0.46
@@ -67,7 +67,8 @@ class Light:
         pitch = np.radians(pitch_deg) if np.any(direction) else 0.0
         normal = np.array([*(direction * np.sin(pitch)), np.cos(pitch)])
         sun = self.to_sun
-        return float((AMBIENT + DIRECT * max(normal @ sun, 0.0)) / (AMBIENT + DIRECT * sun[2]))
+        straight = max(float(normal @ sun), 0.0)
+        return float((AMBIENT + DIRECT * straight) / (AMBIENT + DIRECT * sun[2]))
 
     @property
     def shade(self) -> float:
@@ -133,11 +134,11 @@ def cast_shadows(height_m: Floats, light: Light) -> Bytes:
         fall = round(drop * number) - fallen
         (dx, dy), last, fallen = now - last, now, fallen + fall
         _shift_into(ceiling, moved, int(dx), int(dy))
-        cv2.subtract(moved, float(fall), dst=moved)
+        cv2.subtract(moved, np.array([float(fall)]), dst=moved)
         cv2.max(moved, height, dst=ceiling)
     above = cv2.subtract(ceiling, height)
     # Full shadow from 1.5 m of overlap on; softer below that.
-    return cv2.convertScaleAbs(above, alpha=255 / (1.5 / unit), beta=-40)  # type: ignore[return-value]
+    return cv2.convertScaleAbs(above, alpha=255 / (1.5 / unit), beta=-40)
 
 
 def _shift_into(source: Bytes, target: Bytes, dx: int, dy: int) -> None:
@@ -164,7 +165,7 @@ def illuminate(albedo: Bytes, lit: Bytes, light: Light) -> Bytes:
     tint = np.array([1 + light.warmth, 1.0, 1 - light.warmth]) * light.gain * (1 - light.haze)
     air = np.array([168, 178, 186]) * light.haze
     curve = np.clip(np.arange(256)[:, None] * tint + air, 0, 255).astype(np.uint8)[None]
-    return cv2.LUT(seen, curve)  # type: ignore[return-value]
+    return cv2.LUT(seen, curve)
 
 
 def sense(image: Bytes, light: Light, rng: np.random.Generator) -> Bytes:
@@ -172,8 +173,8 @@ def sense(image: Bytes, light: Light, rng: np.random.Generator) -> Bytes:
     if light.turn_deg or any(light.shift_px):
         rows, columns = image.shape[:2]
         matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), light.turn_deg, 1.0)
-        matrix[:, 2] += light.shift_px
+        matrix[:, 2] += np.array(light.shift_px)
         image = cv2.warpAffine(image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     image = cv2.GaussianBlur(image, (0, 0), light.blur_px)
-    grey = normal_bytes(rng, image.shape[:2], light.noise)
-    return cv2.add(image, cv2.merge([grey, grey, grey]), dtype=cv2.CV_8U)  # type: ignore[return-value,call-overload]
+    grey = gaussian_levels(rng, image.shape[:2], light.noise)
+    return cv2.add(image, cv2.merge([grey, grey, grey]), dtype=cv2.CV_8U)

@@ -6,11 +6,11 @@ from typing import Final
 
 import cv2
 import numpy as np
+from scipy.special import ndtri
 
 from siamese.sample.arrays import Bytes, Floats
 
 COARSE: Final = 4
-_NORMAL: Final = 64
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, octaves: int = 3) -> Floats:
@@ -33,7 +33,8 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, oct
         total += cv2.resize(lattice, (columns, rows), interpolation=cv2.INTER_CUBIC) * np.float32(0.55**octave)
     low, high = np.quantile(total[::2, ::2], (0.01, 0.99))
     total = np.clip((total - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
-    return cv2.resize(total, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+    whole: Floats = cv2.resize(total, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return whole
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> Bytes:
@@ -52,14 +53,14 @@ def grain(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> 
         return white
     soft = cv2.GaussianBlur(white, (0, 0), sigma_px)
     gain = 2 * np.sqrt(np.pi) * max(sigma_px, 0.4) * 0.5
-    return cv2.convertScaleAbs(soft, alpha=gain, beta=128 * (1 - gain))  # type: ignore[return-value]
+    return cv2.convertScaleAbs(soft, alpha=gain, beta=128 * (1 - gain))
 
 
-def normal_bytes(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> Floats:
+def gaussian_levels(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
     """Gaussian noise in whole grey levels.
 
     Returns:
         ``shape`` int16.
     """
-    table = np.round(rng.normal(0, sigma, 4096)).astype(np.int16)
-    return table[rng.integers(0, 4096, shape, np.uint16)]  # type: ignore[return-value]
+    table = np.round(sigma * ndtri((np.arange(256) + 0.5) / 256)).astype(np.int16)
+    return cv2.LUT(rng.integers(0, 256, shape, np.uint8), table)

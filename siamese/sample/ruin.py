@@ -8,9 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from siamese.sample.arrays import Bytes, Points
+from siamese.sample.arrays import Bytes, Floats, Ints, Points
 from siamese.sample.noise import smooth
-from siamese.sample.plan import Event
 
 RUBBLE: Final = (
     (202, 182, 156), (176, 150, 124), (158, 128, 104), (218, 208, 196), (122, 106, 92), (84, 74, 66), (186, 166, 142),
@@ -43,7 +42,7 @@ class Stuff:
     rubble: Bytes
     ashes: Bytes
     rooms: Bytes
-    blotch: np.ndarray
+    blotch: Floats
 
 
 def stuff(rng: np.random.Generator, side: int = 256) -> Stuff:
@@ -56,20 +55,21 @@ def stuff(rng: np.random.Generator, side: int = 256) -> Stuff:
     )
 
 
-def _mosaic(rng: np.random.Generator, side: int, colours: tuple[tuple[int, int, int], ...], cell: float, sticks: int) -> Bytes:
+def _mosaic(
+    rng: np.random.Generator, side: int, colours: tuple[tuple[int, int, int], ...], cell: float, sticks: int
+) -> Bytes:
     count = int((side / cell) ** 2)
     free = np.full((side, side), 255, np.uint8)
     x, y = rng.integers(0, side, (2, count))
     free[y, x] = 0
-    _, labels = cv2.distanceTransformWithLabels(free, cv2.DIST_L1, 3, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest: Ints = cv2.distanceTransformWithLabels(free, cv2.DIST_L1, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
     chosen = np.array(colours)[rng.integers(len(colours), size=count + 2)] * rng.normal(1, 0.1, (count + 2, 1))
-    image = np.take(chosen.clip(0, 255).astype(np.uint8), labels, axis=0)
+    image = chosen.clip(0, 255).astype(np.uint8)[nearest]
     for _ in range(sticks):
         start, angle, long = rng.uniform(0, side, 2), rng.uniform(0, np.pi), rng.uniform(3, 10)
-        end = start + long * np.array([np.cos(angle), np.sin(angle)])
-        colour = tuple(int(c) for c in colours[rng.integers(len(colours))])
-        cv2.line(image, tuple(np.int32(start)), tuple(np.int32(end)), colour, 1, cv2.LINE_AA)
-    return image  # type: ignore[no-any-return]
+        ends = np.stack([start, start + long * np.array([np.cos(angle), np.sin(angle)])]).astype(np.int32)
+        cv2.polylines(image, [ends], False, colours[rng.integers(len(colours))], 1, cv2.LINE_AA)
+    return image
 
 
 class Ruins:
@@ -130,21 +130,22 @@ class Ruins:
         x, y = np.clip(outline.mean(0), 0, (columns - 1, rows - 1)).astype(int)
         return bool(self.image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].mean() > 110)
 
-    def _cut(self, texture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    def _cut(self, texture: Bytes | Floats, shape: tuple[int, int]) -> Floats:
         side = len(texture)
         top, left = self.rng.integers(0, side, 2)
         rows = np.arange(top, top + shape[0]) % side
         columns = np.arange(left, left + shape[1]) % side
-        return texture[rows[:, None], columns]  # type: ignore[no-any-return]
+        piece: Floats = texture[rows[:, None], columns]
+        return piece
 
-    def _inside(self, ring: Points, shape: tuple[int, int], soft: float = 0.0) -> np.ndarray:
-        mask = np.zeros(shape, np.uint8)
+    def _inside(self, ring: Points, shape: tuple[int, int], soft: float = 0.0) -> Floats:
+        mask: Floats = np.zeros(shape, np.uint8)
         cv2.fillPoly(mask, [np.round(ring * 8).astype(np.int32)], 255, cv2.LINE_AA, 3)
         if soft:
-            mask = cv2.GaussianBlur(mask, (0, 0), soft)  # type: ignore[assignment]
+            mask = cv2.GaussianBlur(mask, (0, 0), soft)
         return mask.astype(np.float32) / 255
 
-    def _blend(self, rows: slice, columns: slice, over: np.ndarray, alpha: np.ndarray) -> None:
+    def _blend(self, rows: slice, columns: slice, over: Floats, alpha: Floats) -> None:
         under = self.image[rows, columns].astype(np.float32)
         mixed = under + (over - under) * alpha[..., None]
         self.image[rows, columns] = mixed.clip(0, 255).astype(np.uint8)
@@ -178,7 +179,11 @@ class Ruins:
         along = along / max(float(np.hypot(*along)), 1e-6)
         across = np.array([-along[1], along[0]])
         reach = np.abs((ring - ring.mean(0)) @ np.stack([along, across], 1)).max(0)
-        middle = ring.mean(0) + along * self.rng.uniform(-0.5, 0.5) * reach[0] + across * self.rng.uniform(-0.4, 0.4) * reach[1]
+        middle = (
+            ring.mean(0)
+            + along * self.rng.uniform(-0.5, 0.5) * reach[0]
+            + across * self.rng.uniform(-0.4, 0.4) * reach[1]
+        )
         half = reach * self.rng.uniform(0.3, 0.7, 2)
         corners = middle + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half @ np.stack([along, across])
         alpha = np.minimum(self._inside(corners + self.rng.normal(0, 0.8, (4, 2)), shape), self._inside(ring, shape))

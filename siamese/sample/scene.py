@@ -71,4 +71,4 @@ def _clouded(image: Bytes, cloud: Floats | None, plan: ScenePlan) -> Bytes:
         return image
     colour = (176, 182, 186) if plan.event == "fire" else (226, 228, 230)
     veil = np.full_like(image, colour)
-    return cv2.blendLinear(image, veil, 1 - cloud * np.float32(0.93), cloud * np.float32(0.93))  # type: ignore[return-value]
+    return cv2.blendLinear(image, veil, 1 - cloud * np.float32(0.93), cloud * np.float32(0.93))

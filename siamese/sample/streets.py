@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Bend:
 
     def along(self, place: Points) -> float:
         """Direction in pixels, in radians, of a street that runs along u at one grid place."""
-        step = self.at(np.stack([place - (2, 0), place + (2, 0)]))
+        step = self.at(place + np.array([(-2.0, 0.0), (2.0, 0.0)]))
         return float(np.arctan2(*(step[1] - step[0])[::-1]))
 
 
@@ -122,25 +123,25 @@ def street_grid(
     rows = _spread(rng, reach, between_px, 0.12)
     crossings = _spread(rng, reach, cross_px, 0.25)
     roads: list[Road] = []
+    steps = np.linspace(-reach, reach, 60)
     main = int(rng.integers(len(rows)))
     for number, v in enumerate(rows):
-        u = np.linspace(-reach, reach, 60)
         wider = 1.5 if number == main else 1.0
-        roads.append(Road(bent.at(np.stack([u, np.full_like(u, v)], -1)), width_px * wider, marked=number == main))
+        path = bent.at(np.stack([steps, np.full_like(steps, v)], -1))
+        roads.append(Road(path, width_px * wider, marked=number == main))
     for u in crossings:
-        v = np.linspace(-reach, reach, 60)
-        roads.append(Road(bent.at(np.stack([np.full_like(v, u), v], -1)), width_px * 0.9))
+        roads.append(Road(bent.at(np.stack([np.full_like(steps, u), steps], -1)), width_px * 0.9))
     plots: list[Plot] = []
     for row, v in enumerate(rows):
         for side in (-1, 1):
             other = rows[row + side] if 0 <= row + side < len(rows) else v + side * between_px
             depth = abs(other - v) / 2
-            for left, right in zip(crossings, crossings[1:], strict=False):
+            for left, right in pairwise(crossings):
                 count = int((right - left - 2 * width_px) / plot_px)
                 for number in range(count):
                     wide = (right - left - 2 * width_px) / count
-                    u = left + width_px + (number + 0.5) * wide
-                    plots.append(Plot(np.array([u, v]), side, wide, depth))
+                    middle = left + width_px + (number + 0.5) * wide
+                    plots.append(Plot(np.array([middle, v]), side, wide, depth))
     return Grid(bent, tuple(roads), tuple(plots))
 
 
@@ -150,7 +151,9 @@ def _spread(rng: np.random.Generator, reach: float, step: float, jitter: float) 
     return [float(place) for place in places]
 
 
-def winding(rng: np.random.Generator, size: tuple[int, int], bends_px: float, *, through: Points | None = None) -> Points:
+def winding(
+    rng: np.random.Generator, size: tuple[int, int], bends_px: float, *, through: Points | None = None
+) -> Points:
     """A winding path right across the ground.
 
     Args:

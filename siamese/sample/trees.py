@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from siamese.sample.arrays import Bytes, Floats, Ints, Points
-from siamese.sample.world import Trees, World
+from siamese.sample.world import World
 
 SPACING_PX: Final = 11.0
 EVERGREEN: Final = ((34, 48, 34), (64, 80, 54))
@@ -17,6 +17,21 @@ LEAFY: Final = ((46, 64, 38), (98, 112, 66))
 BARE: Final = ((92, 82, 66), (124, 110, 88))
 SCORCHED: Final = ((30, 26, 22), (68, 52, 38))
 BROWNED: Final = ((84, 66, 44), (120, 96, 66))
+
+
+@dataclass(frozen=True)
+class Trees:
+    """All trees.
+
+    Attributes:
+        places: (n, 2) pixels.
+        radius: (n,) pixels.
+        evergreen: (n,) whether it keeps its leaves.
+    """
+
+    places: Points
+    radius: Points
+    evergreen: Points
 
 
 def plant(world: World, woodland: Floats, stands: Floats, taken: Bytes, rng: np.random.Generator) -> Trees:
@@ -76,11 +91,12 @@ class Crowns:
         free = np.full(shape, 255, np.uint8)
         x, y = trees.places.astype(int).T
         free[y, x] = 0
+        labels: Ints
         away, labels = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
         owner = np.zeros(len(trees.places) + 1, np.int32)
         owner[labels[y, x]] = np.arange(len(trees.places))
         away = cv2.addWeighted(away, 1, ragged, 0.035, -0.035 * 128, dtype=cv2.CV_32F)
-        return Crowns(np.take(owner, labels), away)  # type: ignore[arg-type]
+        return Crowns(owner[labels], away)
 
     def domes(self, radius: Points) -> Floats:
         """Height above ground in metres for crowns of ``radius`` (n,) pixels, 0 outside them.
@@ -90,8 +106,9 @@ class Crowns:
         """
         reach = np.take(np.maximum(radius, 0.01).astype(np.float32), self.nearest)
         part = cv2.divide(self.away, reach)
-        dome = cv2.sqrt(np.maximum(1 - part * part, 0))
-        return dome * (reach * np.float32(0.62) + np.float32(1.5)) * (reach > 1)  # type: ignore[no-any-return]
+        top: Floats = (reach * np.float32(0.62) + np.float32(1.5)) * (reach > 1)
+        domes: Floats = cv2.sqrt(np.maximum(1 - part * part, 0)) * top
+        return domes
 
 
 def leaf_colours(trees: Trees, dryness: float, harm: Points, burnt: bool, rng: np.random.Generator) -> Bytes:
@@ -119,4 +136,5 @@ def leaf_colours(trees: Trees, dryness: float, harm: Points, burnt: bool, rng: n
     harmed = between(SCORCHED if burnt else BROWNED)
     blend = harm[:, None].clip(0, 1)
     colour = colour * (1 - blend) + harmed * blend + rng.normal(0, 2.5, (count, 3))
-    return colour.clip(10, 230).astype(np.uint8)  # type: ignore[no-any-return]
+    tinted: Bytes = colour.clip(10, 230).astype(np.uint8)
+    return tinted

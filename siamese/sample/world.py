@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from siamese.sample.arrays import Points
 from siamese.sample.buildings import Building
 from siamese.sample.streets import Road
@@ -27,21 +25,6 @@ class Parcel:
 
 
 @dataclass(frozen=True)
-class Trees:
-    """All trees.
-
-    Attributes:
-        places: (n, 2) pixels.
-        radius: (n,) pixels.
-        evergreen: (n,) whether it keeps its leaves.
-    """
-
-    places: Points
-    radius: Points
-    evergreen: Points
-
-
-@dataclass(frozen=True)
 class Bay:
     """A place for a car: middle and direction in radians; busy is the chance that one stands there."""
 
@@ -52,7 +35,7 @@ class Bay:
 
 @dataclass
 class World:
-    """Everything that stands on the ground; drawn once before and once after the event.
+    """What stands on the ground, filled in while it is laid out; drawn once before and once after the event.
 
     Attributes:
         size: Width and height in pixels.
@@ -65,7 +48,6 @@ class World:
         pools: Swimming pools: outline.
         buildings: Buildings.
         bays: Places for cars.
-        trees: Trees; set last, as they keep clear of the rest.
         garden: Where single trees were planted.
         lots: Outlines of plots; each has a lawn of its own shade.
         shoulder: Ground cover beside roads.
@@ -82,7 +64,6 @@ class World:
     pools: list[Points] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
     bays: list[Bay] = field(default_factory=list)
-    trees: Trees = field(default_factory=lambda: Trees(np.zeros((0, 2)), np.zeros(0), np.zeros(0, bool)))
     garden: list[Points] = field(default_factory=list)
     lots: list[Points] = field(default_factory=list)
     shoulder: str = "gravel"

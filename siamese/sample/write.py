@@ -6,8 +6,9 @@ import json
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -63,12 +64,20 @@ def write_sample(folder: Path, params: SampleParams) -> Sample:
         _refuse_strangers(folder, plans)
         for part in _PARTS:
             (folder / part).mkdir(parents=True, exist_ok=True)
-        counts = {plan.index: _count(folder, plan, mark) for plan in plans if _whole(folder, plan)}
+        counts: dict[int, Mapping[str, int]] = {
+            plan.index: _count(folder, plan, mark) for plan in plans if _whole(folder, plan)
+        }
         missing = [plan for plan in plans if plan.index not in counts]
         for index, count in _make_all(folder, missing, params.seed, mark):
             counts[index] = count
+    except BrokenProcessPool as error:
+        raise SiameseError(
+            "a worker process was killed", where=str(folder), fix="run it again: it goes on where it was"
+        ) from error
     except OSError as error:
-        raise SiameseError(f"cannot be written: {error.strerror}", where=str(folder), fix="choose another folder") from error
+        raise SiameseError(
+            f"cannot be written: {error.strerror}", where=str(folder), fix="choose another folder"
+        ) from error
     total: Counter[str] = Counter()
     for count in counts.values():
         total.update(count)
@@ -91,7 +100,9 @@ def _whole(folder: Path, plan: ScenePlan) -> bool:
 def _refuse_strangers(folder: Path, plans: list[ScenePlan]) -> None:
     """Clears what a dead run left half written; anything else that is not of this set is an error."""
     own = {path for plan in plans for path in _files(folder, plan)} | {folder / part for part in _PARTS}
-    inside = (path for place in (folder, *(folder / part for part in _PARTS)) if place.exists() for path in place.iterdir())
+    inside = (
+        path for place in (folder, *(folder / part for part in _PARTS)) if place.exists() for path in place.iterdir()
+    )
     for path in inside:
         if path in own:
             continue
@@ -112,13 +123,15 @@ def _count(folder: Path, plan: ScenePlan, mark: str) -> Counter[str]:
         found = label["metadata"]["catalog_id"]
         count = Counter(str(building["properties"]["subtype"]) for building in label["features"]["xy"])
     except (ValueError, KeyError, TypeError) as error:
-        raise SiameseError("not a label of this sample", where=str(path), fix="delete it, or name another folder") from error
+        raise SiameseError(
+            "not a label of this sample", where=str(path), fix="delete it, or name another folder"
+        ) from error
     if found != mark:
         raise SiameseError(f"belongs to {found}, not {mark}", where=str(path), fix="name another folder")
     return count
 
 
-def _make_all(folder: Path, plans: list[ScenePlan], seed: int, mark: str) -> Iterator[tuple[int, dict[str, int]]]:
+def _make_all(folder: Path, plans: list[ScenePlan], seed: int, mark: str) -> Iterator[tuple[int, Mapping[str, int]]]:
     """Makes scenes on all cores, in no certain order; no more are under way than keep the cores busy."""
     if not plans:
         return
@@ -159,5 +172,10 @@ def _make(folder: Path, plan: ScenePlan, seed: int, mark: str) -> tuple[int, dic
 
 
 def _png(image: Bytes) -> bytes:
-    _, content = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return content.tobytes()
+    # Measured on these images: half the time of the default at the same size, since noise has no runs to match.
+    how = [
+        *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+        *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY),
+        *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
+    ]
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), how)[1].tobytes()

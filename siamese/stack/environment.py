@@ -14,7 +14,7 @@ from siamese.stack.ports import LOOPBACK
 
 _OURS = ("PREFECT_", "MLFLOW_", "_MLFLOW_")
 _STORAGE = ("AWS_",)
-MANAGED = ("AWS_", "PREFECT_", "MLFLOW_", "SIAMESE_", "MALLOC_", "GLIBC_")
+MANAGED = ("AWS_", "PREFECT_", "MLFLOW_", "SIAMESE_", "MALLOC_", "GLIBC_", "GOMEMLIMIT")
 
 
 def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:

@@ -48,7 +48,9 @@ def owner(port: int) -> str:
     """Who listens on a port, as far as this user may know: ``pid 7 (nginx)``."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
+                continue
+            if connection.laddr.port == port:
                 return f"pid {connection.pid} ({psutil.Process(connection.pid).name()})"
     return "another process"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,9 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from siamese.errors import SiameseError
 from siamese.settings import Settings
 from siamese.stack.health import TIMEOUT_S, storage_client
+from siamese.store import ObjectStore
 
 HEARTBEAT_WINDOW_S = 90
 CRASH_AUTOMATION = "siamese: heartbeat stopped"
+_PATIENCE_S = 120.0
 _SEE_LOG = "`siamese status` names the server's log"
 _RUN = "prefect.flow-run"
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
@@ -39,10 +44,31 @@ def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
         raise SiameseError(f"buckets cannot be made: {error}", where=endpoint, fix=_SEE_LOG) from error
 
 
-def make_pools(api: str, pools: Iterable[str]) -> None:
+def check_own_buckets(settings: Settings) -> None:
+    """Makes sure that the user's own storage has the three buckets; it is theirs to make them.
+
+    Raises:
+        SiameseError: A bucket is missing, or storage does not answer.
+    """
+    client = ObjectStore(settings).client
+    for name in (settings.raw_bucket, settings.lake_bucket, settings.maps_bucket):
+        try:
+            client.head_bucket(Bucket=name)
+        except (ClientError, BotoCoreError) as error:
+            fix = "make it, versioned, or name yours in SIAMESE_RAW_BUCKET, SIAMESE_LAKE_BUCKET, SIAMESE_MAPS_BUCKET; "
+            fix += "without AWS settings in the environment, a local S3 server is used"
+            raise SiameseError(f"not in your own storage: {error}", where=f"bucket {name}", fix=fix) from error
+
+
+def make_pools(api: str, pools: Iterable[str], environment: Mapping[str, str]) -> None:
     """Makes work pools of type process, one after the other; nothing when they are there.
 
     Workers would make them, but two at once lock the server's SQLite file against each other.
+
+    Args:
+        api: Prefect API URL.
+        pools: Their names.
+        environment: The whole environment of a Prefect command.
 
     Raises:
         SiameseError: The Prefect server refuses.
@@ -52,12 +78,8 @@ def make_pools(api: str, pools: Iterable[str]) -> None:
             for pool in pools:
                 if client.get(f"/work_pools/{pool}").status_code != httpx.codes.NOT_FOUND:
                     continue
-                from prefect.workers.process import ProcessWorker
-
-                template = ProcessWorker.get_default_base_job_template()
-                client.post(
-                    "/work_pools/", json={"name": pool, "type": "process", "base_job_template": template}
-                ).raise_for_status()
+                pool_of_processes = {"name": pool, "type": "process", "base_job_template": _job_template(environment)}
+                client.post("/work_pools/", json=pool_of_processes).raise_for_status()
     except httpx.HTTPError as error:
         raise SiameseError(f"work pools cannot be made: {error}", where=api, fix=_SEE_LOG) from error
 
@@ -110,6 +132,22 @@ def make_automation(api: str, automation: dict[str, Any]) -> None:
                 client.post("/automations/", json=automation).raise_for_status()
     except httpx.HTTPError as error:
         raise SiameseError(f"automation cannot be made: {error}", where=api, fix=_SEE_LOG) from error
+
+
+def _job_template(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The base job template of process workers, asked of a Prefect of its own.
+
+    Prefect reads its settings when it is imported; in this process that would be before the stack's are known.
+    """
+    command = (sys.executable, "-m", "prefect", "work-pool", "get-default-base-job-template", "--type", "process")
+    try:
+        said = subprocess.run(  # noqa: S603
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=True
+        ).stdout
+        template: dict[str, Any] = json.loads(said)
+    except (subprocess.SubprocessError, ValueError) as error:
+        raise SiameseError(f"tells no job template: {error}", where="prefect", fix="install prefect anew") from error
+    return template
 
 
 def _says(there: Any, wanted: Any) -> bool:  # noqa: ANN401

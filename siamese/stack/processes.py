@@ -1,4 +1,4 @@
-"""Processes of the stack: started detached, known again by a mark in their environment, ended with all their children."""
+"""Processes of the stack: started detached, known again by a mark in their environment, ended with their children."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def listens(identity: Identity, port: int) -> bool:
     with contextlib.suppress(psutil.Error):
         for one in (process, *process.children(recursive=True)):
             for connection in one.net_connections("tcp"):
-                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
                     return True
     return False
 

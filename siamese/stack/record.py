@@ -55,7 +55,7 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(layout.record.read_bytes())
         except ValidationError as error:
-            fix = "`siamese down` still ends every process; then remove this file, and `siamese up` makes it anew"
+            fix = "`siamese down` ends every process and writes it anew, with ports to be chosen anew"
             raise SiameseError("not a stack record", where=str(layout.record), fix=fix) from error
 
     def write(self, layout: Layout) -> None:

@@ -27,6 +27,8 @@ USUAL_PORTS: dict[str, int | None] = {
     "storage-filer": None,
     "storage-admin": None,
 }
+STORAGE_MEMORY = "512MiB"
+"""Where Go collects garbage harder: without it SeaweedFS keeps 0.8 GB after a big upload, with it 0.25, as fast."""
 _INFERENCE_MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
@@ -88,7 +90,7 @@ def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, 
     return Service(
         STORAGE,
         storage_command(folder, ports),
-        environment,
+        {**environment, "GOMEMLIMIT": STORAGE_MEMORY},
         folder,
         lambda _: health.storage_fault(environment),
         ports=tuple(named),

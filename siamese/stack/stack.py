@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from siamese.errors import SiameseError
 from siamese.settings import Settings, own_storage
 from siamese.stack import ports, processes
 from siamese.stack.credentials import Credentials, write_aws_files
@@ -17,7 +18,7 @@ from siamese.stack.deployments import deploy, fingerprint
 from siamese.stack.dvc_remote import point_dvc, release_dvc
 from siamese.stack.environment import client_environment, env_text, service_environment
 from siamese.stack.layout import Layout, write_private
-from siamese.stack.preparation import crash_automation, make_automation, make_buckets, make_pools
+from siamese.stack.preparation import check_own_buckets, crash_automation, make_automation, make_buckets, make_pools
 from siamese.stack.record import Record, Started, locked
 from siamese.stack.services import MLFLOW, POOLS, PREFECT, STORAGE, USUAL_PORTS, WORKER, Service, services
 from siamese.stack.starting import Healthy, bring_up
@@ -91,6 +92,8 @@ def up(
         record = record.model_copy(update={"ports": chosen, "root": project_root(record, root)})
         stack = plan(settings, record, os.environ if outer is None else outer)
         _write_files(stack)
+        if stack.own:
+            check_own_buckets(settings)
         running = running_services(stack, record)
         _end_remains(stack, record, running)
 
@@ -103,7 +106,7 @@ def up(
             if name == STORAGE:
                 make_buckets(settings, stack.client)
             if name == PREFECT:
-                make_pools(stack.client["PREFECT_API_URL"], POOLS)
+                make_pools(stack.client["PREFECT_API_URL"], POOLS, stack.whole)
                 make_automation(stack.client["PREFECT_API_URL"], crash_automation())
 
         record.write(layout)
@@ -123,7 +126,7 @@ def down(settings: Settings | None = None) -> int:
     if not layout.home.is_dir():
         return 0
     with locked(layout):
-        ended, record = 0, Record.read(layout)
+        ended, record = 0, _readable(layout)
         while found := processes.members(layout.home):
             first = _first_to_end(found, record)
             processes.end(first, grace_s=GRACE_S)
@@ -131,6 +134,13 @@ def down(settings: Settings | None = None) -> int:
         _remove_sockets(record)
         record.model_copy(update={"services": {}, "root": None}).write(layout)
     return ended
+
+
+def _readable(layout: Layout) -> Record:
+    try:
+        return Record.read(layout)
+    except SiameseError:
+        return Record()
 
 
 def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:

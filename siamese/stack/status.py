@@ -79,7 +79,7 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     outer = os.environ if outer is None else outer
     layout = Layout(settings.home)
     record = Record.read(layout)
-    known = record.model_copy(update={"ports": {name: 0 for name in USUAL_PORTS} | record.ports})
+    known = record.model_copy(update={"ports": dict.fromkeys(USUAL_PORTS, 0) | record.ports})
     stack = plan(settings, known, outer)
     running = running_services(stack, record)
     found = processes.members(settings.home)

@@ -226,6 +226,31 @@ class ObjectStore:
             raise translated(error, uri) from error
         partial.replace(path)
 
+    def erase(self, prefix: S3Uri) -> int:
+        """Deletes every version of every object under a prefix for good; only for what no manifest names.
+
+        Args:
+            prefix: A folder or an object; never a whole bucket.
+
+        Returns:
+            How many versions were deleted.
+
+        Raises:
+            SiameseError: The prefix is a whole bucket, or storage refuses.
+        """
+        if not prefix.key:
+            raise SiameseError("a whole bucket is never erased", where=str(prefix), fix="name a folder in it")
+        erased = 0
+        try:
+            pages = self.client.get_paginator("list_object_versions").paginate(Bucket=prefix.bucket, Prefix=prefix.key)
+            for page in list(pages):
+                for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                    self.client.delete_object(Bucket=prefix.bucket, Key=found["Key"], VersionId=found["VersionId"])
+                    erased += 1
+        except (ClientError, BotoCoreError) as error:
+            raise translated(error, prefix) from error
+        return erased
+
     def share(self, uri: S3Uri, seconds: int) -> str:
         """An address that anyone who has it can read the object by, for so many seconds (a week at most)."""
         return self.client.generate_presigned_url(

@@ -13,7 +13,7 @@ from torch import Tensor
 from siamese.errors import SiameseError
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, augment
+from siamese.training.augment import Crop, Image, augment
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """pre and post ``(N, 3, S, S)`` uint8, channels last; mask ``(N, S, S)`` uint8."""
@@ -101,5 +101,8 @@ def _resized(crop: Crop, side: int) -> Crop:
     if crop.mask.shape[0] == side:
         return crop
     smooth = cv2.INTER_AREA if crop.mask.shape[0] > side else cv2.INTER_LINEAR
-    pre, post = (np.asarray(cv2.resize(image, (side, side), interpolation=smooth)) for image in (crop.pre, crop.post))
-    return Crop(pre, post, np.asarray(cv2.resize(crop.mask, (side, side), interpolation=cv2.INTER_NEAREST)))
+
+    def resized(image: Image, interpolation: int) -> Image:
+        return np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)
+
+    return Crop(resized(crop.pre, smooth), resized(crop.post, smooth), resized(crop.mask, cv2.INTER_NEAREST))

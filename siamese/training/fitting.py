@@ -81,7 +81,8 @@ class Votes:
         mask = building_mask(prediction, decision)
         count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
         component = components[mask]
-        self.votes.append(np.stack([np.bincount(component, row, count) for row in prediction.damage[:, mask]], 1)[1:])
+        votes = [np.bincount(component, row, count) for row in prediction.damage[:, mask]]
+        self.votes.append(np.stack(votes, 1)[1:].astype(np.float64))
         place = component.astype(np.int64) * (_CLASSES + 1) + damage[mask]
         truth = np.bincount(place, minlength=count * (_CLASSES + 1)).reshape(count, _CLASSES + 1)
         self.truth.append(truth[1:, 1:])

@@ -51,12 +51,13 @@ class Trainer:
             module.eval()
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_factor(progress, self.params.warmup_share)
+        torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
         pre, post, mask = (tensor.to(self.device, non_blocking=True) for tensor in batch)
         with autocast(self.device):
             output = self.network(pre.float() / 255, post.float() / 255)
         loss = total_loss(output, mask, self.params)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         value = float(loss.detach())
         if not (torch.isfinite(norm) and torch.isfinite(loss.detach())):

@@ -46,9 +46,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def bare_png(width: int, height: int, raw: bytes) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
 
 
 PNG, TIFF = png(noise(SIDE, SIDE, 3)), tiff(noise(SIDE, SIDE, 3))
@@ -88,9 +86,7 @@ def test_png_without_any_one_byte_is_refused(position: int) -> None:
 @given(st.integers(0, len(PNG) - 1), st.integers(1, 255))
 def test_png_with_any_one_byte_changed_is_refused(position: int, change: int) -> None:
     with pytest.raises(SiameseError):
-        decode_image(
-            PNG[:position] + bytes([PNG[position] ^ change]) + PNG[position + 1 :], "x", max_side_px=100
-        )
+        decode_image(PNG[:position] + bytes([PNG[position] ^ change]) + PNG[position + 1 :], "x", max_side_px=100)
 
 
 def test_png_cut_at_its_end_is_said_to_be_truncated() -> None:

@@ -29,7 +29,7 @@ def png(seed: int = 0, side: int = SIDE, bands: int = 3) -> bytes:
     return bytes(cv2.imencode(".png", pixels)[1])
 
 
-def tiff(pixels: np.ndarray, crs: str | None = "EPSG:4326", transform: Affine = PLACE, **profile: Any) -> bytes:
+def tiff(pixels: np.ndarray, crs: str | None = "EPSG:4326", transform: Affine = PLACE, **profile: object) -> bytes:
     """A GeoTIFF of (H, W, bands)."""
     height, width, bands = pixels.shape
     with rasterio.MemoryFile() as memory:
@@ -90,7 +90,7 @@ def many(count: int, folder: str = "", disaster: str = "test-wind") -> dict[str,
     }
 
 
-def tar(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]], mode: str = "w", **options: Any) -> bytes:
+def tar(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]], mode: str = "w", **options: str) -> bytes:
     """An archive of these members, in this order."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode, **options) as archive:
@@ -109,9 +109,9 @@ def put(store: ObjectStore, objects: Mapping[str, bytes], prefix: str = "in") ->
     return source
 
 
-def taken(store: ObjectStore, source: S3Uri, **params: Any) -> tuple[SceneCatalog, dict[str, Scene]]:
+def taken(store: ObjectStore, source: S3Uri, **params: object) -> tuple[SceneCatalog, dict[str, Scene]]:
     """Ingests a prefix; the catalog and its rows by scene."""
-    catalog = ingest(source, IngestParams(**params), store)
+    catalog = ingest(source, IngestParams.model_validate(params), store)
     rows = list(read_catalog(store, catalog))
     assert [row.scene for row in rows] == sorted({row.scene for row in rows})
     return catalog, {row.scene: row for row in rows}
@@ -127,15 +127,17 @@ class Reads:
         events.register("before-parameter-build.s3.GetObject", self._asked)
         events.register("after-call.s3.GetObject", self._answered)
 
-    def _asked(self, params: dict[str, Any], **_: Any) -> None:
+    def _asked(self, params: dict[str, Any], **_: object) -> None:
         self.keys.append(params["Key"])
 
-    def _answered(self, parsed: dict[str, Any], **_: Any) -> None:
+    def _answered(self, parsed: dict[str, Any], **_: object) -> None:
         self.bytes += parsed.get("ContentLength", 0)
 
     def below(self, prefix: str) -> list[str]:
+        """The keys read below a prefix, in order."""
         return [key for key in self.keys if key.startswith(prefix)]
 
     def clear(self) -> None:
+        """Counts anew."""
         self.keys.clear()
         self.bytes = 0

@@ -13,7 +13,7 @@ from siamese.ingest.georeference import fit_affine, from_raster
 
 MAPS = st.builds(
     lambda lng, lat, metres, turn, skew: (
-        Affine.translation(lng, lat) * Affine.rotation(turn) * Affine.shear(skew) * Affine.scale(metres, -metres)
+        Affine.translation(lng, lat) @ Affine.rotation(turn) @ Affine.shear(skew) @ Affine.scale(metres, -metres)
     ),
     st.floats(-179, 179),
     st.floats(-80, 80),

@@ -110,11 +110,11 @@ def test_extra_predictions_and_other_files_are_ignored(one: tuple[Path, Path]) -
 def test_a_palette_image_is_read_by_its_indices(one: tuple[Path, Path]) -> None:
     before = score_folders(*one)
     path = one[0] / "test_damage_00000_prediction.png"
-    image = Image.fromarray(np.array(Image.open(path))).convert("P")
-    palette = Image.fromarray(np.array(Image.open(path)), mode="P")
+    raster = np.array(Image.open(path))
+    palette = Image.frombytes("P", (1024, 1024), raster.tobytes())
     palette.putpalette([0, 0, 0, 0, 255, 0, 255, 255, 0, 255, 128, 0, 255, 0, 0])
-    assert image.mode == "P"
     palette.save(path)
+    assert (np.array(Image.open(path).convert("RGB")).max(axis=2) == (raster > 0) * 255).all()
     assert score_folders(*one) == before
 
 

@@ -1,0 +1,62 @@
+"""An S3 server of a benchmark's own, on free ports of this machine, gone with its data when the benchmark ends."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from siamese.errors import SiameseError
+from siamese.settings import Settings
+from siamese.stack.health import storage_fault
+from siamese.stack.ports import LOOPBACK, choose
+from siamese.stack.services import storage_command
+from siamese.store import ObjectStore
+
+_PORTS = ("storage", "storage-master", "storage-volume", "storage-filer", "storage-admin")
+_PATIENCE_S = 30.0
+
+
+@contextmanager
+def local_storage() -> Iterator[ObjectStore]:
+    """Starts the server, points this process at it, and makes the three buckets.
+
+    Raises:
+        SiameseError: It does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as name:
+        folder = Path(name)
+        ports = choose({}, dict.fromkeys(_PORTS))
+        os.environ.update(
+            AWS_ENDPOINT_URL=f"http://{LOOPBACK}:{ports['storage']}",
+            AWS_ACCESS_KEY_ID="benchmark",
+            AWS_SECRET_ACCESS_KEY=secrets.token_hex(16),
+            AWS_DEFAULT_REGION="us-east-1",
+        )
+        data = folder / "data"
+        data.mkdir()
+        with (folder / "server.log").open("wb") as log:
+            server = subprocess.Popen(storage_command(data, ports), stdout=log, stderr=log)  # noqa: S603
+        try:
+            _wait(server)
+            store = ObjectStore(Settings(home=folder / "home"))
+            for bucket in (store.raw.bucket, store.lake.bucket, store.maps.bucket):
+                store.client.create_bucket(Bucket=bucket)
+                store.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            yield store
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait(server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _PATIENCE_S
+    while (fault := storage_fault(os.environ)) is not None:
+        if server.poll() is not None or time.monotonic() > end:
+            raise SiameseError(fault, where="the benchmark's S3 server", fix="see whether `weed mini` runs here")
+        time.sleep(0.2)

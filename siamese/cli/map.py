@@ -1,0 +1,86 @@
+"""``siamese map``: imagery of two dates to a damage map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit, write_json
+
+if TYPE_CHECKING:
+    from siamese.manifests import DamageMap
+    from siamese.store import ObjectStore
+
+_IMAGERY = "A PNG or GeoTIFF, a folder or glob of tiles, or an s3:// address; repeat for more."
+
+
+def map(  # noqa: A001 - the verb's name
+    pre: Annotated[list[str], typer.Option(metavar="IMAGE", help=f"Before the disaster. {_IMAGERY}")],
+    post: Annotated[list[str], typer.Option(metavar="IMAGE", help=f"After the disaster. {_IMAGERY}")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the map's files are copied to.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="URI",
+            help="models:/NAME@champion, models:/NAME/VERSION, latest, a checkpoint's digest, s3://… or what "
+            "`train --out` wrote.",
+        ),
+    ] = "models:/siamese-damage@champion",
+    event: Annotated[str | None, typer.Option(help="Name of the disaster; by default the first pre image's.")] = None,
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Map building damage from images before and after a disaster.
+
+    The map lies on the pre images' grid (in UTM if they count in degrees); post images on any other grid are warped
+    onto it. Where either date shows nothing the map says unknown, and so does every building that touches such ground.
+    Images without georeference must be one pair of the same size: an xBD label beside the PNG places it on the
+    ground, otherwise the map is in pixels.
+
+    Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
+    minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
+    probabilities of each building, picture.png, and map.json, the manifest.
+    """
+    from siamese.mapping import map_pair
+    from siamese.params import load_params
+    from siamese.registry import model_name, resolve_model
+    from siamese.store import ObjectStore
+
+    store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
+    checkpoint = resolve_model(model, store)
+    name = model_name(model, checkpoint, store)
+    made = map_pair(pre, post, checkpoint, params, store, event=event, model=name)
+    made.mark_current(store)
+    files = _copy(made, out, store)
+    emit(made, _told(made, files), as_json=as_json)
+
+
+def _copy(made: DamageMap, out: Path, store: ObjectStore) -> list[Path]:
+    from siamese.store import S3Uri
+
+    blobs = {
+        "damage.tif": made.classes,
+        "buildings.parquet": made.buildings,
+        "buildings.geojson": made.geojson,
+        "picture.png": made.picture,
+    }
+    for name, blob in blobs.items():
+        store.download(S3Uri.parse(blob.uri), out / name)
+    write_json(made, out / "map.json")
+    return [out / name for name in (*blobs, "map.json")]
+
+
+def _told(made: DamageMap, files: list[Path]) -> str:
+    counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in made.counts.items())
+    place = f"{made.crs}, {made.width} x {made.height} px"
+    if made.crs is None:
+        place = f"{made.width} x {made.height} px; the imagery has no georeference, so coordinates are pixels"
+    lines = [
+        f"{made.event}: {sum(made.counts.values()):,} buildings ({counts})",
+        f"  {place}; {made.unknown_share:.1%} unknown; by {made.model}",
+        *(f"  {path}" for path in files),
+    ]
+    return "\n".join(lines)

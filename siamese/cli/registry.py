@@ -1,0 +1,180 @@
+"""``siamese register``, ``promote``, ``rollback`` and ``history``: which model is champion, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siamese.cli.common import (
+    DEFAULT_PARAMS,
+    Json,
+    Out,
+    Overrides,
+    ParamsFile,
+    dump,
+    emit,
+    resolve,
+    write_json,
+)
+from siamese.errors import SiameseError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from siamese.registry import Decision, LedgerEntry
+
+
+def register(
+    checkpoint: Annotated[
+        str, typer.Option(metavar="CHECKPOINT", help="latest, a digest, s3://… or what `train --out` wrote.")
+    ] = "latest",
+    evaluation: Annotated[
+        str, typer.Option(metavar="EVALUATION", help="latest, a digest, s3://… or what `evaluate --out` wrote.")
+    ] = "latest",
+    out: Out = None,
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Register a checkpoint in MLflow as a version of the model that `promotion.model` names.
+
+    The version points at the weights where they lie and carries scores, digests and the code revision as tags. A
+    checkpoint has one version: registering it again, or from two places at once, gives the same. It becomes the
+    challenger; `siamese promote` decides whether it becomes champion.
+    """
+    from siamese.manifests import Checkpoint, Evaluation
+    from siamese.params import load_params
+    from siamese.registry import register as run
+    from siamese.store import ObjectStore
+
+    store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
+    version = run(resolve(Checkpoint, checkpoint, store), resolve(Evaluation, evaluation, store), params, store)
+    version.mark_latest(store)
+    write_json(version, out)
+    emit(version, f"{version.name} version {version.version} is checkpoint {version.checkpoint}", as_json=as_json)
+
+
+def promote(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="[VERSION]",
+            help="A version's number, models:/NAME@challenger, latest (registered last), a digest, or what "
+            "`register --out` wrote.",
+        ),
+    ] = "latest",
+    pairs: Annotated[
+        str, typer.Option(metavar="PAIRSET", help="Pair set to score on: latest, a digest, s3://… or a local manifest.")
+    ] = "latest",
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Pass a registered version through the gate; if it is better, it becomes champion.
+
+    Candidate and champion are scored on the same split of the same pair set (`evaluation.split`). The candidate must
+    gain `promotion.minimum_gain` over the champion and reach every floor of `promotion`; the first champion needs the
+    floors alone. Promoted or rejected, the decision with its figures is added to the ledger; see `siamese history`.
+    """
+    from siamese.manifests import PairSet
+    from siamese.params import load_params
+    from siamese.registry import promote as run
+    from siamese.registry import resolve_version
+    from siamese.store import ObjectStore
+
+    store, params = ObjectStore(), load_params(params_file, overrides or ())
+    version = resolve_version(candidate, params.promotion.model, store)
+    decision = run(version, resolve(PairSet, pairs, store), params.promotion, params.evaluation, store)
+    emit(decision, _told(decision), as_json=as_json)
+
+
+def rollback(
+    to: Annotated[
+        int | None, typer.Option(metavar="VERSION", help="Former champion to go back to; by default the one before.")
+    ] = None,
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Make a former champion champion again.
+
+    This adds an entry to the ledger and takes none away. Twice in a row goes back twice. A version that was never
+    champion has to go through `siamese promote`.
+    """
+    from siamese.params import load_params
+    from siamese.registry import rollback as run
+    from siamese.store import ObjectStore
+
+    decision = run(to, load_params(params_file, overrides or ()).promotion, ObjectStore())
+    emit(decision, _told(decision), as_json=as_json)
+
+
+def history(
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Show every decision about the model: who became champion when, on which figures, or why not.
+
+    It is read from the bucket. MLflow's aliases `champion` and `challenger` are set to what it says.
+    """
+    from rich.console import Console
+
+    from siamese.params import load_params
+    from siamese.registry import history as run
+    from siamese.registry import project_aliases
+    from siamese.store import ObjectStore
+
+    store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
+    entries = run(params, store)
+    if as_json:
+        typer.echo(dump({"model": params.model, "entries": [entry.model_dump(mode="json") for entry in entries]}))
+    elif entries:
+        Console().print(_table(entries))
+    else:
+        Console().print(f"{params.model} has no history yet; `siamese promote` writes its first entry")
+    try:
+        project_aliases(store, params.model)
+    except SiameseError as error:  # the history itself is whole without MLflow
+        Console(stderr=True).print(f"siamese: aliases were not set: {error}", style="yellow", markup=False)
+
+
+def _told(decision: Decision) -> str:
+    entry, version = decision.entry, decision.entry.candidate.version
+    match entry.kind, decision.new:
+        case "promote", True:
+            head = f"version {version} is champion of {entry.model}"
+        case "reject", _:
+            stays = f"version {decision.champion} stays champion" if decision.champion else "there is no champion"
+            head = f"version {version} of {entry.model} is rejected{'' if decision.new else ' already'}; {stays}"
+        case "rollback", True:
+            head = f"version {version} is champion of {entry.model} again"
+        case _:
+            head = f"version {version} is champion of {entry.model} already"
+    return "\n".join([f"{head} (entry {entry.sequence})", *(f"  {reason}" for reason in entry.reasons)])
+
+
+def _table(entries: tuple[LedgerEntry, ...]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=entries[0].model, title_justify="left", show_lines=True)
+    for name in ("entry", "when", "what", "version", "score", "champion was", "champion is", "who", "reasons"):
+        table.add_column(name, overflow="fold")
+    for entry in entries:
+        compared = entry.comparison
+        before = f"{entry.champion_before.version}" if entry.champion_before else "—"
+        if compared and compared.champion:
+            before += f" ({compared.champion.score:.4f})"
+        table.add_row(
+            str(entry.sequence),
+            f"{entry.created:%Y-%m-%d %H:%M}",
+            entry.kind,
+            str(entry.candidate.version),
+            f"{compared.candidate.score:.4f}" if compared else "—",
+            before,
+            str(entry.champion_after.version) if entry.champion_after else "—",
+            entry.who,
+            "\n".join(entry.reasons),
+        )
+    return table

@@ -1,0 +1,73 @@
+"""The verb ``siamese train``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, resolve, write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from siamese.manifests import Checkpoint
+
+
+def train(
+    pairs: Annotated[
+        str, typer.Option(metavar="REF", help="Pair set: latest, a digest, s3://… or what --out wrote.")
+    ] = "latest",
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after about this many minutes of training; training.minutes.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most this many epochs; training.epochs.")] = None,
+    params: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Train the Siamese U-Net on a pair set.
+
+    Its state is kept on the bucket about once a minute: after a kill, the same command goes on from there, and so it
+    does after Ctrl-C, which waits for the step to end. Done already with the same pairs and params, it says so at
+    once. Without --minutes, the same seed gives the same weights on the same machine.
+
+    With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
+    go there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
+    """
+    from siamese.allocator import restart_with_allocator
+
+    restart_with_allocator()
+    from siamese.manifests import PairSet
+    from siamese.params import load_params
+    from siamese.store import ObjectStore
+    from siamese.training import train as train_network
+
+    shortcuts = {"training.minutes": minutes, "training.epochs": epochs}
+    given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    settings = load_params(params, [*(overrides or ()), *given])
+    store = ObjectStore()
+    pair_set = resolve(PairSet, pairs, store)
+    checkpoint = train_network(pair_set, settings.network, settings.training, store)
+    checkpoint.mark_latest(store)
+    write_json(checkpoint, out)
+    emit(checkpoint, _table(checkpoint), as_json=as_json)
+
+
+def _table(checkpoint: Checkpoint) -> Table:
+    from rich.table import Table
+
+    title = (
+        f"checkpoint {checkpoint.digest}: {checkpoint.epochs} epochs in {checkpoint.minutes:.1f} minutes, "
+        f"best {checkpoint.best_epoch}, start {checkpoint.start}"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("validation")
+    table.add_column("", justify="right")
+    if checkpoint.validation is None:
+        table.add_row("no validation split", "")
+        return table
+    for name, value in checkpoint.validation.model_dump().items():
+        table.add_row(name.replace("_", " "), f"{value:.3f}")
+    return table

@@ -1,0 +1,125 @@
+"""Resumable states on the bucket: immutable objects, and a pointer to the furthest one that only ever advances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from siamese.errors import SiameseError
+from siamese.model import Decision
+from siamese.model.weights import deserialize, serialize
+from siamese.store import Blob, ObjectStore, S3Uri, move_pointer, put_blob, read_pointer
+from siamese.training.curves import EpochRow
+
+_READS = 5
+
+
+class Progress(BaseModel):
+    """How far a training is: all but the tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int = Field(0, ge=0, description="Steps done.")
+    elapsed_s: float = Field(0.0, ge=0, description="Seconds of training, over all restarts.")
+    epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
+    epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")
+    rows: tuple[EpochRow, ...] = ()
+    decision: Decision = Field(default_factory=Decision, description="Fitted at the last validation.")
+    best_epoch: int = Field(0, ge=0, description="0 before the first validation.")
+    best_score: float = -1.0
+    best_decision: Decision = Field(default_factory=Decision)
+    start: str = Field("random", description="Where the encoder's first weights came from.")
+    run_id: str | None = None
+
+
+class _Pointer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    progress: Progress
+    state: Blob
+
+
+class ProgressKeeper:
+    """Keeps the state of one training; writes in a thread of its own. Use it as a context manager."""
+
+    def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
+        """Keeps states under ``folder``, the folder of the training's digest."""
+        self._store, self._folder = store, folder / "progress"
+        self._pointer = self._folder / "pointer.json"
+        self._pool = ThreadPoolExecutor(1, "progress")
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._pool.shutdown(wait=True)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last state is still being written."""
+        return self._writing is not None and not self._writing.done()
+
+    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
+        """The furthest state that was kept; None when there is none.
+
+        Raises:
+            SiameseError: It cannot be read.
+        """
+        for attempt in range(_READS):
+            found = read_pointer(self._store, self._pointer)
+            if found is None:
+                return None
+            pointer = _Pointer.model_validate(found)
+            try:
+                return pointer.progress, deserialize(pointer.state.read(self._store), pointer.state.uri)
+            except SiameseError:
+                # Another process may have moved on and swept this state away between the two reads.
+                if attempt + 1 == _READS or read_pointer(self._store, self._pointer) == found:
+                    raise
+        return None
+
+    def save(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
+        """Begins to keep a state; it is copied at once, so training may go on.
+
+        Raises:
+            SiameseError: The state before could not be written.
+        """
+        self.wait()
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+        self._writing = self._pool.submit(self._write, progress, copies)
+
+    def wait(self) -> None:
+        """Waits until the last state is kept.
+
+        Raises:
+            SiameseError: It could not be written.
+        """
+        if self._writing is not None:
+            self._writing.result()
+
+    def sweep(self) -> None:
+        """Deletes every state; for when the training is published."""
+        self.wait()
+        self._store.erase(self._folder)
+
+    def _write(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
+        blob = put_blob(self._store, self._folder, f"step{progress.step}.safetensors", serialize(state))
+        mine = _Pointer(progress=progress, state=blob).model_dump(mode="json")
+        replaced: list[Blob] = []
+
+        def advance(old: dict[str, Any] | None) -> dict[str, Any] | None:
+            before = _Pointer.model_validate(old) if old else None
+            further = before is None or before.progress.step < progress.step
+            replaced[:] = [] if before is None else [before.state if further else blob]
+            return mine if further else None
+
+        now = move_pointer(self._store, self._pointer, advance)
+        for other in replaced:
+            if now is None or other != _Pointer.model_validate(now).state:
+                self._store.erase(S3Uri.parse(other.uri))

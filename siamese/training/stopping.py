@@ -1,0 +1,40 @@
+"""Being asked to stop: the first SIGTERM or Ctrl-C lets the step end and the state be kept; a second one is final."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Which signal asked to stop, if any."""
+
+    name: str | None = None
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Turns the first SIGTERM or SIGINT into a request; outside the main thread signals stay as they are."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, _: FrameType | None) -> None:
+        request.name = signal.Signals(number).name
+        restore()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield request
+    finally:
+        restore()

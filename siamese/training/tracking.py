@@ -1,0 +1,145 @@
+"""MLflow: params, curves, pictures and system metrics of a training. A server that fails never stops a training."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_EXPERIMENT = "siamese"
+_PATIENCE_S = 60.0
+"""How long a training waits for MLflow at its start and end; and how long a server that failed is left alone."""
+
+
+class Tracker:
+    """Writes to an MLflow run from a thread of its own; does nothing when no server is set. A context manager."""
+
+    def __init__(self, *, name: str, params: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> None:
+        """Opens the run.
+
+        Args:
+            name: Of a new run.
+            params: Of a new run, flat.
+            tags: Of a new run.
+            run_id: Run to go on with; None begins a new one.
+        """
+        self._pool = ThreadPoolExecutor(1, "mlflow")
+        self._pending: list[Future[None]] = []
+        self._failed_at: float | None = None
+        self._monitor: Any = None
+        self._client: Any = None
+        self.run_id: str | None = None
+        if not (os.environ.get("MLFLOW_TRACKING_URI") or _uri_set()):
+            return
+        # By default MLflow would try a dead server for many minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        self._submit(lambda: self._open(name, params, tags, run_id))
+        self.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
+        # A training that was stopped or has failed may go on later, in the same run.
+        status = "FINISHED" if kind is None else "FAILED"
+        self._submit(lambda: self._close(status))
+        self.flush()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def log(self, numbers: Mapping[str, float], step: int) -> None:
+        """Adds a point to each named curve."""
+        now = int(time.time() * 1000)
+
+        def send() -> None:
+            from mlflow.entities import Metric
+
+            metrics = [Metric(name, float(value), now, step) for name, value in numbers.items()]
+            self._client.log_batch(self.run_id, metrics=metrics)
+
+        self._submit(send)
+
+    def keep(self, name: str, data: bytes, folder: str | None = None) -> None:
+        """Adds a file to the run."""
+
+        def send() -> None:
+            with tempfile.TemporaryDirectory() as scratch:
+                path = Path(scratch) / name
+                path.write_bytes(data)
+                self._client.log_artifact(self.run_id, str(path), folder)
+
+        self._submit(send)
+
+    def flush(self) -> None:
+        """Waits, but not for ever, until all is sent."""
+        wait_for(self._pending, timeout=_PATIENCE_S)
+        self._pending = [future for future in self._pending if not future.done()]
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        self._pending = [future for future in self._pending if not future.done()]
+        self._pending.append(self._pool.submit(self._attempt, work))
+
+    def _attempt(self, work: Callable[[], None]) -> None:
+        if self._client is None and self.run_id is None and not _uri_set():
+            return
+        if self._failed_at is not None and time.monotonic() - self._failed_at < _PATIENCE_S:
+            return
+        try:
+            work()
+        except Exception as error:
+            if self._failed_at is None:
+                reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+                warnings.warn(f"MLflow does not answer, training goes on without it: {reason}", stacklevel=2)
+            self._failed_at = time.monotonic()
+        else:
+            self._failed_at = None
+
+    def _open(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> None:
+        import mlflow
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        client = mlflow.MlflowClient()
+        if run_id is None:
+            run_id = client.create_run(_experiment(client), run_name=name, tags=dict(tags)).info.run_id
+            from mlflow.entities import Param
+
+            client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        else:
+            client.update_run(run_id, status="RUNNING")
+        self._client, self.run_id = client, run_id
+        self._monitor = SystemMetricsMonitor(run_id, resume_logging=True)  # type: ignore[no-untyped-call]
+        self._monitor.start()
+
+    def _close(self, status: str) -> None:
+        if self._client is None:
+            return
+        if self._monitor is not None:
+            self._monitor.finish()
+        self._client.set_terminated(self.run_id, status)
+
+
+def _experiment(client: Any) -> str:  # noqa: ANN401
+    from mlflow.exceptions import MlflowException
+
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", _EXPERIMENT)
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+    return str(found.experiment_id)
+
+
+def _uri_set() -> bool:
+    import mlflow
+
+    answer: bool = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
+    return answer

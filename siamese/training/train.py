@@ -1,0 +1,137 @@
+"""The verb ``train``: a pair set to a trained network, resumable after any interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamese.manifests import Checkpoint, PairSet
+from siamese.model import SiameseUNet, build_network, load_imagenet, put_network
+from siamese.model.imagenet import RANDOM
+from siamese.model.precision import best_device
+from siamese.pairs import PairReader
+from siamese.params import NetworkParams, TrainingParams
+from siamese.params.section import Section
+from siamese.store import ObjectStore, Origin, put_blob
+from siamese.store.revision import git_revision
+from siamese.training.curves import write_curves
+from siamese.training.resume import Progress, ProgressKeeper
+from siamese.training.session import Session
+from siamese.training.stopping import stop_on_signal
+from siamese.training.tracking import Tracker
+from siamese.training.trainer import Trainer
+from siamese.training.validation import fit_decision
+
+
+def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store: ObjectStore) -> Checkpoint:
+    """Trains a network; if that is done already, says so at once; if it was cut off, goes on from its last state.
+
+    Args:
+        pairs: What ``pairs`` published.
+        network: Which network.
+        params: How it is trained. With ``minutes``, how much is learned depends on the machine's speed; without,
+            the same seed gives the same weights on the same machine, however often the training was cut off.
+        store: Where to.
+
+    Returns:
+        The published checkpoint: averaged weights of the epoch with the best validation score, with the decision
+        fitted on the validation split.
+
+    Raises:
+        SiameseError: There is nothing to train on, the network cannot be built, the loss is not a number, or the
+            training was asked to stop (its state is kept).
+    """
+    origin = plan_training(pairs, network, params)
+    found = Checkpoint.find(store, origin.digest)
+    if found is not None:
+        return found
+    reader = PairReader(store, pairs, cache=store.settings.cache)
+    folder = Checkpoint.folder(store, origin.digest)
+    with ProgressKeeper(store, folder) as keeper:
+        kept = keeper.load()
+        built, start = _network(network, params.seed, fresh=kept is None)
+        progress, state = kept or (Progress(start=start), None)
+        trainer = Trainer(built, params, best_device())
+        tracker = Tracker(
+            name=f"train {origin.digest}",
+            params=_flat({"network": network, "training": params}),
+            tags=_tags(origin, pairs, progress.start, trainer.device),
+            run_id=progress.run_id,
+        )
+        with tracker, stop_on_signal() as stop:
+            progress = progress.model_copy(update={"run_id": tracker.run_id or progress.run_id})
+            session = Session(reader, trainer, params, keeper, tracker, progress)
+            if state is not None:
+                session.restore(state)
+            session.run(stop)
+            checkpoint = _publish(session, origin, network, store)
+            keeper.sweep()
+    return checkpoint
+
+
+def plan_training(pairs: PairSet, network: NetworkParams, params: TrainingParams) -> Origin:
+    """The digest under which a training is published, known before it runs."""
+    sections = {"network": network, "training": params}
+    return Checkpoint.plan(inputs={"pairs": pairs.digest}, params=sections, module="siamese.training")
+
+
+def _network(params: NetworkParams, seed: int, *, fresh: bool) -> tuple[SiameseUNet, str]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(params)
+    start = load_imagenet(network.encoder) if fresh and params.pretrained else RANDOM
+    return network, start
+
+
+def _publish(session: Session, origin: Origin, network: NetworkParams, store: ObjectStore) -> Checkpoint:
+    """Publishes the best weights; whoever was first wins."""
+    best, progress, tracker = session.best_network(), session.progress, session.tracker
+    counts, decision = fit_decision(best, session.reader, session.validation, progress.best_decision)
+    folder = Checkpoint.folder(store, origin.digest)
+    tensors: dict[str, Tensor] = best.state_dict()
+    weights, config = put_network(store, folder, tensors, network, decision, progress.start)
+    table = write_curves(progress.rows)
+    checkpoint = Checkpoint(
+        origin=origin,
+        weights=weights,
+        network=config,
+        curves=put_blob(store, folder, "curves.csv", table, "text/csv"),
+        pairs=origin.inputs["pairs"],
+        epochs=len(progress.rows),
+        best_epoch=progress.best_epoch,
+        start=progress.start,
+        minutes=progress.elapsed_s / 60,
+        validation=counts.scores() if session.validation else None,
+        run_id=progress.run_id,
+    ).publish(store)
+    if checkpoint.validation is not None:
+        final = {f"final_{name}": value for name, value in checkpoint.validation.model_dump().items()}
+        tracker.log(final, session.trainer.steps)
+    tracker.keep("curves.csv", table)
+    tracker.keep("checkpoint.json", checkpoint.model_dump_json(indent=1).encode())
+    tracker.keep("network.json", config.read(store))
+    return checkpoint
+
+
+def _flat(sections: Mapping[str, Section]) -> dict[str, Any]:
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
+
+
+def _tags(origin: Origin, pairs: PairSet, start: str, device: torch.device) -> dict[str, str]:
+    params = json.dumps(origin.params, sort_keys=True)
+    return {
+        "siamese.digest": origin.digest,
+        "siamese.code": origin.code,
+        "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
+        "siamese.pairs": pairs.digest,
+        **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
+        "siamese.revision": git_revision(),
+        "siamese.start": start,
+        "siamese.device": device.type,
+        "mlflow.source.git.commit": git_revision(),
+    }

@@ -1,0 +1,115 @@
+"""Published checkpoints with scores to order: the gate reads them where ``evaluate`` would have put them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion as RemoteVersion
+
+from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Scores
+from siamese.params import EvaluationParams, PairsParams, PromotionParams, TrainingParams
+from siamese.registry import Decision, promote, register
+from siamese.stack.ports import choose
+from siamese.store import Blob, ObjectStore, S3Uri, put_blob
+
+
+def dead_server() -> str:
+    """Address at which nothing answers."""
+    return f"http://127.0.0.1:{choose({}, {'nobody': None})['nobody']}"
+
+
+@dataclass(frozen=True)
+class World:
+    """One model's surroundings."""
+
+    store: ObjectStore
+    client: MlflowClient
+    pairs: PairSet
+    params: PromotionParams
+    evaluation: EvaluationParams
+    folder: Path
+
+    @classmethod
+    def make(cls, store: ObjectStore, client: MlflowClient, folder: Path) -> World:
+        """Publishes the pair set and thinks of a name."""
+        origin = PairSet.plan(inputs={"catalog": "c0ffee"}, params={"pairs": PairsParams()}, module="siamese.pairs")
+        blob = put_blob(store, PairSet.folder(store, origin.digest), "index.parquet", b"index")
+        pairs = PairSet(
+            origin=origin, index=blob, buildings=blob, statistics=blob, shards=(), block_px=256, splits={}
+        ).publish(store)
+        pairs.mark_latest(store)
+        params = PromotionParams(model=f"damage-{secrets.token_hex(4)}", minimum_gain=0.05)
+        return cls(store, client, pairs, params, EvaluationParams(), folder)
+
+    def checkpoint(self, score: float, f1: float = 0.5) -> tuple[Checkpoint, Evaluation]:
+        """A checkpoint that scores so."""
+        seed = secrets.token_hex(8)
+        origin = Checkpoint.plan(
+            inputs={"pairs": self.pairs.digest, "seed": seed},
+            params={"training": TrainingParams()},
+            module="siamese.pairs",
+        )
+        made = Checkpoint(
+            origin=origin,
+            weights=self._blob(Checkpoint, origin.digest, "weights.safetensors", f"weights {seed}"),
+            network=self._blob(Checkpoint, origin.digest, "network.json", "{}"),
+            curves=self._blob(Checkpoint, origin.digest, "curves.csv", "epoch"),
+            pairs=self.pairs.digest,
+            epochs=1,
+            best_epoch=1,
+            run_id=None,
+        ).publish(self.store)
+        return made, self.evaluate(made, score, f1)
+
+    def evaluate(self, checkpoint: Checkpoint, score: float, f1: float) -> Evaluation:
+        """Publishes what ``evaluate`` would find."""
+        origin = Evaluation.plan(
+            inputs={"checkpoint": checkpoint.digest, "pairs": self.pairs.digest},
+            params={"evaluation": self.evaluation},
+            module="siamese.evaluation",
+        )
+        classes = {f"damage_f1_{name}": f1 for name in ("no_damage", "minor_damage", "major_damage", "destroyed")}
+        return Evaluation(
+            origin=origin,
+            checkpoint=checkpoint.digest,
+            pairs=self.pairs.digest,
+            split="test",
+            scores=Scores(score=score, localization_f1=f1, damage_f1=f1, **classes),
+            report=self._blob(Evaluation, origin.digest, "report.json", "{}"),
+            scenes=self._blob(Evaluation, origin.digest, "scenes.csv", "scene"),
+        ).publish(self.store)
+
+    def registered(self, score: float, f1: float = 0.5) -> ModelVersion:
+        """A registered version that scores so."""
+        return register(*self.checkpoint(score, f1), self.params, self.store)
+
+    def promoted(self, score: float) -> ModelVersion:
+        """A version that the gate let through."""
+        version = self.registered(score)
+        assert self.gate(version).entry.kind == "promote"
+        return version
+
+    def gate(self, version: ModelVersion, **changes: float) -> Decision:
+        """Passes a version through the gate."""
+        params = self.params.model_copy(update=changes)
+        return promote(version, self.pairs, params, self.evaluation, self.store)
+
+    def versions(self) -> list[RemoteVersion]:
+        """What MLflow has."""
+        return list(self.client.search_model_versions(f"name = '{self.params.model}'"))
+
+    def aliases(self) -> dict[str, int]:
+        """What MLflow says."""
+        found = self.client.get_registered_model(self.params.model).aliases
+        return {alias: int(version) for alias, version in found.items()}
+
+    def damage_weights(self, version: ModelVersion) -> None:
+        """Overwrites a version's weights on the bucket."""
+        weights = Checkpoint.load(self.store, version.checkpoint).weights
+        self.store.put(S3Uri.parse(weights.uri), b"other bytes")
+
+    def _blob(self, kind: type[Checkpoint] | type[Evaluation], digest: str, name: str, text: str) -> Blob:
+        return put_blob(self.store, kind.folder(self.store, digest), name, text.encode())
