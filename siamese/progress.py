@@ -1,7 +1,8 @@
-"""One way to show progress: a bar in a terminal, a plain line now and then elsewhere, always on stderr."""
+"""One way to show progress: a bar in a terminal, a log line now and then elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+LOGGER = logging.getLogger("siamese")
 PLAIN_INTERVAL_S = 10.0
 
 
@@ -22,7 +24,7 @@ class Advance(Protocol):
 
 @contextmanager
 def progress(label: str, total: float | None = None) -> Iterator[Advance]:
-    """Shows how far a piece of long work is.
+    """Shows how far a piece of long work is: on stderr in a terminal, in the log ``siamese`` elsewhere.
 
     Args:
         label: What is being done, e.g. ``"ingest scenes"``.
@@ -46,7 +48,7 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
 
     def line(note: str) -> None:
         of = f" of {total:,.0f}" if total is not None else ""
-        console.print(f"{label}: {done:,.0f}{of} {note}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+        LOGGER.info(f"{label}: {done:,.0f}{of} {note}".rstrip())
 
     def advance_plain(amount: float = 1, /, *, note: str = "") -> None:
         nonlocal done, last_line
@@ -57,3 +59,11 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
 
     yield advance_plain
     line("")
+
+
+def log_to_stderr() -> None:
+    """Lets the log ``siamese`` be read on stderr, one plain line each; for commands, called once."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.INFO)

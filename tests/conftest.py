@@ -74,7 +74,7 @@ def _wait(server: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture
-def store(s3_server: str, tmp_path: Path) -> ObjectStore:
+def store(s3_server: str, tmp_path: Path) -> Iterator[ObjectStore]:
     """A store with three fresh, versioned buckets."""
     del s3_server
     mark = secrets.token_hex(4)
@@ -83,7 +83,10 @@ def store(s3_server: str, tmp_path: Path) -> ObjectStore:
     for name in names.values():
         store.client.create_bucket(Bucket=name)
         store.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return store
+    yield store
+    # A server has room for some sixty buckets; it empties one that it deletes.
+    for name in names.values():
+        store.client.delete_bucket(Bucket=name)
 
 
 @dataclass(frozen=True)

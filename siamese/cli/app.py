@@ -21,6 +21,7 @@ from siamese.cli.stack import down, status, up
 from siamese.cli.train import train
 from siamese.cli.upload import upload
 from siamese.errors import SiameseError
+from siamese.progress import log_to_stderr
 from siamese.settings import activate
 
 app = typer.Typer(
@@ -48,6 +49,7 @@ for panel, verbs in PANELS.items():
 @app.callback()
 def _root(debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails.")) -> None:
     activate()
+    log_to_stderr()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -20,9 +20,6 @@ from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
 from siamese.params import Params, load_params
 from siamese.settings import activate
 from siamese.store import Blob, ObjectStore, S3Uri
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import Log
 
 SAMPLE = Path("data/scenes")
 RESULTS = Path("data/demo")
@@ -84,10 +81,8 @@ def _bring_scenes(data: Path | None, params: Params, store: ObjectStore) -> str:
 def _run(console: Console, deployment: str, parameters: dict[str, Any]) -> None:
     from siamese.cli.follow import run_and_follow
 
-    def tell(log: Log) -> None:
-        console.print(
-            f"  {log.timestamp.astimezone():%H:%M:%S} {log.message}", style="dim", markup=False, highlight=False
-        )
+    def tell(line: str) -> None:
+        console.print(f"  {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
     run_and_follow(deployment, parameters, tell)
 

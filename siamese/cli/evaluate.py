@@ -66,6 +66,10 @@ def evaluate(
 
     params = load_params(params_file, overrides or ()).evaluation
     store = ObjectStore()
+    local = "/" in scenes and not scenes.startswith("s3://")
+    if local and not Path(scenes).exists():
+        fix = "pass a folder with images/ and labels/, or a pair set"
+        raise SiameseError("no such folder or file", where=scenes, fix=fix)
     if not scenes.startswith("s3://") and Path(scenes).is_dir():
         if out is not None:
             fix = "use --json, or score a pair set"

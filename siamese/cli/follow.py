@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
     LogFilter,
     LogFilterFlowRunId,
 )
-from prefect.client.schemas.objects import FlowRun, Log
+from prefect.client.schemas.objects import FlowRun, Log, TaskRun
 from prefect.client.schemas.sorting import LogSort
 from prefect.exceptions import ObjectNotFound
 
@@ -24,13 +26,13 @@ POLL_S = 1.0
 PAGE = 200
 
 
-def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[Log], None]) -> FlowRun:
-    """Starts a run of a deployment and passes on its log lines, and those of the runs it starts, as they come.
+def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[str], None]) -> FlowRun:
+    """Starts a run of a deployment and tells how it goes: its own log lines, warnings, and each task that ends.
 
     Args:
         deployment: ``flow/deployment``.
         parameters: Of the flow.
-        tell: Called once for each log line.
+        tell: Called with one line at a time, of this run and of those that it starts.
 
     Returns:
         The completed run.
@@ -47,8 +49,8 @@ def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[
         told: set[UUID] = set()
         while True:
             ended = run.state is not None and run.state.is_final()
-            for log in _new_logs(client, run, told):
-                tell(log)
+            for line in _news(client, run, told):
+                tell(line)
             if ended:
                 break
             time.sleep(POLL_S)
@@ -59,15 +61,29 @@ def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[
     return run
 
 
-def _new_logs(client: SyncPrefectClient, run: FlowRun, told: set[UUID]) -> list[Log]:
+def _news(client: SyncPrefectClient, run: FlowRun, told: set[UUID]) -> Iterator[str]:
     children = client.read_flow_runs(
         flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))
     )
-    family = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id, *(child.id for child in children)]))
-    fresh: list[Log] = []
+    family = [run.id, *(child.id for child in children)]
+    for log in _logs(client, family):
+        if log.id not in told and (log.name.startswith("siamese") or log.level >= logging.WARNING):
+            yield f"{log.timestamp.astimezone():%H:%M:%S} {log.message}"
+        told.add(log.id)
+    for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=family))):
+        if task.state is not None and task.state.is_final() and task.id not in told:
+            told.add(task.id)
+            name = task.name.rsplit("-", 1)[0].replace("_", " ")
+            yield f"{task.state.timestamp.astimezone():%H:%M:%S} {name}: {task.state_name}, {_seconds(task)} s".lower()
+
+
+def _logs(client: SyncPrefectClient, family: list[UUID]) -> Iterator[Log]:
+    wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=family))
     offset = 0
-    while page := client.read_logs(family, sort=LogSort.TIMESTAMP_ASC, limit=PAGE, offset=offset):
-        fresh += [log for log in page if log.id not in told]
+    while page := client.read_logs(wanted, sort=LogSort.TIMESTAMP_ASC, limit=PAGE, offset=offset):
+        yield from page
         offset += len(page)
-    told.update(log.id for log in fresh)
-    return fresh
+
+
+def _seconds(task: TaskRun) -> str:
+    return f"{task.total_run_time.total_seconds():.1f}"

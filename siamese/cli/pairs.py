@@ -51,14 +51,15 @@ def pairs(
 def _table(title: str, events: Iterable[EventTally]) -> Table:
     from itertools import groupby
 
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from siamese.classes import SUBTYPES
 
-    table = Table(title=title, title_justify="left")
-    table.add_column("split / event")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("split / event", overflow="fold")
     for column in ("scenes", "empty", *SUBTYPES):
-        table.add_column(column, justify="right")
+        table.add_column(column.replace("-", "-\n"), justify="right", no_wrap=True)
     for split, held in groupby(events, key=lambda event: event.split):
         members = list(held)
         numbers = [

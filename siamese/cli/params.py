@@ -50,9 +50,9 @@ def page() -> Iterator[str]:
     """docs/params.md, line by line: every param with its default and meaning."""
     yield "# Params"
     yield ""
-    yield "`params.yaml` is the only place of tunables. A key left out has the default below; an unknown or mistyped key"
-    yield "is an error that names it. `--set section.key=value` overrides one for one command. This page is written by"
-    yield "`siamese params --markdown > docs/params.md`."
+    yield "`params.yaml` is the only place of tunables. A key left out has the default below; an unknown or mistyped"
+    yield "key is an error that names it. `--set section.key=value` overrides one for one command. This page is written"
+    yield "by `siamese params --markdown > docs/params.md`."
     section = ""
     for key, _, default, meaning in rows(Params()):
         if key.split(".")[0] != section:

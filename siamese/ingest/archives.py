@@ -34,7 +34,8 @@ def read_archive(
     Yields:
         An entry a member, and a quarantined one when the archive is damaged, truncated or a bomb.
     """
-    packed = store.get(archive.parts[0].uri, version_id=archive.parts[0].version_id, length=2) == _GZIP
+    first = archive.parts[0]
+    packed = first.size > len(_GZIP) and store.get(first.uri, version_id=first.version_id, length=2) == _GZIP
     try:
         if archive.whole and not packed:
             yield from _stretches(store, archive, params)

@@ -118,13 +118,13 @@ def gunzip(pieces: Iterator[bytes], *, max_ratio: float) -> Iterator[bytes]:
     Raises:
         ArchiveError: It is not gzip, is damaged or truncated, or is a bomb.
     """
-    unpack, begun, read, made = zlib.decompressobj(wbits=31), False, 0, 0
+    unpack, begun, ended, read, made = zlib.decompressobj(wbits=31), False, False, 0, 0
     for rest in _sliced(pieces):
         read += len(rest)
         while rest or begun:
             if not begun:
                 # Some writers pad with zeros after the last member.
-                rest = rest.lstrip(b"\0") if made else rest
+                rest = rest.lstrip(b"\0") if ended else rest
                 if not rest:
                     break
             begun = True
@@ -139,7 +139,7 @@ def gunzip(pieces: Iterator[bytes], *, max_ratio: float) -> Iterator[bytes]:
                 yield out
             rest = unpack.unconsumed_tail
             if unpack.eof:
-                rest, unpack, begun = unpack.unused_data, zlib.decompressobj(wbits=31), False
+                rest, unpack, begun, ended = unpack.unused_data, zlib.decompressobj(wbits=31), False, True
             elif not out:
                 break
     if begun:

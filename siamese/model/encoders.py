@@ -53,10 +53,13 @@ class Encoder(nn.Module):
         info: Any = self.body.feature_info
         last = str(info.module_name(scales - 1))
         # A timm backbone lists its layers in the order in which it runs them; some flatten "a.b" to "a_b".
-        layers = [(name, module) for name, module in self.body.named_modules() if not list(module.children())]
         prefix = f"{last}.".replace(".", "_")
-        inside = [place for place, (name, _) in enumerate(layers) if f"{name}.".replace(".", "_").startswith(prefix)]
-        return tuple(module for _, module in layers[: max(inside) + 1])
+        names = [name for name, _ in self.body.named_modules() if name]
+        inside = [place for place, name in enumerate(names) if f"{name}.".replace(".", "_").startswith(prefix)]
+        before, after = names[: max(inside) + 1], names[max(inside) + 1 :]
+        # What contains a later layer as well is not wholly shallow.
+        whole = [name for name in before if not any(later.startswith(f"{name}.") for later in after)]
+        return tuple(self.body.get_submodule(name) for name in whole)
 
 
 def _body(name: str) -> tuple[nn.Module, tuple[int, ...], tuple[int, ...]]:

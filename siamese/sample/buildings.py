@@ -10,7 +10,7 @@ import numpy as np
 
 from siamese.sample.arrays import Points
 
-Roof = Literal["gable", "hip", "flat", "shed"]
+Roof = Literal["gable", "hip", "flat"]
 Colour = tuple[float, float, float]
 
 HOUSE_COLOURS: Final[tuple[Colour, ...]] = (
@@ -48,7 +48,6 @@ class Building:
         colour: RGB of the roof in level light.
         pitch_deg: Slope of the facets.
         height_m: Mean height of the roof.
-        sheets: Whether the roof is of ribbed sheet metal.
     """
 
     outline: Points
@@ -59,7 +58,6 @@ class Building:
     colour: Colour
     pitch_deg: float
     height_m: float
-    sheets: bool = False
 
     @cached_property
     def centre(self) -> Points:
@@ -116,7 +114,7 @@ def hall(rng: np.random.Generator, centre: Points, angle: float, size: tuple[flo
     wings = _wings(rng, *size) if roof == "flat" else ()
     colour = _varied(rng, HALL_COLOURS[rng.integers(len(HALL_COLOURS))])
     made = _assemble(rng, centre, angle, size, roof, wings, colour, float(rng.uniform(5, 10)))
-    return replace(made, pitch_deg=min(made.pitch_deg, 10.0), sheets=roof == "gable")
+    return replace(made, pitch_deg=min(made.pitch_deg, 10.0))
 
 
 def _varied(rng: np.random.Generator, colour: Colour) -> Colour:

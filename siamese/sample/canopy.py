@@ -25,7 +25,21 @@ def draw_crowns(
     event: Event,
     harm: Harm | None,
 ) -> Bytes:
-    """Draws crowns into the image and the height map; returns the light map with leaves in it."""
+    """Draws crowns.
+
+    Args:
+        ground: Trees and their crowns.
+        image: (H, W, 3) RGB, painted into.
+        height: (H, W) metres above ground, raised to the crowns.
+        lit: (H, W) light map, painted into.
+        light: The acquisition.
+        rng: Source of randomness.
+        event: What struck.
+        harm: What it did; None before the event.
+
+    Returns:
+        The light map, with leaves in it.
+    """
     if ground.crowns is None:
         return lit
     harmed, radius = _harmed(ground.trees, rng, event, harm)
@@ -39,7 +53,7 @@ def draw_crowns(
     kernel = np.zeros((3, 3), np.float32)
     kernel[1, 0], kernel[1, 2] = -sun[0], sun[0]
     kernel[0, 1], kernel[2, 1] = -sun[1], sun[1]
-    # A crown is bright where it rises away from the sun's side: where height grows against the light.
+    # A crown is bright where it falls off towards the sun.
     slope = cv2.filter2D(dome, cv2.CV_32F, kernel)
     leaves = cv2.addWeighted(slope, -30.0, ground.rough, 0.5, LEVEL * 0.95 - 0.5 * 128, dtype=cv2.CV_32F)
     np.clip(leaves, 30, 230, out=leaves)

@@ -97,8 +97,7 @@ def label_pair(plan: ScenePlan, seed: int, drawn: Pictured, mark: str) -> tuple[
 
 def _within(outline: Points) -> Points | None:
     """The part of an outline inside the tile, closed; None when hardly any is."""
-    whole = Polygon(outline)
-    kept = whole.intersection(box(0, 0, SIDE_PX, SIDE_PX)) if whole.is_valid else Polygon()
+    kept = Polygon(outline).buffer(0).intersection(box(0, 0, SIDE_PX, SIDE_PX))
     if isinstance(kept, MultiPolygon):
         kept = max(kept.geoms, key=lambda part: part.area)
     if not isinstance(kept, Polygon) or kept.area < _SMALLEST_PX2:

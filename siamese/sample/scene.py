@@ -38,6 +38,19 @@ class Pictured:
     post_light: Light
 
 
+def _streams(plan: ScenePlan, seed: int) -> list[np.random.SeedSequence]:
+    return np.random.SeedSequence([seed, plan.leader]).spawn(6)
+
+
+def stage(plan: ScenePlan, seed: int) -> tuple[World, Harm, Light, Light]:
+    """Makes all of a scene but its pictures: the ground, what the event did, and both acquisitions."""
+    laid, struck, lights = (np.random.default_rng(stream) for stream in _streams(plan, seed)[:3])
+    world = lay_out(plan, laid)
+    harm = strike(plan, world, struck)
+    first = before(lights)
+    return world, harm, first, after(lights, first, plan.event)
+
+
 def picture(plan: ScenePlan, seed: int) -> Pictured:
     """Makes a scene; neighbours are cut from the same two images.
 
@@ -45,14 +58,9 @@ def picture(plan: ScenePlan, seed: int) -> Pictured:
         plan: What the scene is to be.
         seed: Seed of the set.
     """
-    laid, surveyed, struck, lights, pre_rng, post_rng = (
-        np.random.default_rng(stream) for stream in np.random.SeedSequence([seed, plan.leader]).spawn(6)
-    )
-    world = lay_out(plan, laid)
+    surveyed, pre_rng, post_rng = (np.random.default_rng(stream) for stream in _streams(plan, seed)[3:])
+    world, harm, pre_light, post_light = stage(plan, seed)
     ground = survey(world, surveyed)
-    harm = strike(plan, world, struck)
-    pre_light = before(lights)
-    post_light = after(lights, pre_light, plan.event)
     pre = draw(world, ground, pre_light, pre_rng, event=plan.event, harm=None)
     post = _clouded(draw(world, ground, post_light, post_rng, event=plan.event, harm=harm), harm.cloud, plan)
     window = slice(plan.offset_px, plan.offset_px + SIDE_PX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -17,6 +18,7 @@ import cv2
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError
 from siamese.params import SampleParams
 from siamese.progress import progress
@@ -28,7 +30,7 @@ from siamese.sample.scene import picture
 GENERATION: Final = 1
 """Raised when the same params give other bytes than before."""
 
-_PART: Final = ".part"
+_PART: Final = re.compile(r"\.sample-.+\.(?P<pid>\d{1,9})\.part")
 _PARTS: Final = ("images", "labels")
 
 
@@ -78,11 +80,9 @@ def write_sample(folder: Path, params: SampleParams) -> Sample:
         raise SiameseError(
             f"cannot be written: {error.strerror}", where=str(folder), fix="choose another folder"
         ) from error
-    total: Counter[str] = Counter()
-    for count in counts.values():
-        total.update(count)
+    total = {subtype: sum(count.get(subtype, 0) for count in counts.values()) for subtype in SUBTYPES}
     empty = sum(not any(count.values()) for count in counts.values())
-    return Sample(folder=folder, scenes=len(plans), empty=empty, buildings=dict(total), written=len(missing))
+    return Sample(folder=folder, scenes=len(plans), empty=empty, buildings=total, written=len(missing))
 
 
 def _files(folder: Path, plan: ScenePlan) -> tuple[Path, ...]:
@@ -106,8 +106,8 @@ def _refuse_strangers(folder: Path, plans: list[ScenePlan]) -> None:
     for path in inside:
         if path in own:
             continue
-        if path.name.startswith(".") and path.name.endswith(_PART):
-            if not psutil.pid_exists(int(path.name.split(".")[-2])):
+        if part := _PART.fullmatch(path.name):
+            if not psutil.pid_exists(int(part["pid"])):
                 path.unlink(missing_ok=True)
             continue
         raise SiameseError(
@@ -165,7 +165,7 @@ def _make(folder: Path, plan: ScenePlan, seed: int, mark: str) -> tuple[int, dic
     drawn = picture(plan, seed)
     pre, post, counts = label_pair(plan, seed, drawn, mark)
     for path, content in zip(_files(folder, plan), (_png(drawn.pre), _png(drawn.post), pre, post), strict=True):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}{_PART}")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         temporary.write_bytes(content)
         temporary.replace(path)
     return plan.index, counts

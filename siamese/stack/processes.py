@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ HOME_MARK = "SIAMESE_STACK_HOME"
 SERVICE_MARK = "SIAMESE_STACK_SERVICE"
 LOG_LIMIT_BYTES = 10 * 2**20
 _CLOCK_TOLERANCE_S = 2.0
+_EXEC_PATIENCE_S = 1.0
 
 
 class Identity(BaseModel):
@@ -70,21 +72,31 @@ def start(
             stderr=output,
             start_new_session=True,
         )
-    return Identity(pid=process.pid, created=psutil.Process(process.pid).create_time())
+    started = psutil.Process(process.pid)
+    identity = Identity(pid=process.pid, created=started.create_time())
+    deadline = time.monotonic() + _EXEC_PATIENCE_S
+    with contextlib.suppress(psutil.Error):
+        while _mark(started) is None and time.monotonic() < deadline:
+            time.sleep(0.002)  # the kernel shows a new program's environment a moment after it starts
+    return identity
 
 
 def members(home: Path) -> list[Member]:
     """Every running process that carries this stack's mark, except the caller and its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
-    for process in psutil.process_iter():
-        if process.pid in own:
-            continue
+    for pid in psutil.pids():
         with contextlib.suppress(psutil.Error, OSError):
-            marks = process.environ()
-            if marks.get(HOME_MARK) == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(Member(process, marks.get(SERVICE_MARK, "")))
+            process = psutil.Process(pid)
+            mark = None if pid in own else _mark(process)
+            if mark and mark[0] == str(home) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(Member(process, mark[1]))
     return found
+
+
+def _mark(process: psutil.Process) -> tuple[str, str] | None:
+    marks = process.environ()
+    return (marks[HOME_MARK], marks.get(SERVICE_MARK, "")) if HOME_MARK in marks else None
 
 
 def session(process: psutil.Process) -> int | None:

@@ -24,6 +24,7 @@ from siamese.stack.services import MLFLOW, POOLS, PREFECT, STORAGE, USUAL_PORTS,
 from siamese.stack.starting import Healthy, bring_up
 
 GRACE_S = 10.0
+_ROUNDS = 20
 _SOCKETS = Path("/tmp")  # noqa: S108
 
 
@@ -121,16 +122,24 @@ def down(settings: Settings | None = None) -> int:
 
     Returns:
         How many processes were ended.
+
+    Raises:
+        SiameseError: A process cannot be ended, even by SIGKILL.
     """
     layout = Layout(absolute(settings).home)
     if not layout.home.is_dir():
         return 0
     with locked(layout):
         ended, record = 0, _readable(layout)
-        while found := processes.members(layout.home):
-            first = _first_to_end(found, record)
+        for _ in range(_ROUNDS):
+            first = _first_to_end(processes.members(layout.home), record)
+            if not first:
+                break
             processes.end(first, grace_s=GRACE_S)
             ended += len(first)
+        else:
+            pids = ", ".join(str(process.pid) for process in first)
+            raise SiameseError("will not end", where=f"processes {pids}", fix="see what holds them, then try again")
         _remove_sockets(record)
         record.model_copy(update={"services": {}, "root": None}).write(layout)
     return ended

@@ -232,6 +232,23 @@ def test_written_predictions_score_the_same_with_the_official_scorer(
         evaluate_folder(checkpoint, make_folder([scenes[0]]), PARAMS, store, predictions=_with_stranger(predictions))
 
 
+def test_real_scenes_score_the_same_as_their_written_predictions(
+    store: ObjectStore, checkpoint: Checkpoint, real_data: Path, tmp_path: Path
+) -> None:
+    names = ("joplin-tornado", "guatemala-volcano")
+    for kind in ("images", "labels"):
+        (tmp_path / "xbd" / kind).mkdir(parents=True)
+        for name in names:
+            stem = min((real_data / "xbd" / kind).glob(f"{name}_*")).name.split("_pre_")[0].split("_post_")[0]
+            for path in (real_data / "xbd" / kind).glob(f"{stem}_*"):
+                (tmp_path / "xbd" / kind / path.name).symlink_to(path.resolve())
+    report = evaluate_folder(checkpoint, tmp_path / "xbd", PARAMS, store, predictions=tmp_path / "predictions")
+    assert set(report.events) == set(names)
+    assert report.events["joplin-tornado"].buildings.detection.support == 198
+    scored = score_folders(tmp_path / "predictions", tmp_path / "predictions" / "targets")
+    assert scored.scores().model_dump() == {name: getattr(report, name) for name in FIGURES}
+
+
 def _with_stranger(predictions: Path) -> Path:
     target = next((predictions / "targets").glob("test_localization_*"))
     target.rename(target.with_name("test_localization_other_target.png"))
@@ -302,3 +319,5 @@ def test_the_command_scores_a_split_and_a_folder(
     assert (printed["scenes"], printed["data"]) == (7, str(folder))
     assert run("--scenes", str(folder), "--out", str(out)) == 1
     assert "is not published" in capsys.readouterr().err
+    assert run("--scenes", str(tmp_path / "nowhere")) == 1
+    assert "nowhere: no such folder" in capsys.readouterr().err

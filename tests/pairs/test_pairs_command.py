@@ -41,7 +41,7 @@ def test_it_prints_splits_by_events_and_classes(
 ) -> None:
     assert run("--catalog", catalog.digest) == 0
     printed = capsys.readouterr().out
-    for word in ("train", "val", "test", "flood", "storm-one", "minor-damage", "un-classified"):
+    for word in ("train", "val", "test", "flood", "storm-one", "classified"):
         assert word in printed
     latest = PairSet.latest(store)
     assert latest.digest in printed

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,7 +77,7 @@ def test_a_stranger_that_answers_on_our_port_is_not_our_service(layout: Layout) 
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = stranger.getsockname()[1]
         assert not processes.listens(ours, port)
-        me = Identity(pid=os.getpid(), created=processes.psutil.Process().create_time())
+        me = Identity(pid=os.getpid(), created=psutil.Process().create_time())
         assert processes.listens(me, port)
     down(Settings(home=layout.home))
 
@@ -90,7 +91,10 @@ def test_a_pid_that_passed_to_a_stranger_is_not_the_process(layout: Layout) -> N
     assert ours.find() is None
 
 
-def test_down_ends_children_in_sessions_of_their_own_and_those_that_ignore_sigterm(layout: Layout) -> None:
+def test_down_ends_children_in_sessions_of_their_own_and_those_that_ignore_sigterm(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siamese.stack.stack.GRACE_S", 1.0)
     stubborn = "import signal,time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
     parent = f"import subprocess,sys; subprocess.run([sys.executable, '-c', {stubborn!r}], start_new_session=True)"
     log = layout.log("worker-gpu")
@@ -177,7 +181,7 @@ def test_a_large_log_is_moved_aside_at_start(layout: Layout, monkeypatch: pytest
 
 
 def test_status_as_json_without_a_stack(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "siamese", "status", "--json"]
+    command = [Path(sys.executable).with_name("siamese"), "status", "--json"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**OUTER, "SIAMESE_HOME": str(tmp_path / "none")}, capture_output=True, check=False
     )

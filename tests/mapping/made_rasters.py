@@ -1,0 +1,107 @@
+"""Little images with known buildings, and a predictor that knows them by their colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from affine import Affine
+
+from siamese.mapping import MapFiles, draw_map
+from siamese.mapping.grid import plan_grid
+from siamese.mapping.inputs import ImageFile
+from siamese.mapping.mosaic import mosaic
+from siamese.mapping.tiles import open_tiles
+from siamese.model import Decision, Prediction
+from siamese.params import MappingParams
+
+Image = npt.NDArray[np.uint8]
+UTM = "EPSG:32615"
+PLACE = Affine(0.5, 0, 400_000, 0, -0.5, 4_100_000)
+SMALL = MappingParams(tile_px=96, overlap_px=32, minimum_building_m2=0, minimum_building_px=0)
+GROUND = 60
+
+
+class Colours:
+    """Red above 200 in the pre image is building; green of the post image, in steps of 50, is its damage."""
+
+    def __init__(self, decision: Decision | None = None) -> None:
+        self.decision = decision or Decision()
+        self.asked = 0
+
+    def predict(self, pre: Image, post: Image) -> Prediction:
+        self.asked += 1
+        building = np.where(pre[..., 0] > 200, np.float32(0.9), np.float32(0.1))
+        number = np.clip(post[..., 1] // 50, 0, 3)
+        damage = np.full((4, *number.shape), 0.1, np.float32)
+        np.put_along_axis(damage, number[None].astype(np.intp), 0.7, 0)
+        return Prediction(building, damage)
+
+
+def pair(height: int, width: int, *buildings: tuple[int, int, int, int, int]) -> tuple[Image, Image]:
+    """Two dates; each building is (row, col, height, width, damage class 0..3)."""
+    pre, post = (np.full((height, width, 3), GROUND, np.uint8) for _ in range(2))
+    for row, col, tall, wide, damage in buildings:
+        pre[row : row + tall, col : col + wide] = (250, 120, 120)
+        post[row : row + tall, col : col + wide] = (120, 25 + 50 * damage, 120)
+    return pre, post
+
+
+def write(
+    path: Path,
+    pixels: npt.NDArray[np.generic],
+    *,
+    crs: str | None = UTM,
+    transform: Affine | None = PLACE,
+    nodata: float | None = None,
+    mask: npt.NDArray[np.bool_] | None = None,
+    driver: str = "GTiff",
+) -> Path:
+    """Writes ``(H, W, bands)`` as an image file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, bands = pixels.shape
+    place = {"crs": crs, "transform": transform} if crs else {}
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK="YES"),
+        rasterio.open(
+            path,
+            "w",
+            driver=driver,
+            height=height,
+            width=width,
+            count=bands,
+            dtype=pixels.dtype,
+            nodata=nodata,
+            **place,
+        ) as out,
+    ):
+        out.write(np.moveaxis(pixels, -1, 0))
+        if mask is not None:
+            out.write_mask(mask)
+    return path
+
+
+def draw(
+    pre: list[Path],
+    post: list[Path],
+    folder: Path,
+    params: MappingParams = SMALL,
+    predictor: Colours | None = None,
+) -> MapFiles:
+    """Draws a map of files with the predictor that knows colours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    before, after = (
+        open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder) for paths in (pre, post)
+    )
+    grid = plan_grid(before, after)
+    network = predictor or Colours()
+    return draw_map(grid, mosaic(before), mosaic(after), network, params, folder, model="colours", event="test")
+
+
+def read(path: Path) -> Image:
+    """The one band of a raster."""
+    with rasterio.open(path) as dataset:
+        found: Image = dataset.read(1)
+    return found

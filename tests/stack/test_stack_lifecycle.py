@@ -1,0 +1,287 @@
+"""The whole local stack, with real servers: up, up again, killed, mended, down; and what its clients do with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from siamese.errors import SiameseError
+from siamese.settings import read_stack_environment
+from siamese.stack import down, processes, status, up
+from siamese.stack.health import storage_client
+from siamese.stack.layout import Layout
+from siamese.stack.preparation import crash_automation, make_automation
+from siamese.stack.record import Record
+
+SERVICES = {"storage", "prefect", "mlflow", "worker-cpu", "worker-gpu"}
+SIAMESE = Path(sys.executable).with_name("siamese")
+
+FLOW = """
+import os, sys, time
+from pathlib import Path
+from prefect import flow
+
+@flow
+def look(seconds: int = 0) -> None:
+    seen = {"cwd": os.getcwd(), "python": sys.executable, "environment": dict(os.environ)}
+    Path("seen.json").write_text(__import__("json").dumps(seen))
+    time.sleep(seconds)
+
+if __name__ == "__main__":
+    look()
+"""
+DEPLOYMENTS = """
+name: tried
+deployments:
+  - {name: tried, entrypoint: "look.py:look", work_pool: {name: gpu}}
+"""
+
+
+@pytest.fixture
+def outer(stack: Any) -> dict[str, str]:
+    """The environment of somebody who has no storage of their own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+@pytest.fixture
+def again(stack: Any, outer: dict[str, str]) -> Callable[..., set[str]]:
+    """Calls ``up`` again; gives the names of the services that it started."""
+
+    def call(**options: Any) -> set[str]:
+        healthy = up(stack.settings, root=stack.root, outer=outer, **options)
+        assert {service.name for service in healthy} == SERVICES
+        return {service.name for service in healthy if service.started}
+
+    return call
+
+
+def pids(stack: Any) -> dict[str, int]:
+    record = Record.read(Layout(stack.settings.home))
+    return {name: began.identity.pid for name, began in record.services.items()}
+
+
+def api(stack: Any) -> httpx.Client:
+    return httpx.Client(base_url=stack.environment["PREFECT_API_URL"], timeout=60, trust_env=False)
+
+
+def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
+    deployment = client.get("/deployments/name/look/tried").raise_for_status().json()["id"]
+    run = client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()["id"]
+    state = ""
+    for _ in range(600):
+        state = client.get(f"/flow_runs/{run}").json()["state"]["type"]
+        if state in wanted:
+            return str(run)
+        time.sleep(0.1)
+    pytest.fail(f"the run is {state}, not {wanted}")
+
+
+def test_everything_works_and_can_be_reached_from_this_machine_only(stack: Any, outer: dict[str, str]) -> None:
+    seen = status(stack.settings, outer=outer)
+    assert seen.works, seen
+    assert {service.name for service in seen.services} == SERVICES
+    listening = [
+        connection.laddr.ip
+        for member in processes.members(stack.settings.home)
+        for connection in member.process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN or connection.type == socket.SOCK_DGRAM
+    ]
+    assert len(listening) >= 3
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_secrets_can_be_read_by_their_owner_alone(stack: Any) -> None:
+    home = stack.settings.home
+    assert home.stat().st_mode & 0o777 == 0o700
+    for path in (home / "stack.env", home / "stack.json", home / "aws/credentials", home / "aws/config"):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+    secret = read_stack_environment(home)["AWS_SECRET_ACCESS_KEY"]
+    assert len(secret) >= 40
+    for member in processes.members(home):
+        assert secret not in " ".join(member.process.cmdline())
+    for log in (home / "logs").iterdir():
+        assert secret not in log.read_text(errors="replace")
+
+
+def test_a_wrong_secret_is_refused(stack: Any) -> None:
+    wrong = stack.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+        storage_client(wrong).list_buckets()
+
+
+def test_a_second_up_changes_nothing(stack: Any, again: Callable[..., set[str]]) -> None:
+    kept = [stack.settings.home / name for name in ("stack.json", "stack.env", "aws/credentials", "aws/config")]
+    before = [(path.stat().st_mtime_ns, path.stat().st_ino) for path in kept], pids(stack)
+    assert again() == set()
+    assert ([(path.stat().st_mtime_ns, path.stat().st_ino) for path in kept], pids(stack)) == before
+    with api(stack) as client:
+        assert len(client.post("/automations/filter", json={}).json()) == 1
+        assert {pool["name"]: pool["type"] for pool in client.post("/work_pools/filter", json={}).json()} == {
+            "cpu": "process",
+            "gpu": "process",
+        }
+
+
+def test_two_at_once_start_nothing_twice(stack: Any) -> None:
+    before = pids(stack)
+    command = [str(SIAMESE), "up", "--json"]
+    both = [subprocess.Popen(command, cwd=stack.root, env=stack.environment, stdout=subprocess.PIPE) for _ in range(2)]
+    answers = [json.loads(one.communicate(timeout=120)[0]) for one in both]
+    assert [answer["started"] for answer in answers] == [[], []]
+    assert pids(stack) == before
+
+
+def test_buckets_are_versioned(stack: Any) -> None:
+    client = storage_client(stack.environment)
+    for bucket in ("raw", "lake", "maps"):
+        assert client.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+
+
+def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: Any) -> None:
+    with api(stack) as client:
+        (there,) = client.post("/automations/filter", json={}).json()
+        client.patch(f"/automations/{there['id']}", json={"enabled": False}).raise_for_status()
+        make_automation(stack.environment["PREFECT_API_URL"], crash_automation())
+        (mended,) = client.post("/automations/filter", json={}).json()
+    assert mended["enabled"]
+    assert mended["id"] == there["id"]
+    assert mended["trigger"]["within"] == 90
+
+
+def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: Any) -> None:
+    code = (
+        "import mlflow; mlflow.set_experiment('tried')\n"
+        "with mlflow.start_run() as run: mlflow.log_text('seen', 'note.txt')\n"
+        "print(run.info.artifact_uri)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=stack.environment, capture_output=True, check=True)
+    address = done.stdout.decode().split()[-1]
+    assert address.startswith("s3://lake/mlflow/")
+    key = f"{address.removeprefix('s3://lake/')}/note.txt"
+    assert storage_client(stack.environment).get_object(Bucket="lake", Key=key)["Body"].read() == b"seen"
+    log = Layout(stack.settings.home).log("mlflow").read_text()
+    assert "mlflow-artifacts" not in log
+
+
+def test_dvc_pushes_and_pulls_through_the_committed_remote(
+    stack: Any, again: Callable[..., set[str]], outer: dict[str, str]
+) -> None:
+    def dvc(*words: str) -> None:
+        command = [sys.executable, "-m", "dvc", *words]
+        subprocess.run(command, cwd=stack.root, env=outer | {"DVC_NO_ANALYTICS": "1"}, check=True, capture_output=True)
+
+    subprocess.run(["git", "init", "--quiet"], cwd=stack.root, check=True)
+    dvc("init", "--quiet")
+    dvc("remote", "add", "--default", "lake", "s3://lake/dvc")
+    local = stack.root / ".dvc" / "config.local"
+    local.write_text("[core]\n    autostage = false\n")
+    again()
+    written = local.read_text(), local.stat().st_mtime_ns
+    again()
+    assert (local.read_text(), local.stat().st_mtime_ns) == written
+    assert "autostage = false" in written[0]
+    assert read_stack_environment(stack.settings.home)["AWS_SECRET_ACCESS_KEY"] not in written[0]
+    data = stack.root / "data.bin"
+    data.write_bytes(b"versioned")
+    dvc("add", "data.bin")
+    dvc("push")
+    data.unlink()
+    subprocess.run(["rm", "-r", str(stack.root / ".dvc" / "cache")], check=True)
+    dvc("pull")
+    assert data.read_bytes() == b"versioned"
+
+
+def test_a_killed_service_is_told_of_and_mended_alone(stack: Any, again: Callable[..., set[str]]) -> None:
+    before = pids(stack)
+    os.kill(before["mlflow"], 9)
+    os.kill(before["worker-gpu"], 9)
+    command = [str(SIAMESE), "status", "--json"]
+    while True:
+        done = subprocess.run(command, env=stack.environment, cwd=stack.root, capture_output=True, check=False)
+        seen = {service["name"]: service for service in json.loads(done.stdout)["services"]}
+        if seen["mlflow"]["state"] == seen["worker-gpu"]["state"] == "dead":
+            break
+    assert done.returncode == 1
+    assert seen["mlflow"]["last_lines"]
+    assert "siamese up" in seen["mlflow"]["trouble"]
+    assert seen["prefect"]["state"] == "works"
+    assert again() == {"mlflow", "worker-gpu"}
+    after = pids(stack)
+    assert {name for name in SERVICES if after[name] != before[name]} == {"mlflow", "worker-gpu"}
+    experiments = httpx.post(
+        f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search", json={"max_results": 9}
+    )
+    assert "tried" in {experiment["name"] for experiment in experiments.json()["experiments"]}
+
+
+def test_a_prefect_file_that_is_wrong_is_named(stack: Any, again: Callable[..., set[str]]) -> None:
+    path = stack.root / "prefect.yaml"
+    try:
+        for wrong in ("deployments: 7", "deployments: [{name: a, entrypoint: 'absent.py:f', work_pool: {name: cpu}}]"):
+            path.write_text(wrong)
+            with pytest.raises(SiameseError, match=r"prefect\.yaml"):
+                again()
+        assert again(deploying=False) == set()
+    finally:
+        path.unlink()
+
+
+def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
+    stack: Any, again: Callable[..., set[str]], outer: dict[str, str]
+) -> None:
+    (stack.root / "look.py").write_text(FLOW)
+    (stack.root / "prefect.yaml").write_text(DEPLOYMENTS)
+    again()
+    with api(stack) as client:
+        deployment = client.get("/deployments/name/look/tried").raise_for_status().json()
+        again()
+        assert client.get("/deployments/name/look/tried").json()["updated"] == deployment["updated"]
+
+        run_flow(client, {"COMPLETED"})
+        seen = json.loads((stack.root / "seen.json").read_text())
+        assert Path(seen["cwd"]).resolve() == stack.root.resolve()
+        assert seen["python"] == sys.executable
+        assert seen["environment"]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+        assert seen["environment"]["AWS_ENDPOINT_URL"] == stack.environment["AWS_ENDPOINT_URL"]
+
+        interrupted = run_flow(client, {"RUNNING"}, seconds=600)
+    members = processes.members(stack.settings.home)
+    ports = Record.read(Layout(stack.settings.home)).ports
+
+    assert down(stack.settings) == len(members)
+    assert processes.members(stack.settings.home) == []
+    assert not any(member.process.is_running() for member in members)
+    for port in ports.values():
+        assert not list(Path("/tmp").glob(f"seaweedfs-*-{port}.sock"))  # noqa: S108
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert down(stack.settings) == 0
+    assert {service.state for service in status(stack.settings, outer=outer).services} == {"down"}
+
+    caller = subprocess.Popen([str(SIAMESE), "up"], cwd=stack.root, env=stack.environment, stderr=subprocess.DEVNULL)
+    while not (first := processes.members(stack.settings.home)):
+        time.sleep(0.02)
+    caller.kill()
+    caller.wait()
+    again()
+    after = processes.members(stack.settings.home)
+    assert {member.process.pid for member in first} <= {member.process.pid for member in after}
+    commands = [member.process.cmdline() for member in after]
+    assert sum("mini" in command for command in commands) == 1
+    assert sum("worker" in command for command in commands) == 2
+    assert Record.read(Layout(stack.settings.home)).ports == ports
+    with api(stack) as client:
+        assert client.get(f"/flow_runs/{interrupted}").json()["state"]["type"] == "CRASHED"
+        assert client.get("/deployments/name/look/tried").json()["id"] == deployment["id"]
+    assert storage_client(stack.environment).list_objects_v2(Bucket="lake", Prefix="dvc/")["KeyCount"] >= 1

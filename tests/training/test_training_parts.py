@@ -1,0 +1,163 @@
+"""Losses, crops, augmentation, schedule and fitting, each by what it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamese.metrics import Counts, count_scene
+from siamese.model import Decision, Prediction, class_raster
+from siamese.params import TrainingParams
+from siamese.training.augment import Crop, augment
+from siamese.training.crops import window_sum
+from siamese.training.fitting import Evidence, Votes, fit_thresholds, fit_votes
+from siamese.training.losses import damage_loss, localization_loss
+from siamese.training.schedule import progress_of, rate_factor
+
+PARAMS = TrainingParams()
+
+
+def mask() -> torch.Tensor:
+    found = torch.zeros(1, 12, 12, dtype=torch.uint8)
+    for value in (1, 2, 3, 4):
+        found[:, 2 * value : 2 * value + 2, 2:8] = value
+    found[:, :, 9:] = 255
+    return found
+
+
+def test_a_perfect_answer_costs_nothing_and_a_wrong_one_much() -> None:
+    truth = mask()
+    building = torch.where((truth > 0), 20.0, -20.0)
+    assert localization_loss(building, truth, PARAMS) < 0.01 < 1 < localization_loss(-building, truth, PARAMS)
+    classes = torch.nn.functional.one_hot((truth.long() - 1).clamp(0, 3), 4).permute(0, 3, 1, 2).float() * 40
+    assert damage_loss(classes, truth, PARAMS) < 0.01 < 1 < damage_loss(-classes, truth, PARAMS)
+
+
+def test_ignored_pixels_and_damage_outside_buildings_have_no_gradient() -> None:
+    truth = mask()
+    building = torch.zeros(1, 12, 12, requires_grad=True)
+    classes = torch.zeros(1, 4, 12, 12, requires_grad=True)
+    (localization_loss(building, truth, PARAMS) + damage_loss(classes, truth, PARAMS)).backward()
+    assert building.grad is not None
+    assert classes.grad is not None
+    assert not building.grad[truth == 255].any()
+    assert building.grad[truth != 255].all()
+    outside = (truth == 0) | (truth == 255)
+    assert not classes.grad.abs().sum(1)[outside].any()
+    assert classes.grad.abs().sum(1)[~outside].all()
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_crop_without_buildings_or_without_knowledge_gives_a_finite_loss(value: int) -> None:
+    truth = torch.full((1, 8, 8), value, dtype=torch.uint8)
+    logits = torch.zeros(1, 5, 8, 8, requires_grad=True)
+    loss = localization_loss(logits[:, 0], truth, PARAMS) + damage_loss(logits[:, 1:], truth, PARAMS)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+def test_rare_classes_weigh_more() -> None:
+    truth = mask()
+    wrong = torch.zeros(1, 4, 12, 12)
+    heavy = PARAMS.model_copy(update={"class_weights": (1.0, 10.0, 1.0, 1.0)})
+    better = wrong.clone()
+    better[:, 1][truth == 2] = 5
+    gain = damage_loss(wrong, truth, PARAMS) - damage_loss(better, truth, PARAMS)
+    assert damage_loss(wrong, truth, heavy) - damage_loss(better, truth, heavy) > gain
+
+
+def crop(seed: int = 0, side: int = 64) -> Crop:
+    rng = np.random.default_rng(seed)
+    pre, post = rng.integers(0, 256, (2, side, side, 3), np.uint8)
+    return Crop(pre, post, rng.integers(0, 5, (side, side), np.uint8))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_augmentation_is_a_function_of_its_seed_and_turns_all_three_alike(seed: int) -> None:
+    still = PARAMS.model_copy(update={"colour_jitter": 0.0, "post_shift_px": 0, "post_rotate_deg": 0, "post_scale": 0})
+    given_crop = crop()
+    same = Crop(given_crop.pre, given_crop.pre, given_crop.pre[..., 0])
+    one = augment(same, still, np.random.default_rng(seed))
+    assert np.array_equal(one.pre, one.post)
+    assert np.array_equal(one.pre[..., 0], one.mask)
+    first, second = (augment(given_crop, PARAMS, np.random.default_rng(seed)) for _ in range(2))
+    for name in ("pre", "post", "mask"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+    assert np.array_equal(np.bincount(first.mask.ravel()), np.bincount(given_crop.mask.ravel()))
+
+
+def test_only_the_post_image_is_misregistered() -> None:
+    moved = PARAMS.model_copy(update={"colour_jitter": 0.0, "post_shift_px": 9.0})
+    given_crop = crop()
+    found = [augment(given_crop, moved, np.random.default_rng(seed)) for seed in range(20)]
+    kept = sorted(given_crop.pre.ravel().tolist())
+    assert all(sorted(one.pre.ravel().tolist()) == kept for one in found)
+    assert any(sorted(one.post.ravel().tolist()) != sorted(given_crop.post.ravel().tolist()) for one in found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 36), st.integers(0, 1000))
+def test_a_windows_sum_is_that_of_its_pixels(row: int, col: int, size: int, seed: int) -> None:
+    blocks = np.random.default_rng(seed).random((6, 6))
+    pixels = np.kron(blocks, np.ones((16, 16))) / 256
+    assert window_sum(blocks, row, col, size, 16) == pytest.approx(pixels[row : row + size, col : col + size].sum())
+
+
+def test_progress_goes_by_steps_or_minutes_and_the_rate_rises_then_falls() -> None:
+    timed = PARAMS.model_copy(update={"minutes": 2.0})
+    assert progress_of(10, 100, 999, PARAMS) == 0.1
+    assert progress_of(10, 100, 60, timed) == 0.5
+    assert progress_of(90, 100, 60, timed) == 0.9
+    assert progress_of(0, 100, 999, timed) == 1
+    rates = [rate_factor(share, 0.1) for share in np.linspace(0, 1, 101)]
+    assert max(rates) == rates[10] == 1
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert min(rates) > 0
+
+
+def predicted(seed: int) -> tuple[Prediction, np.ndarray]:
+    """Buildings as squares with noisy probabilities; class 2 is often taken for class 1."""
+    rng = np.random.default_rng(seed)
+    truth = np.zeros((96, 96), np.uint8)
+    for place in range(36):
+        row, col = 16 * (place // 6) + 2, 16 * (place % 6) + 2
+        truth[row : row + 10, col : col + 10] = rng.integers(1, 5)
+    building = np.clip(np.where(truth > 0, 0.45, 0.1) + rng.normal(0, 0.08, truth.shape), 0, 1)
+    damage = np.full((4, *truth.shape), 0.05)
+    for value in range(1, 5):
+        damage[value - 1][truth == value] = 1
+    damage[0][truth == 2] = 1.3
+    damage = damage / damage.sum(0)
+    return Prediction(building.astype(np.float32), damage.astype(np.float32)), truth
+
+
+def test_a_fitted_decision_scores_better_than_the_default() -> None:
+    evidence, scenes = Evidence(), [predicted(seed) for seed in range(3)]
+    for prediction, truth in scenes:
+        evidence.add(prediction, (truth > 0).astype(np.uint8), truth)
+    decision = fit_thresholds(evidence)
+    assert 0.2 <= decision.building < 0.45
+    assert decision.damaged_building <= decision.building
+    votes = Votes()
+    for prediction, truth in scenes:
+        votes.add(prediction, truth, decision)
+    fitted = fit_votes(votes, decision)
+    assert fitted.class_weights[1] > 1
+
+    def score(chosen: Decision) -> float:
+        counts = Counts()
+        for prediction, truth in scenes:
+            raster = class_raster(prediction, chosen)
+            counts += count_scene(raster, raster, (truth > 0).astype(np.uint8), truth)
+        return counts.scores().score
+
+    assert score(Decision()) < score(decision) < score(fitted)
+
+
+def test_nothing_to_fit_on_leaves_the_default() -> None:
+    assert fit_thresholds(Evidence()) == Decision()

@@ -1,0 +1,62 @@
+"""Tiny scenes in xBD's layout that a tiny network can learn from, as a pair set."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+from shapely import Polygon, box
+
+from siamese.ingest import ingest
+from siamese.manifests import PairSet
+from siamese.pairs import build_pairs
+from siamese.params import IngestParams, NetworkParams, PairsParams, TrainingParams
+from siamese.store import ObjectStore
+
+SIDE = 96
+SUBTYPES = ("no-damage", "minor-damage", "major-damage", "destroyed", "un-classified")
+POST_GREY = {"no-damage": 220, "minor-damage": 170, "major-damage": 110, "destroyed": 60, "un-classified": 200}
+NETWORK = NetworkParams(
+    encoder="test_efficientnet", pretrained=False, decoder_channels=(16, 16, 8, 8), localization_channels=(16, 8, 8, 8)
+)
+TRAINING = TrainingParams(epochs=2, batch=2, crop_px=64, checkpoint_seconds=1e9, warmup_share=0.1)
+
+
+def tiny_pairs(store: ObjectStore, scenes: int = 6) -> PairSet:
+    """Bright buildings that darken with damage, far from each other; a third of the scenes to validation."""
+    root = store.raw / "tiny"
+    for number in range(scenes):
+        for date in ("pre", "post"):
+            name = f"quake_{number:08d}_{date}_disaster"
+            image, label = _scene(number, date)
+            store.put(root / "images" / f"{name}.png", cv2.imencode(".png", image)[1].tobytes())
+            store.put(root / "labels" / f"{name}.json", json.dumps(label).encode())
+    catalog = ingest(root, IngestParams(), store)
+    return build_pairs(catalog, PairsParams(val_share=0.3, test_share=0, block_px=32), store)
+
+
+def _scene(number: int, date: str) -> tuple[np.ndarray, dict[str, object]]:
+    rng = np.random.default_rng((number, date == "pre"))
+    image = rng.integers(40, 80, (SIDE, SIDE, 3)).astype(np.uint8)
+    features: dict[str, list[object]] = {"xy": [], "lng_lat": []}
+    for place, (footprint, subtype) in enumerate(_buildings(number)):
+        left, top, right, bottom = map(int, footprint.bounds)
+        image[top:bottom, left:right] = 220 if date == "pre" else POST_GREY[subtype]
+        properties = {"feature_type": "building", "uid": f"{number}-{place}"}
+        properties |= {"subtype": subtype} if date == "post" else {}
+        degrees = Polygon([(number + x * 1e-5, 10 - y * 1e-5) for x, y in footprint.exterior.coords])
+        features["xy"].append({"properties": properties, "wkt": footprint.wkt})
+        features["lng_lat"].append({"properties": properties, "wkt": degrees.wkt})
+    metadata = {"disaster": "quake", "disaster_type": "earthquake", "width": SIDE, "height": SIDE}
+    return image, {"features": features, "metadata": metadata | {"img_name": f"quake_{number:08d}_{date}_disaster.png"}}
+
+
+def _buildings(number: int) -> list[tuple[Polygon, str]]:
+    rng = np.random.default_rng(number + 100)
+    found = []
+    for place in range(9):
+        left, top = 32 * (place % 3) + int(rng.integers(2, 10)), 32 * (place // 3) + int(rng.integers(2, 10))
+        subtype = SUBTYPES[(number + place) % 5]
+        found.append((box(left, top, left + int(rng.integers(10, 18)), top + int(rng.integers(10, 18))), subtype))
+    return found
