@@ -104,7 +104,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 
     It leaves this process's environment as it is: give ``stack.environment`` to subprocesses.
     """
-    root = tmp_path_factory.mktemp("stack")
+    root = tmp_path_factory.mktemp("a stack")
     settings = Settings(home=root / ".siamese", raw_bucket="raw", lake_bucket="lake", maps_bucket="maps")
     layout = Layout(settings.home)
     layout.make()

@@ -34,13 +34,13 @@ class Grid:
 
     def window(self, row: int, col: int, height: int, width: int) -> Grid:
         """The part of the grid from a pixel on."""
-        return Grid(self.crs, self.transform * Affine.translation(col, row), width, height)
+        return Grid(self.crs, self.transform @ Affine.translation(col, row), width, height)
 
     def coarser(self, factor: float) -> Grid:
         """The same ground with pixels ``factor`` times as wide."""
         width, height = (max(1, round(side / factor)) for side in (self.width, self.height))
         scale = Affine.scale(self.width / width, self.height / height)
-        return Grid(self.crs, self.transform * scale, width, height)
+        return Grid(self.crs, self.transform @ scale, width, height)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -119,7 +119,7 @@ def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
         return round(grid.transform.c), round(grid.transform.f)
     if CRS.from_user_input(tile.crs) != CRS.from_user_input(grid.crs):
         return None
-    relative = ~tile.transform * grid.transform
+    relative = ~tile.transform @ grid.transform
     col, row = round(relative.c), round(relative.f)
     far = relative @ (grid.width, grid.height)
     off = (relative.c - col, relative.f - row, far[0] - col - grid.width, far[1] - row - grid.height)
@@ -160,7 +160,7 @@ def _ground_grid(pre: Sequence[Tile]) -> Grid:
     # Pixel edges stay those of the first tile, so that tiles on its grid are read and not resampled.
     col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
     col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
-    return Grid(_name(crs), anchor * Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
+    return Grid(_name(crs), anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
 
 
 def _extent(tiles: Sequence[Tile], crs: CRS) -> tuple[float, float, float, float]:

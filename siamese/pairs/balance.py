@@ -1,4 +1,4 @@
-"""Shares out groups of scenes so that every split holds its share of scenes and of every damage class."""
+"""Shares out groups of scenes so that every split holds its share of scenes and of every kind of building."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _ABSENT = np.array([16.0, 4.0, 8.0])
-"""Cost of a split (train, val, test) that lacks a class. Scarce classes go to train first: a network cannot be asked
+"""Cost of a split (train, val, test) that lacks a kind. What is scarce goes to train first: a network cannot be asked
 for what it was never shown; then to test, then to val."""
 _SCENE_ABSENT = 1e6
 """Cost of a split without any scene."""
@@ -18,12 +18,12 @@ _ROUNDS = 500
 def share_out(features: Floats, shares: tuple[float, float, float], seed: int) -> NDArray[np.int64]:
     """Assigns each group to train, val or test.
 
-    A greedy pass places groups with the rarest class first, large before small, ties in seeded order, each where the
+    A greedy pass places groups with the rarest kind first, large before small, ties in seeded order, each where the
     whole then deviates least from its shares (after Sechidis et al., "On the Stratification of Multi-Label Data",
     2011). Single moves and swaps then improve it until none does.
 
     Args:
-        features: (groups, 1 + classes) scenes and buildings of each class in each group.
+        features: (groups, kinds) of each group how many scenes, then how much of each kind that is to be balanced.
         shares: Of train, val and test; they sum to 1. A split with share 0 gets nothing.
         seed: Same seed, same result; other seeds give other splits of like balance.
 

@@ -97,8 +97,14 @@ def _share_out(
 ) -> list[Split]:
     if not groups:
         return []
-    rows = [[len(group), *np.sum([candidates[n].buildings for n in group], axis=0)] for group in groups]
+    rows = [_features([candidates[position] for position in group]) for group in groups]
     return [SPLITS[number] for number in share_out(np.array(rows, float), shares, seed)]
+
+
+def _features(group: Sequence[Candidate]) -> list[int]:
+    """Scenes, scenes without buildings, buildings of each class."""
+    empty = sum(not any(candidate.buildings) for candidate in group)
+    return [len(group), empty, *np.sum([candidate.buildings for candidate in group], axis=0).tolist()]
 
 
 def _none_empty(splits: dict[str, Split], params: PairsParams) -> dict[str, Split]:

@@ -91,6 +91,7 @@ def up(
         record = Record.read(layout)
         chosen = ports.choose(record.ports, USUAL_PORTS)
         record = record.model_copy(update={"ports": chosen, "root": project_root(record, root)})
+        record.write(layout)
         stack = plan(settings, record, os.environ if outer is None else outer)
         _write_files(stack)
         if stack.own:
@@ -110,7 +111,6 @@ def up(
                 make_pools(stack.client["PREFECT_API_URL"], POOLS, stack.whole)
                 make_automation(stack.client["PREFECT_API_URL"], crash_automation())
 
-        record.write(layout)
         healthy = bring_up(stack.services, running, layout, remember, prepare)
         record = _deploy(stack, record, deploying)
         record.write(layout)

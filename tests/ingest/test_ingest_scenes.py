@@ -24,7 +24,6 @@ def png_that_says(side: int) -> bytes:
 
 
 GOOD, BAD = "test-wind_00000001", "test-wind_00000002"
-Files = dict[str, bytes]
 
 
 def image(date: str, scene: str = BAD) -> str:
@@ -33,12 +32,6 @@ def image(date: str, scene: str = BAD) -> str:
 
 def text(date: str, scene: str = BAD) -> str:
     return f"labels/{scene}_{date}_disaster.json"
-
-
-def changed(found: Files, name: str, date: str, change: Callable[[dict], object]) -> None:
-    tree = json.loads(found[text(date, name)])
-    change(tree)
-    found[text(date, name)] = json.dumps(tree).encode()
 
 
 def test_a_scene_is_accepted_with_all_that_is_known_of_it(store: ObjectStore) -> None:
@@ -79,72 +72,83 @@ def test_a_reference_to_bytes_that_changed_is_refused(store: ObjectStore) -> Non
         reference.model_copy(update={"version_id": None}).read(store)
 
 
-CASES: dict[str, tuple[Callable[[Files, str], object], str]] = {
-    "pre image missing": (lambda found, name: found.pop(image("pre", name)), "pre image is missing"),
-    "post image missing": (lambda found, name: found.pop(image("post", name)), "post image is missing"),
-    "pre label missing": (lambda found, name: found.pop(text("pre", name)), "pre label is missing"),
-    "post label missing": (lambda found, name: found.pop(text("post", name)), "post label is missing"),
-    "png cut at its end": (lambda found, name: found.update({image("pre", name): png()[:-1]}), "pre image * truncated"),
-    "png cut in the middle": (
-        lambda found, name: found.update({image("post", name): png()[:900] + png()[901:]}), "post image * damaged",
-    ),
-    "png empty": (lambda found, name: found.update({image("post", name): b""}), "post image * is empty"),
-    "png is text": (lambda found, name: found.update({image("post", name): b"<html>"}), "post image * neither PNG nor GeoTIFF"),
-    "label cut": (lambda found, name: found.update({text("pre", name): found[text("pre", name)][:-1]}), "pre label * not JSON"),
-    "one band": (lambda found, name: found.update({image("pre", name): png(bands=1)}), "pre image * has 1 bands, not 3"),
-    "post larger": (lambda found, name: found.update({image("post", name): png(side=70)}), "post label * the image is 70 x 70 px"),
-    "decompression bomb": (
-        lambda found, name: found.update({image("pre", name): png_that_says(60_000)}), "pre image * 60000 x 60000 px, more than",
-    ),
-    "million vertices": (
-        lambda found, name: changed(found, name, "post",
-            lambda tree: tree["features"]["xy"][0].update(wkt="POLYGON ((" + "1 1, " * 1_000_000 + "1 1))"),
-        ),
-        "post label * 1,000,001 vertices",
-    ),
-    "nan": (
-        lambda found, name: changed(found, name, "pre", lambda tree: tree["features"]["xy"][0].update(wkt="POLYGON ((1 1, nan 2, 3 3, 1 1))")
-        ),
-        "pre label * not finite",
-    ),
-    "uids differ": (
-        lambda found, name: changed(found, name, "pre",
-            lambda tree: [tree["features"][way][0]["properties"].update(uid="z") for way in ("xy", "lng_lat")],
-        ),
-        "uids differ between the labels: 1 only in the pre label, 1 only in the post label",
-    ),
-    "label of another scene": (
-        lambda found, name: found.update({text("post", name): json.dumps(label(GOOD, "post")).encode()}),
-        f"post label * metadata.img_name is '{GOOD}_post_disaster.png'",
-    ),
-    "labels exchanged": (
-        lambda found, name: found.update({text("post", name): found[text("pre", name)], text("pre", name): found[text("post", name)]}),
-        "post label * subtype is missing",
-    ),
-    "key twice": (
-        lambda found, name: found.update({text("pre", name): b'{"metadata": 1, ' + found[text("pre", name)][1:]}),
-        "pre label * 'metadata' twice",
-    ),
-    "same scene with other bytes": (
-        lambda found, name: found.update({f"more/{image('pre')}": png(55)}), "pre image is held 2 times with different bytes"
-    ),
-    "same scene in two splits": (
-        lambda found, name: found.update({f"{split}/{image('pre')}": found[image("pre", name)] for split in ("train", "hold")}),
-        "more than one official split: hold, train",
-    ),
-    "copies without end": (
-        lambda found, name: found.update({f"{number}/{image('pre')}": b"" for number in range(70)}), "holds 74 files"
-    ),
-}  # fmt: skip
+Change = Callable[[dict[str, bytes]], object]
+PRE, POST = "images/{}_pre_disaster.png", "images/{}_post_disaster.png"
+PRE_LABEL, POST_LABEL = "labels/{}_pre_disaster.json", "labels/{}_post_disaster.json"
+MILLION = "POLYGON ((" + "1 1, " * 1_000_000 + "1 1))"
+
+
+def becomes(path: str, data: bytes) -> Change:
+    return lambda found: found.update({path: data})
+
+
+def lacks(path: str) -> Change:
+    return lambda found: found.pop(path)
+
+
+def with_tree(path: str, change: Callable[[dict], object]) -> Change:
+    def apply(found: dict[str, bytes]) -> None:
+        tree = json.loads(found[path])
+        change(tree)
+        found[path] = json.dumps(tree).encode()
+
+    return apply
+
+
+def with_wkt(path: str, wkt: str) -> Change:
+    return with_tree(path, lambda tree: tree["features"]["xy"][0].update(wkt=wkt))
+
+
+def with_other_uid(tree: dict) -> None:
+    for way in ("xy", "lng_lat"):
+        tree["features"][way][0]["properties"]["uid"] = "z"
+
+
+def exchange_labels(found: dict[str, bytes]) -> None:
+    found[PRE_LABEL], found[POST_LABEL] = found[POST_LABEL], found[PRE_LABEL]
+
+
+def say_a_key_twice(found: dict[str, bytes]) -> None:
+    found[PRE_LABEL] = b'{"metadata": 1, ' + found[PRE_LABEL][1:]
+
+
+def lie_in_two_splits(found: dict[str, bytes]) -> None:
+    found |= {f"{split}/{PRE}": found[PRE] for split in ("train", "hold")}
+
+
+CASES: dict[str, tuple[Change, str]] = {
+    "pre image missing": (lacks(PRE), "pre image is missing"),
+    "post image missing": (lacks(POST), "post image is missing"),
+    "pre label missing": (lacks(PRE_LABEL), "pre label is missing"),
+    "post label missing": (lacks(POST_LABEL), "post label is missing"),
+    "png cut at its end": (becomes(PRE, png()[:-1]), "pre image * truncated"),
+    "png cut in the middle": (becomes(POST, png()[:900] + png()[901:]), "post image * damaged"),
+    "png empty": (becomes(POST, b""), "post image * is empty"),
+    "png is text": (becomes(POST, b"<html>"), "post image * neither PNG nor GeoTIFF"),
+    "label cut": (with_tree(PRE_LABEL, lambda tree: tree.pop("metadata")), "pre label * metadata is missing"),
+    "label is text": (becomes(PRE_LABEL, b"{"), "pre label * not JSON"),
+    "one band": (becomes(PRE, png(bands=1)), "pre image * has 1 bands, not 3"),
+    "post larger": (becomes(POST, png(side=70)), "post label * the image is 70 x 70 px"),
+    "decompression bomb": (becomes(PRE, png_that_says(60_000)), "pre image * 60000 x 60000 px, more than"),
+    "million vertices": (with_wkt(POST_LABEL, MILLION), "post label * 1,000,001 vertices"),
+    "nan": (with_wkt(PRE_LABEL, "POLYGON ((1 1, nan 2, 3 3, 1 1))"), "pre label * not finite"),
+    "uids differ": (with_tree(PRE_LABEL, with_other_uid), "1 only in the pre label, 1 only in the post label"),
+    "label of another": (becomes(POST_LABEL, json.dumps(label(GOOD, "post")).encode()), "post label * another image"),
+    "labels exchanged": (exchange_labels, "post label * subtype is missing"),
+    "key twice": (say_a_key_twice, "pre label * 'metadata' twice"),
+    "other bytes elsewhere": (becomes(f"more/{PRE}", png(55)), "pre image is held 2 times with different bytes"),
+    "two splits": (lie_in_two_splits, "more than one official split: hold, train"),
+    "no end of copies": (lambda found: found.update({f"{n}/{PRE}": b"" for n in range(70)}), "holds 74 files"),
+}
 
 
 def test_broken_scenes_are_quarantined_each_for_its_reason_and_the_whole_ones_accepted(store: ObjectStore) -> None:
     objects = files(GOOD)
     names = {f"broken-wind_{number:08d}": case for number, case in enumerate(CASES)}
     for name, case in names.items():
-        found = files(name, seed=1)
-        CASES[case][0](found, name)
-        objects |= found
+        found = {path.replace(name, "{}"): data for path, data in files(name, seed=1).items()}
+        CASES[case][0](found)
+        objects |= {path.replace("{}", name): data for path, data in found.items()}
     catalog, rows = taken(store, put(store, objects))
     assert (catalog.accepted, catalog.quarantined) == (1, len(CASES))
     assert set(rows) == {GOOD, *names}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from siamese.manifests import Checkpoint
-from siamese.model import Decision, build_network, put_network
+from siamese.model import Decision, SiameseUNet, build_network, put_network
 from siamese.params import NetworkParams
 from siamese.store import ObjectStore, Origin, put_blob
 
@@ -16,13 +17,37 @@ NETWORK = NetworkParams(encoder="test_resnet", pretrained=False, decoder_channel
 
 
 @pytest.fixture
-def checkpoint(store: ObjectStore) -> Checkpoint:
-    """It calls about half of what it sees a building."""
+def make_checkpoint(store: ObjectStore) -> Callable[..., Checkpoint]:
+    """Publishes the network with a threshold of one's own."""
+
+    def make(building: float = 0.5) -> Checkpoint:
+        return _publish(store, Decision(building=building, damaged_building=building))
+
+    return make
+
+
+@pytest.fixture
+def checkpoint(make_checkpoint: Callable[..., Checkpoint]) -> Checkpoint:
+    """The network as it came."""
+    return make_checkpoint()
+
+
+@pytest.fixture
+def network() -> SiameseUNet:
+    """The network itself."""
+    return untrained()
+
+
+def untrained() -> SiameseUNet:
+    """Always the same network."""
     torch.manual_seed(0)
+    return build_network(NETWORK).eval()
+
+
+def _publish(store: ObjectStore, decision: Decision) -> Checkpoint:
     origin = Origin(digest=secrets.token_hex(8), inputs={}, params={}, code="0")
     folder = Checkpoint.folder(store, origin.digest)
-    tensors = build_network(NETWORK).state_dict()
-    weights, network = put_network(store, folder, tensors, NETWORK, Decision(building=0.5), "random")
+    weights, network = put_network(store, folder, untrained().state_dict(), NETWORK, decision, "random")
     curves = put_blob(store, folder, "curves.csv", b"epoch\n")
     return Checkpoint(
         origin=origin,

@@ -32,6 +32,7 @@ class Colours:
         self.asked = 0
 
     def predict(self, pre: Image, post: Image) -> Prediction:
+        """Reads the colours."""
         self.asked += 1
         building = np.where(pre[..., 0] > 200, np.float32(0.9), np.float32(0.1))
         number = np.clip(post[..., 1] // 50, 0, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -19,6 +20,7 @@ from siamese.errors import SiameseError
 from siamese.ingest.catalog import ObjectRef, Scene
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping import map_pair, map_scene
+from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import MappingParams
 from siamese.store import ObjectStore, S3Uri, file_sha256
 
@@ -34,16 +36,21 @@ def files(tmp_path: Path) -> tuple[str, str]:
 
 def test_real_tiles_on_two_grids_become_a_map(
     store: ObjectStore,
-    checkpoint: Checkpoint,
+    make_checkpoint: Callable[..., Checkpoint],
+    network: SiameseUNet,
     real_data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    with rasterio.open(real_data / "joplin" / "pre" / "tile_337-9136.tif") as dataset:
+        sample = np.moveaxis(dataset.read(window=rasterio.windows.Window(0, 0, 512, 512)), 0, -1)
+    likely = Predictor(network, Decision()).predict(sample, sample).building
+    checkpoint = make_checkpoint(building=float(np.quantile(likely, 0.97)))
     for name in ("raw", "lake", "maps"):
         monkeypatch.setenv(f"SIAMESE_{name.upper()}_BUCKET", getattr(store.settings, f"{name}_bucket"))
     params = tmp_path / "params.yaml"
-    params.write_text("mapping: {minimum_building_m2: 200, picture_px: 512}\n")
+    params.write_text("mapping: {minimum_building_m2: 20, picture_px: 512}\n")
     words = ["map", "--pre", str(real_data / "joplin" / "pre"), "--post", str(real_data / "joplin" / "post" / "*.tif")]
     words += ["--model", checkpoint.digest, "--event", "Joplin tornado", "--params", str(params), "--json"]
     with pytest.raises(SystemExit) as ended:
@@ -57,9 +64,9 @@ def test_real_tiles_on_two_grids_become_a_map(
         assert dataset.tags()["MODEL"] == f"checkpoint {checkpoint.digest}"
     assert cog_validate(str(tmp_path / "out" / "damage.tif"), strict=True) == (True, [], [])
     assert (classes[:200] == 255).all(), "the post tiles do not reach so far north"
-    assert 0.2 < told.unknown_share < 1
+    assert 0.2 < told.unknown_share < 0.9
     table = gpd.read_parquet(tmp_path / "out" / "buildings.parquet")
-    assert len(table) == sum(told.counts.values()) > 0
+    assert len(table) == sum(told.counts.values()) > 20
     assert told.bounds
     west, south, east, north = table.total_bounds
     assert told.bounds[0] <= west < east <= told.bounds[2]

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -23,6 +23,9 @@ from siamese.stack.health import storage_client
 from siamese.stack.layout import Layout
 from siamese.stack.preparation import crash_automation, make_automation
 from siamese.stack.record import Record
+
+if TYPE_CHECKING:
+    from conftest import RunningStack
 
 SERVICES = {"storage", "prefect", "mlflow", "worker-cpu", "worker-gpu"}
 SIAMESE = Path(sys.executable).with_name("siamese")
@@ -49,29 +52,29 @@ deployments:
 
 
 @pytest.fixture
-def outer(stack: Any) -> dict[str, str]:
+def outer(stack: RunningStack) -> dict[str, str]:
     """The environment of somebody who has no storage of their own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @pytest.fixture
-def again(stack: Any, outer: dict[str, str]) -> Callable[..., set[str]]:
+def again(stack: RunningStack, outer: dict[str, str]) -> Callable[..., set[str]]:
     """Calls ``up`` again; gives the names of the services that it started."""
 
-    def call(**options: Any) -> set[str]:
-        healthy = up(stack.settings, root=stack.root, outer=outer, **options)
+    def call(deploying: bool | None = None) -> set[str]:
+        healthy = up(stack.settings, root=stack.root, outer=outer, deploying=deploying)
         assert {service.name for service in healthy} == SERVICES
         return {service.name for service in healthy if service.started}
 
     return call
 
 
-def pids(stack: Any) -> dict[str, int]:
+def pids(stack: RunningStack) -> dict[str, int]:
     record = Record.read(Layout(stack.settings.home))
     return {name: began.identity.pid for name, began in record.services.items()}
 
 
-def api(stack: Any) -> httpx.Client:
+def api(stack: RunningStack) -> httpx.Client:
     return httpx.Client(base_url=stack.environment["PREFECT_API_URL"], timeout=60, trust_env=False)
 
 
@@ -87,7 +90,7 @@ def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
     pytest.fail(f"the run is {state}, not {wanted}")
 
 
-def test_everything_works_and_can_be_reached_from_this_machine_only(stack: Any, outer: dict[str, str]) -> None:
+def test_everything_works_and_can_be_reached_from_this_machine_only(stack: RunningStack, outer: dict[str, str]) -> None:
     seen = status(stack.settings, outer=outer)
     assert seen.works, seen
     assert {service.name for service in seen.services} == SERVICES
@@ -101,7 +104,7 @@ def test_everything_works_and_can_be_reached_from_this_machine_only(stack: Any, 
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_secrets_can_be_read_by_their_owner_alone(stack: Any) -> None:
+def test_secrets_can_be_read_by_their_owner_alone(stack: RunningStack) -> None:
     home = stack.settings.home
     assert home.stat().st_mode & 0o777 == 0o700
     for path in (home / "stack.env", home / "stack.json", home / "aws/credentials", home / "aws/config"):
@@ -114,13 +117,13 @@ def test_secrets_can_be_read_by_their_owner_alone(stack: Any) -> None:
         assert secret not in log.read_text(errors="replace")
 
 
-def test_a_wrong_secret_is_refused(stack: Any) -> None:
+def test_a_wrong_secret_is_refused(stack: RunningStack) -> None:
     wrong = stack.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
     with pytest.raises(Exception, match="SignatureDoesNotMatch"):
         storage_client(wrong).list_buckets()
 
 
-def test_a_second_up_changes_nothing(stack: Any, again: Callable[..., set[str]]) -> None:
+def test_a_second_up_changes_nothing(stack: RunningStack, again: Callable[..., set[str]]) -> None:
     kept = [stack.settings.home / name for name in ("stack.json", "stack.env", "aws/credentials", "aws/config")]
     before = [(path.stat().st_mtime_ns, path.stat().st_ino) for path in kept], pids(stack)
     assert again() == set()
@@ -133,7 +136,7 @@ def test_a_second_up_changes_nothing(stack: Any, again: Callable[..., set[str]])
         }
 
 
-def test_two_at_once_start_nothing_twice(stack: Any) -> None:
+def test_two_at_once_start_nothing_twice(stack: RunningStack) -> None:
     before = pids(stack)
     command = [str(SIAMESE), "up", "--json"]
     both = [subprocess.Popen(command, cwd=stack.root, env=stack.environment, stdout=subprocess.PIPE) for _ in range(2)]
@@ -142,13 +145,13 @@ def test_two_at_once_start_nothing_twice(stack: Any) -> None:
     assert pids(stack) == before
 
 
-def test_buckets_are_versioned(stack: Any) -> None:
+def test_buckets_are_versioned(stack: RunningStack) -> None:
     client = storage_client(stack.environment)
     for bucket in ("raw", "lake", "maps"):
         assert client.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
 
 
-def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: Any) -> None:
+def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: RunningStack) -> None:
     with api(stack) as client:
         (there,) = client.post("/automations/filter", json={}).json()
         client.patch(f"/automations/{there['id']}", json={"enabled": False}).raise_for_status()
@@ -159,7 +162,7 @@ def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: Any) 
     assert mended["trigger"]["within"] == 90
 
 
-def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: Any) -> None:
+def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: RunningStack) -> None:
     code = (
         "import mlflow; mlflow.set_experiment('tried')\n"
         "with mlflow.start_run() as run: mlflow.log_text('seen', 'note.txt')\n"
@@ -175,7 +178,7 @@ def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: Any) -> Non
 
 
 def test_dvc_pushes_and_pulls_through_the_committed_remote(
-    stack: Any, again: Callable[..., set[str]], outer: dict[str, str]
+    stack: RunningStack, again: Callable[..., set[str]], outer: dict[str, str]
 ) -> None:
     def dvc(*words: str) -> None:
         command = [sys.executable, "-m", "dvc", *words]
@@ -202,7 +205,7 @@ def test_dvc_pushes_and_pulls_through_the_committed_remote(
     assert data.read_bytes() == b"versioned"
 
 
-def test_a_killed_service_is_told_of_and_mended_alone(stack: Any, again: Callable[..., set[str]]) -> None:
+def test_a_killed_service_is_told_of_and_mended_alone(stack: RunningStack, again: Callable[..., set[str]]) -> None:
     before = pids(stack)
     os.kill(before["mlflow"], 9)
     os.kill(before["worker-gpu"], 9)
@@ -225,7 +228,7 @@ def test_a_killed_service_is_told_of_and_mended_alone(stack: Any, again: Callabl
     assert "tried" in {experiment["name"] for experiment in experiments.json()["experiments"]}
 
 
-def test_a_prefect_file_that_is_wrong_is_named(stack: Any, again: Callable[..., set[str]]) -> None:
+def test_a_prefect_file_that_is_wrong_is_named(stack: RunningStack, again: Callable[..., set[str]]) -> None:
     path = stack.root / "prefect.yaml"
     try:
         for wrong in ("deployments: 7", "deployments: [{name: a, entrypoint: 'absent.py:f', work_pool: {name: cpu}}]"):
@@ -238,7 +241,7 @@ def test_a_prefect_file_that_is_wrong_is_named(stack: Any, again: Callable[..., 
 
 
 def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
-    stack: Any, again: Callable[..., set[str]], outer: dict[str, str]
+    stack: RunningStack, again: Callable[..., set[str]], outer: dict[str, str]
 ) -> None:
     (stack.root / "look.py").write_text(FLOW)
     (stack.root / "prefect.yaml").write_text(DEPLOYMENTS)

@@ -128,7 +128,8 @@ def _start(store: ObjectStore, pairs: PairSet, params: TrainingParams, folder: P
         "    return step(self, *given)\n"
         "trainer.Trainer.step = told\n"
         "store = ObjectStore()\n"
-        "network, params = NetworkParams.model_validate_json(sys.argv[2]), TrainingParams.model_validate_json(sys.argv[3])\n"
+        "network = NetworkParams.model_validate_json(sys.argv[2])\n"
+        "params = TrainingParams.model_validate_json(sys.argv[3])\n"
         "try:\n"
         "    train(PairSet.load(store, sys.argv[1]), network, params, store)\n"
         "except SiameseError as error:\n"
@@ -178,7 +179,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_spares_the_last_good_stat
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "total_loss", poisoned)
-        with pytest.raises(SiameseError, match="the loss is nan.*learning_rate") as caught:
+        with pytest.raises(SiameseError, match=r"the loss is nan.*learning_rate") as caught:
             train(pairs, NETWORK, params, store)
     assert "\n" not in str(caught.value)
     digest = plan_training(pairs, NETWORK, params).digest
