@@ -59,7 +59,8 @@ def activate(settings: Settings | None = None) -> Settings:
 
 def read_stack_environment(home: Path) -> dict[str, str]:
     """What the local stack in this folder says to its clients; empty when there is none."""
-    return {name: value for name, value in dotenv_values(home / STACK_ENV_FILE, interpolate=False).items() if value is not None}
+    values = dotenv_values(home / STACK_ENV_FILE, interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def own_storage(home: Path, environment: Mapping[str, str]) -> tuple[str, ...]:

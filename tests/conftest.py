@@ -18,7 +18,7 @@ from siamese.stack.environment import service_environment
 from siamese.stack.layout import Layout
 from siamese.stack.ports import choose
 from siamese.stack.record import Record
-from siamese.stack.services import STORAGE, USUAL_PORTS, storage_command
+from siamese.stack.services import STORAGE, USUAL_PORTS, remove_storage_sockets, storage_command
 from siamese.store import ObjectStore
 
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -59,6 +59,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(20)
+            remove_storage_sockets(ports)
 
 
 def _wait(server: subprocess.Popen[bytes]) -> None:

@@ -53,7 +53,7 @@ def read_geometries(system: str, features: Sequence[Feature], max_vertices: int)
     texts = np.array([feature.wkt for feature in features], dtype=object)
     with np.errstate(all="ignore"):  # of coordinates that are not finite; they are refused below
         parsed = shapely.force_2d(shapely.from_wkt(texts, on_invalid="ignore"))
-    finite: list[bool] = np.isfinite(shapely.bounds(parsed).reshape(-1, 4)).all(axis=1).tolist()
+    finite: list[bool] = np.all(np.isfinite(shapely.bounds(parsed).reshape(-1, 4)), axis=1).tolist()
     valid: list[bool] = np.asarray(shapely.is_valid(parsed), dtype=bool).tolist()
     found: list[tuple[BaseGeometry, bool]] = []
     for feature, geometry, is_finite, is_valid in zip(features, parsed, finite, valid, strict=True):

@@ -174,5 +174,7 @@ class ComponentFinder:
             both = (one > 0) & (two > 0)
             if both.any():
                 self._pairs.append(np.unique(np.stack([one[both], two[both]]).astype(np.int64), axis=1))
-            self._touching.append(np.unique(one[(one > 0) & (two == NO_DATA)]))
-            self._touching.append(np.unique(two[(two > 0) & (one == NO_DATA)]))
+            for near, far in ((one, two), (two, one)):
+                touching = (near > 0) & (far == NO_DATA)
+                if touching.any():
+                    self._touching.append(np.unique(near[touching]))

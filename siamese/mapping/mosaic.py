@@ -112,4 +112,5 @@ def _black_fill(pixels: Image) -> Mask:
     square = np.ones((_FILL_PX, _FILL_PX), np.uint8)
     # Fill that the window's edge cuts may go on beyond it, so what lies outside counts as black.
     core = cv2.erode(black, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-    return np.asarray(cv2.dilate(core, square), bool) & (black > 0)
+    fill: Mask = (cv2.dilate(core, square) > 0) & (black > 0)
+    return fill

@@ -31,12 +31,12 @@ DRIVERS = {
 }
 """Only these may open a user's file, by its first bytes: others, such as VRT, may point anywhere on disk or network."""
 GDAL = {
-    "GDAL_CACHEMAX": 128,
+    "GDAL_CACHEMAX": 128 * 2**20,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
-"""A small block cache keeps memory flat; neighbours of a user's file are neither read nor written."""
+"""A small block cache (bytes) keeps memory flat; neighbours of a user's file are neither read nor written."""
 _COLOUR_BANDS = 3
 _SAMPLE_PX = 1024
 _LARGE_PNG_PX = 4096 * 4096

@@ -13,7 +13,11 @@ class MappingParams(Section):
     """How a map is made."""
 
     tile_px: int = Field(
-        1024, ge=64, le=8192, multiple_of=32, description="Side of the window that the network sees at once, at most."
+        1152,
+        ge=64,
+        le=8192,
+        multiple_of=32,
+        description="Side of the window that the network sees at once, at most; an xBD tile laid in UTM fits in one.",
     )
     overlap_px: int = Field(
         128, ge=0, description="Overlap of neighbouring windows, over which one fades into the other; at most a half."

@@ -12,7 +12,7 @@ from siamese.errors import SiameseError
 from siamese.settings import Settings
 from siamese.stack import health
 from siamese.stack.layout import Layout
-from siamese.stack.ports import LOOPBACK
+from siamese.stack.ports import GRPC_OFFSET, LOOPBACK
 from siamese.stack.processes import Identity, listens
 
 STORAGE, PREFECT, MLFLOW = "storage", "prefect", "mlflow"
@@ -27,6 +27,7 @@ USUAL_PORTS: dict[str, int | None] = {
     "storage-filer": None,
     "storage-admin": None,
 }
+_SOCKETS = Path("/tmp")  # noqa: S108
 STORAGE_MEMORY = "512MiB"
 """Where Go collects garbage harder: without it SeaweedFS keeps 0.8 GB after a big upload, with it 0.25, as fast."""
 _INFERENCE_MALLOC = {
@@ -81,6 +82,15 @@ def storage_command(folder: Path, ports: Mapping[str, int]) -> tuple[str, ...]:
         f"-admin.port={ports['storage-admin']}", f"-filer.allowedOrigins=http://{LOOPBACK}",
         "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
     )  # fmt: skip
+
+
+def remove_storage_sockets(ports: Mapping[str, int]) -> None:
+    """Removes the sockets that SeaweedFS leaves behind when it ends, named by port."""
+    for name, port in ports.items():
+        if name.startswith(STORAGE):
+            for number in (port, port + GRPC_OFFSET):
+                for path in _SOCKETS.glob(f"seaweedfs-*-{number}.sock"):
+                    path.unlink(missing_ok=True)
 
 
 def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:

@@ -20,12 +20,21 @@ from siamese.stack.environment import client_environment, env_text, service_envi
 from siamese.stack.layout import Layout, write_private
 from siamese.stack.preparation import check_own_buckets, crash_automation, make_automation, make_buckets, make_pools
 from siamese.stack.record import Record, Started, locked
-from siamese.stack.services import MLFLOW, POOLS, PREFECT, STORAGE, USUAL_PORTS, WORKER, Service, services
+from siamese.stack.services import (
+    MLFLOW,
+    POOLS,
+    PREFECT,
+    STORAGE,
+    USUAL_PORTS,
+    WORKER,
+    Service,
+    remove_storage_sockets,
+    services,
+)
 from siamese.stack.starting import Healthy, bring_up
 
 GRACE_S = 10.0
 _ROUNDS = 20
-_SOCKETS = Path("/tmp")  # noqa: S108
 
 
 @dataclass(frozen=True)
@@ -140,7 +149,7 @@ def down(settings: Settings | None = None) -> int:
         else:
             pids = ", ".join(str(process.pid) for process in first)
             raise SiameseError("will not end", where=f"processes {pids}", fix="see what holds them, then try again")
-        _remove_sockets(record)
+        remove_storage_sockets(record.ports)
         record.model_copy(update={"services": {}, "root": None}).write(layout)
     return ended
 
@@ -201,12 +210,3 @@ def _deploy(stack: Plan, record: Record, deploying: bool | None) -> Record:
         return record
     deploy(stack.root, stack.whole)
     return record.model_copy(update={"deployed": wanted})
-
-
-def _remove_sockets(record: Record) -> None:
-    """SeaweedFS leaves its sockets behind, named by port."""
-    for name, port in record.ports.items():
-        if name.startswith(STORAGE):
-            for number in (port, port + ports.GRPC_OFFSET):
-                for path in _SOCKETS.glob(f"seaweedfs-*-{number}.sock"):
-                    path.unlink(missing_ok=True)

@@ -82,9 +82,13 @@ class Trainer:
         self.network.load_state_dict(_part(state, _MODEL))
         self.average.load_state_dict(_part(state, _AVERAGE))
         entries: dict[int, dict[str, Tensor]] = {}
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         for key, tensor in _part(state, _OPTIMIZER).items():
             number, _, name = key.partition(".")
-            entries.setdefault(int(number), {})[name] = tensor
+            parameter = parameters[int(number)]
+            # The fused optimizer reads memory in order, so its state must lie in memory as the parameter does.
+            laid = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
+            entries.setdefault(int(number), {})[name] = laid.detach()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
         self.steps = steps

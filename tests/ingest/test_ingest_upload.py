@@ -19,7 +19,7 @@ from siamese.ingest import upload
 from siamese.store import ObjectStore
 from siamese.store.multipart import PART, part_size
 
-PARTS = 8
+PARTS = 5
 
 
 class Calls:

@@ -263,7 +263,7 @@ def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
 
     peak(192)
     small, large = peak(384), peak(384 * 8)
-    assert large < 1.2 * small, f"8 times the area took {large / small:.2f} times the memory"
+    assert large < 1.5 * small, f"8 times the area took {large / small:.2f} times the memory"
 
 
 def test_a_picture_shows_every_class_and_any_title(tmp_path: Path) -> None:

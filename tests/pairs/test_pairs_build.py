@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -67,8 +69,17 @@ def test_work_that_is_done_is_not_done_again(store: ObjectStore, make_catalog: M
     assert build_pairs(catalog, SMALL, store) == first
 
 
+def test_two_builds_at_once_publish_one_pair_set(store: ObjectStore, make_catalog: MakeCatalog) -> None:
+    catalog = make_catalog(tiny_scenes(6))
+    with ThreadPoolExecutor(2) as pool:
+        params = [SMALL.model_copy(update={"workers": workers}) for workers in (1, 4)]
+        one, other = pool.map(lambda one: build_pairs(catalog, one, store), params)
+    assert one == other
+    assert len(list(store.list(PairSet.folder(store, one.digest)))) == len(one.shards) + 4
+
+
 def test_webdataset_reads_the_shards_and_none_holds_two_splits(
-    store: ObjectStore, make_catalog: MakeCatalog, tmp_path: object
+    store: ObjectStore, make_catalog: MakeCatalog, tmp_path: Path
 ) -> None:
     pair_set = build_pairs(make_catalog(tiny_scenes()), SMALL, store)
     rows = rows_of(store, pair_set)
@@ -77,7 +88,7 @@ def test_webdataset_reads_the_shards_and_none_holds_two_splits(
     assert len(splits) == 3
     paths = []
     for number, shard in enumerate(pair_set.shards):
-        path = tmp_path / f"{number}.tar"  # type: ignore[operator]
+        path = tmp_path / f"{number}.tar"
         path.write_bytes(shard.read(store))
         paths.append(str(path))
     samples = list(wds.WebDataset(paths, shardshuffle=False).decode("rgb8"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese.errors import SiameseError
+from siamese.ingest import parse_label
+from siamese.ingest.georeference import from_label
 from siamese.pairs.groups import Bounds, Candidate, neighbourhoods
 from siamese.pairs.splits import SPLITS, assign_splits
 from siamese.params import PairsParams
@@ -179,6 +183,40 @@ def test_one_block_of_neighbours_cannot_be_split_and_no_scenes_neither() -> None
         assign_splits(row, PairsParams())
     with pytest.raises(SiameseError, match="no accepted scene"):
         assign_splits([], PairsParams())
+
+
+def test_scenes_without_buildings_are_shared_out_too() -> None:
+    empty = [candidate(f"empty_{n:02d}", tile(3 * n, 9), buildings=(0, 0, 0, 0)) for n in range(20)]
+    splits = assign_splits(scattered(40) + empty, PairsParams())
+    held = Counter(splits[scene.scene] for scene in empty)
+    assert held == {"train": 14, "val": 3, "test": 3}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_real_scenes_give_every_split_every_class_and_part_no_neighbours(real_data: Path, seed: int) -> None:
+    scenes = [real_candidate(path) for path in sorted((real_data / "xbd" / "labels").glob("*_post_disaster.json"))]
+    assert len(scenes) == 43
+    together = [group for group in groups_of(scenes) if len(group) > 1]
+    assert together == [
+        {"hurricane-michael_00000022", "hurricane-michael_00000113"},
+        {"hurricane-michael_00000368", "hurricane-michael_00000428"},
+        {"santa-rosa-wildfire_00000145", "santa-rosa-wildfire_00000198"},
+    ]
+    splits = assign_splits(scenes, PairsParams(seed=seed))
+    assert all(len({splits[name] for name in group}) == 1 for group in together)
+    assert splits["hurricane-michael_00000346"] == "train"
+    every = np.sum([scene.buildings for scene in scenes], axis=0)
+    for split, share in zip(SPLITS, (0.7, 0.15, 0.15), strict=True):
+        held = [scene for scene in scenes if splits[scene.scene] == split]
+        assert len(held) / 43 == pytest.approx(share, abs=0.03)
+        assert np.sum([scene.buildings for scene in held], axis=0) / every == pytest.approx([share] * 4, abs=0.12)
+
+
+def real_candidate(path: Path) -> Candidate:
+    label = parse_label(path.read_bytes(), path.name, width=1024, height=1024, max_vertices=10**5)
+    place = from_label(label, 1024, 1024)
+    name = path.name.removesuffix("_post_disaster.json")
+    return candidate(name, place and place.bounds, buildings=tuple(label.counts().values())[:4])
 
 
 @pytest.mark.parametrize(

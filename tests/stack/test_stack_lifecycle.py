@@ -145,6 +145,19 @@ def test_two_at_once_start_nothing_twice(stack: RunningStack) -> None:
     assert pids(stack) == before
 
 
+def test_status_tells_of_other_settings_other_servers_and_a_full_disk(
+    stack: RunningStack, outer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siamese.stack.report.DISK_SHORT_BYTES", 2**80)
+    elsewhere = outer | {"PREFECT_API_URL": "https://prefect.example/api"}
+    seen = status(stack.settings.model_copy(update={"lake_bucket": "pond"}), outer=elsewhere)
+    assert not seen.works
+    disk, changed, server = seen.troubles
+    assert "GiB of disk are free" in disk
+    assert changed.startswith("storage, prefect, mlflow, worker-cpu, worker-gpu: started with other settings")
+    assert server.startswith("your PREFECT_API_URL point")
+
+
 def test_buckets_are_versioned(stack: RunningStack) -> None:
     client = storage_client(stack.environment)
     for bucket in ("raw", "lake", "maps"):
@@ -186,7 +199,9 @@ def test_dvc_pushes_and_pulls_through_the_committed_remote(
 
     subprocess.run(["git", "init", "--quiet"], cwd=stack.root, check=True)
     dvc("init", "--quiet")
-    dvc("remote", "add", "--default", "lake", "s3://lake/dvc")
+    (stack.root / ".dvc" / "config").write_text(
+        "[core]\n    remote = lake\n['remote \"lake\"']\n    url = s3://lake/dvc\n"
+    )
     local = stack.root / ".dvc" / "config.local"
     local.write_text("[core]\n    autostage = false\n")
     again()

@@ -1,0 +1,149 @@
+"""The whole chain through Prefect and DVC on a real stack: killed in the middle, run again, and nothing done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+from conftest import RunningStack
+
+REPOSITORY = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PARAMS = {
+    "sample": {"scenes": 16, "seed": 3},
+    "pairs": {"val_share": 0.2, "test_share": 0.2},
+    "network": {
+        "encoder": "test_efficientnet",
+        "pretrained": False,
+        "decoder_channels": [16, 16, 8, 8],
+        "localization_channels": [16, 8, 8, 8],
+    },
+    "training": {"epochs": 6, "crop_px": 256, "batch": 4, "validate_every": 3, "checkpoint_seconds": 2},
+    "promotion": {"minimum_localization_f1": 0.0},
+}
+
+
+class Project:
+    """A checkout with small params, on the stack's servers."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self.root = stack.root
+        self.environment = stack.environment | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
+        for name in ("siamese", "flows"):
+            shutil.copytree(REPOSITORY / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore"):
+            shutil.copy(REPOSITORY / name, self.root / name)
+        (self.root / ".dvc").mkdir()
+        shutil.copy(REPOSITORY / ".dvc" / "config", self.root / ".dvc" / "config")
+        (self.root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+        self.run("git", "init", "-q")
+        self.run("git", "add", "-A")
+        self.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "start")
+
+    def run(self, *words: str, timeout: float = 400) -> str:
+        """Runs a command in the checkout; gives what it printed."""
+        done = subprocess.run(
+            words, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def deploy_run(self, name: str, **parameters: object) -> None:
+        """Runs a deployment to its end."""
+        self.run("prefect", "deployment", "run", name, "--params", json.dumps(parameters), "--watch")
+
+    def lake(self) -> set[str]:
+        """Every object of the lake and the maps that a stage published; not what Prefect, MLflow and DVC keep."""
+        code = (
+            "from siamese.store import ObjectStore; s = ObjectStore()\n"
+            "for b in (s.lake, s.maps):\n  for o in s.list(b): print(o.uri, o.version_id)"
+        )
+        lines = self.run(sys.executable, "-c", code).splitlines()
+        return {line for line in lines if not line.startswith(("s3://lake/mlflow", "s3://lake/dvc"))}
+
+
+@pytest.fixture(scope="module")
+def project(stack: RunningStack) -> Project:
+    return Project(stack)
+
+
+def test_a_killed_retraining_goes_on_and_nothing_is_done_twice(project: Project) -> None:
+    siamese = str(BIN / "siamese")
+    project.run(siamese, "up")
+    project.run(siamese, "sample", "data/scenes")
+    project.run(siamese, "upload", "data/scenes", "s3://raw/scenes")
+
+    first = subprocess.Popen(
+        ["prefect", "deployment", "run", "retrain/cpu", "--watch"], cwd=project.root, env=project.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        pointer = _wait_for(project, "progress/pointer.json")
+        _kill_worker_and_flow("gpu", project.root)
+        project.run(siamese, "up")
+        project.deploy_run("train/gpu", pairs=_digest_of_pairs(project), overrides={})
+        project.deploy_run("retrain/cpu")
+    finally:
+        first.kill()
+        first.wait()
+
+    lake = project.lake()
+    assert len([line for line in lake if "/training/" in line and "manifest.json" in line]) == 1
+    assert pointer.split("/progress/")[0] in next(line for line in lake if "/training/" in line)
+    assert len([line for line in lake if "/ledger/" in line]) == 1
+    entries = json.loads(project.run(siamese, "history", "--json"))["entries"]
+    assert [(entry["kind"], entry["candidate"]["version"]) for entry in entries] == [("promote", 1)]
+
+    project.deploy_run("retrain/cpu")
+    assert project.lake() == lake
+
+    project.run("dvc", "repro")
+    assert project.lake() == lake
+    assert "up to date" in project.run("dvc", "repro")
+    project.run("dvc", "push")
+    assert json.loads(project.run("dvc", "metrics", "show", "--json"))
+
+
+def test_maps_are_published_once(project: Project) -> None:
+    scenes = [f"sample-{event}_{number:08d}" for number in range(4) for event in ("wind", "flood", "fire")]
+    project.deploy_run("damage_map/cpu", scenes=scenes)
+    made = project.lake()
+    assert len([line for line in made if "/mapping/" in line and "manifest.json" in line]) == 4
+    project.deploy_run("damage_map/cpu", scenes=scenes)
+    assert project.lake() == made
+
+
+def _wait_for(project: Project, ending: str) -> str:
+    for _ in range(200):
+        for line in project.lake():
+            if line.split()[0].endswith(ending):
+                return line
+        time.sleep(0.5)
+    pytest.fail(f"no {ending} appeared")
+
+
+def _digest_of_pairs(project: Project) -> str:
+    return next(line.split("/")[4] for line in project.lake() if line.startswith("s3://lake/pairs/"))
+
+
+def _kill_worker_and_flow(pool: str, root: Path) -> None:
+    workers = [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if process.info["cwd"] == str(root) and {"worker", pool} <= set(process.info["cmdline"] or ())
+    ]
+    assert workers, f"no worker of pool {pool}"
+    family = [child for worker in workers for child in worker.children(recursive=True)] + workers
+    assert any("prefect.engine" in " ".join(process.cmdline()) for process in family), "no flow runs"
+    for process in family:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family)
