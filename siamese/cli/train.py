@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,7 @@ def train(
     from siamese.allocator import restart_with_allocator
 
     restart_with_allocator()
+    warnings.formatwarning = lambda message, *_, **__: f"siamese: {message}\n"
     from siamese.manifests import PairSet
     from siamese.params import load_params
     from siamese.store import ObjectStore

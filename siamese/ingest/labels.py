@@ -41,10 +41,10 @@ class LabelMetadata(BaseModel):
     sun_azimuth: float | None = Field(None, description="Degrees.")
     sun_elevation: float | None = Field(None, description="Degrees.")
     target_azimuth: float | None = Field(None, description="Degrees.")
-    catalog_id: str | None = None
+    catalog_id: str | int | None = None
     original_width: int | None = None
     original_height: int | None = None
-    id: str | None = None
+    id: str | int | None = None
 
 
 @dataclass(frozen=True)

@@ -84,9 +84,10 @@ class Examiner:
         roles = {entry.role for entry in group.entries}
         for date in _DATES:
             try:
-                images[date] = self._image(group, f"{date}_image", notes)
-                if f"{date}_label" in roles:
-                    labels[date] = self._label(group, date, images[date], notes)
+                with self._heavy(max(entry.length for entry in group.entries) > _HEAVY_BYTES):
+                    images[date] = self._image(group, f"{date}_image", notes)
+                    if f"{date}_label" in roles:
+                        labels[date] = self._label(group, date, images[date], notes)
             except _RefusedError as reason:
                 reasons.append(str(reason))
         reasons += _compare(images, {date: label for date, (_, label) in labels.items()})
@@ -151,10 +152,8 @@ class Examiner:
         return first
 
     def _fetch(self, entry: InventoryEntry) -> _File:
-        with self._heavy(entry.length > _HEAVY_BYTES):
-            data = self._store.get(
-                S3Uri.parse(entry.uri), version_id=entry.version_id, start=entry.start, length=entry.length
-            )
+        uri = S3Uri.parse(entry.uri)
+        data = self._store.get(uri, version_id=entry.version_id, start=entry.start, length=entry.length)
         digest = hashlib.sha256(data).hexdigest()
         if len(data) != entry.length or entry.sha256 not in (None, digest):
             raise SiameseError("changed while it was read", where=entry.uri, fix="ingest again")

@@ -14,7 +14,7 @@ class IngestParams(Section):
     workers: int = Field(8, gt=0, le=64, description="Scenes read at once.", json_schema_extra=HOW_ONLY)
     bands: tuple[int, ...] = Field((3,), min_length=1, description="Numbers of bands that an image may have.")
     max_side_px: int = Field(16_384, gt=0, description="A wider or higher image is quarantined.")
-    max_image_mib: int = Field(1024, gt=0, description="A larger image file is quarantined unread.")
+    max_image_mib: int = Field(512, gt=0, description="A larger image file is quarantined unread.")
     max_label_mib: int = Field(64, gt=0, description="A larger label file is quarantined unread.")
     max_vertices: int = Field(100_000, gt=0, description="A label with more vertices in one polygon is quarantined.")
     outside_px: float = Field(16.0, ge=0, description="How far a polygon may reach over the tile's edge, in pixels.")

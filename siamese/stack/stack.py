@@ -43,7 +43,6 @@ class Plan:
 
     settings: Settings
     layout: Layout
-    root: Path
     own: tuple[str, ...]
     client: dict[str, str]
     whole: dict[str, str]
@@ -56,20 +55,15 @@ def absolute(settings: Settings | None) -> Settings:
     return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
 
 
-def project_root(record: Record, root: Path | None) -> Path:
-    """The folder that workers run flows in: as asked, else as kept while the stack is up, else the current one."""
-    return (root or record.root or Path.cwd()).resolve()
-
-
 def plan(settings: Settings, record: Record, outer: Mapping[str, str]) -> Plan:
     """Works out the whole stack from what is kept and what the caller's environment says; starts nothing."""
-    layout, root = Layout(settings.home), project_root(record, None)
+    layout = Layout(settings.home)
     own = own_storage(settings.home, outer)
     credentials = Credentials.kept_or_new(layout)
     client = client_environment(layout, record.ports, credentials)
     whole = service_environment(settings, outer, client, own_storage=bool(own))
-    parts = services(settings, layout, record.ports, whole, root, own_storage=bool(own))
-    return Plan(settings, layout, root, own, client, whole, parts)
+    parts = services(settings, layout, record.ports, whole, record.root or Path.cwd(), own_storage=bool(own))
+    return Plan(settings, layout, own, client, whole, parts)
 
 
 def up(
@@ -83,7 +77,8 @@ def up(
 
     Args:
         settings: The stack's folder and bucket names.
-        root: The project's folder; by default that of the stack that is up, else the current one.
+        root: The project's folder, the current one by default; its deployments are made, and its DVC remote is pointed
+            here. Workers run in it if it was the one that the stack was first brought up from.
         outer: The caller's environment, ``os.environ`` by default.
         deploying: Whether to make the deployments of prefect.yaml; None makes them when they have changed.
 
@@ -93,16 +88,16 @@ def up(
     Raises:
         SiameseError: A port is taken, or a service does not work; with what its log says.
     """
-    settings = absolute(settings)
+    settings, root = absolute(settings), (root or Path.cwd()).resolve()
     layout = Layout(settings.home)
     layout.make(STORAGE, PREFECT, MLFLOW)
     with locked(layout):
         record = Record.read(layout)
         chosen = ports.choose(record.ports, USUAL_PORTS)
-        record = record.model_copy(update={"ports": chosen, "root": project_root(record, root)})
+        record = record.model_copy(update={"ports": chosen, "root": _kept_root(record) or root})
         record.write(layout)
         stack = plan(settings, record, os.environ if outer is None else outer)
-        _write_files(stack)
+        _write_files(stack, root)
         if stack.own:
             check_own_buckets(settings)
         running = running_services(stack, record)
@@ -121,7 +116,7 @@ def up(
                 make_automation(stack.client["PREFECT_API_URL"], crash_automation())
 
         healthy = bring_up(stack.services, running, layout, remember, prepare)
-        record = _deploy(stack, record, deploying)
+        record = _deploy(stack, root, record, deploying)
         record.write(layout)
     return healthy
 
@@ -161,6 +156,10 @@ def _readable(layout: Layout) -> Record:
         return Record()
 
 
+def _kept_root(record: Record) -> Path | None:
+    return record.root if record.root and record.root.is_dir() else None
+
+
 def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:
     """Flow runs, while they can still tell the Prefect server, and what they leave; then workers; then servers."""
     services = {began.identity.pid for began in record.services.values()}
@@ -192,21 +191,21 @@ def _end_remains(stack: Plan, record: Record, running: Mapping[str, processes.Id
     processes.end(remains, grace_s=GRACE_S)
 
 
-def _write_files(stack: Plan) -> None:
+def _write_files(stack: Plan, root: Path) -> None:
     write_private(stack.layout.environment, env_text(stack.client))
     credentials = Credentials(stack.client["AWS_ACCESS_KEY_ID"], stack.client["AWS_SECRET_ACCESS_KEY"])
     write_aws_files(stack.layout, credentials, stack.client["AWS_ENDPOINT_URL"])
     if stack.own:
-        release_dvc(stack.root, stack.layout)
+        release_dvc(root, stack.layout)
     else:
-        point_dvc(stack.root, stack.layout, stack.client["AWS_ENDPOINT_URL"])
+        point_dvc(root, stack.layout, stack.client["AWS_ENDPOINT_URL"])
 
 
-def _deploy(stack: Plan, record: Record, deploying: bool | None) -> Record:
+def _deploy(stack: Plan, root: Path, record: Record, deploying: bool | None) -> Record:
     if deploying is False:
         return record
-    wanted = fingerprint(stack.root)
+    wanted = fingerprint(root)
     if wanted is None or (wanted == record.deployed and deploying is None):
         return record
-    deploy(stack.root, stack.whole)
+    deploy(root, stack.whole)
     return record.model_copy(update={"deployed": wanted})

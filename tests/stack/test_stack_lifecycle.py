@@ -57,12 +57,18 @@ def outer(stack: RunningStack) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project's folder."""
+    return tmp_path_factory.mktemp("a project")
+
+
 @pytest.fixture
-def again(stack: RunningStack, outer: dict[str, str]) -> Callable[..., set[str]]:
-    """Calls ``up`` again; gives the names of the services that it started."""
+def again(stack: RunningStack, project: Path, outer: dict[str, str]) -> Callable[..., set[str]]:
+    """Calls ``up`` again, for the project; gives the names of the services that it started."""
 
     def call(deploying: bool | None = None) -> set[str]:
-        healthy = up(stack.settings, root=stack.root, outer=outer, deploying=deploying)
+        healthy = up(stack.settings, root=project, outer=outer, deploying=deploying)
         assert {service.name for service in healthy} == SERVICES
         return {service.name for service in healthy if service.started}
 
@@ -155,7 +161,7 @@ def test_status_tells_of_other_settings_other_servers_and_a_full_disk(
     disk, changed, server = seen.troubles
     assert "GiB of disk are free" in disk
     assert changed.startswith("storage, prefect, mlflow, worker-cpu, worker-gpu: started with other settings")
-    assert server.startswith("your PREFECT_API_URL point")
+    assert server.startswith("PREFECT_API_URL of your environment point elsewhere")
 
 
 def test_buckets_are_versioned(stack: RunningStack) -> None:
@@ -191,18 +197,18 @@ def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: RunningStac
 
 
 def test_dvc_pushes_and_pulls_through_the_committed_remote(
-    stack: RunningStack, again: Callable[..., set[str]], outer: dict[str, str]
+    stack: RunningStack, project: Path, again: Callable[..., set[str]], outer: dict[str, str]
 ) -> None:
     def dvc(*words: str) -> None:
         command = [sys.executable, "-m", "dvc", *words]
-        subprocess.run(command, cwd=stack.root, env=outer | {"DVC_NO_ANALYTICS": "1"}, check=True, capture_output=True)
+        subprocess.run(command, cwd=project, env=outer | {"DVC_NO_ANALYTICS": "1"}, check=True, capture_output=True)
 
-    subprocess.run(["git", "init", "--quiet"], cwd=stack.root, check=True)
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     dvc("init", "--quiet")
-    (stack.root / ".dvc" / "config").write_text(
+    (project / ".dvc" / "config").write_text(
         "[core]\n    remote = lake\n['remote \"lake\"']\n    url = s3://lake/dvc\n"
     )
-    local = stack.root / ".dvc" / "config.local"
+    local = project / ".dvc" / "config.local"
     local.write_text("[core]\n    autostage = false\n")
     again()
     written = local.read_text(), local.stat().st_mtime_ns
@@ -210,12 +216,12 @@ def test_dvc_pushes_and_pulls_through_the_committed_remote(
     assert (local.read_text(), local.stat().st_mtime_ns) == written
     assert "autostage = false" in written[0]
     assert read_stack_environment(stack.settings.home)["AWS_SECRET_ACCESS_KEY"] not in written[0]
-    data = stack.root / "data.bin"
+    data = project / "data.bin"
     data.write_bytes(b"versioned")
     dvc("add", "data.bin")
     dvc("push")
     data.unlink()
-    subprocess.run(["rm", "-r", str(stack.root / ".dvc" / "cache")], check=True)
+    subprocess.run(["rm", "-r", str(project / ".dvc" / "cache")], check=True)
     dvc("pull")
     assert data.read_bytes() == b"versioned"
 
@@ -243,8 +249,8 @@ def test_a_killed_service_is_told_of_and_mended_alone(stack: RunningStack, again
     assert "tried" in {experiment["name"] for experiment in experiments.json()["experiments"]}
 
 
-def test_a_prefect_file_that_is_wrong_is_named(stack: RunningStack, again: Callable[..., set[str]]) -> None:
-    path = stack.root / "prefect.yaml"
+def test_a_prefect_file_that_is_wrong_is_named(project: Path, again: Callable[..., set[str]]) -> None:
+    path = project / "prefect.yaml"
     try:
         for wrong in ("deployments: 7", "deployments: [{name: a, entrypoint: 'absent.py:f', work_pool: {name: cpu}}]"):
             path.write_text(wrong)
@@ -256,10 +262,10 @@ def test_a_prefect_file_that_is_wrong_is_named(stack: RunningStack, again: Calla
 
 
 def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
-    stack: RunningStack, again: Callable[..., set[str]], outer: dict[str, str]
+    stack: RunningStack, project: Path, again: Callable[..., set[str]], outer: dict[str, str]
 ) -> None:
-    (stack.root / "look.py").write_text(FLOW)
-    (stack.root / "prefect.yaml").write_text(DEPLOYMENTS)
+    (project / "look.py").write_text(FLOW)
+    (project / "prefect.yaml").write_text(DEPLOYMENTS)
     again()
     with api(stack) as client:
         deployment = client.get("/deployments/name/look/tried").raise_for_status().json()
@@ -267,8 +273,8 @@ def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
         assert client.get("/deployments/name/look/tried").json()["updated"] == deployment["updated"]
 
         run_flow(client, {"COMPLETED"})
-        seen = json.loads((stack.root / "seen.json").read_text())
-        assert Path(seen["cwd"]).resolve() == stack.root.resolve()
+        seen = json.loads((project / "seen.json").read_text())
+        assert Path(seen["cwd"]).resolve() == project.resolve()
         assert seen["python"] == sys.executable
         assert seen["environment"]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
         assert seen["environment"]["AWS_ENDPOINT_URL"] == stack.environment["AWS_ENDPOINT_URL"]
@@ -287,7 +293,7 @@ def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
     assert down(stack.settings) == 0
     assert {service.state for service in status(stack.settings, outer=outer).services} == {"down"}
 
-    caller = subprocess.Popen([str(SIAMESE), "up"], cwd=stack.root, env=stack.environment, stderr=subprocess.DEVNULL)
+    caller = subprocess.Popen([str(SIAMESE), "up"], cwd=project, env=stack.environment, stderr=subprocess.DEVNULL)
     while not (first := processes.members(stack.settings.home)):
         time.sleep(0.02)
     caller.kill()

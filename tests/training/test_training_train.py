@@ -117,6 +117,7 @@ def _start(store: ObjectStore, pairs: PairSet, params: TrainingParams, folder: P
     script = folder / "train.py"
     script.write_text(
         "import sys\n"
+        "import time\n"
         "from siamese.errors import SiameseError\n"
         "from siamese.manifests import PairSet\n"
         "from siamese.params import NetworkParams, TrainingParams\n"
@@ -125,6 +126,7 @@ def _start(store: ObjectStore, pairs: PairSet, params: TrainingParams, folder: P
         "step = trainer.Trainer.step\n"
         "def told(self, *given):\n"
         "    print('step', self.steps, file=sys.stderr, flush=True)\n"
+        "    time.sleep(0.5)\n"
         "    return step(self, *given)\n"
         "trainer.Trainer.step = told\n"
         "store = ObjectStore()\n"

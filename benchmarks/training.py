@@ -1,0 +1,128 @@
+"""How fast a network is trained: crops a second, how much of it is waiting for the loader, peak memory.
+
+Trains on made-up scenes through the pipeline's own parts, and the same steps once more with the allocator's defaults,
+so that the gain of its settings is a ratio from one run. Needs S3 storage: the usual AWS settings or `siamese up`.
+
+    python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 512] [--batch 4] [--encoder NAME]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one process measured."""
+
+    crops_per_second: float
+    step_s: float
+    loader_wait_share: float
+    peak_rss_mib: float
+    loss_first: float
+    loss_last: float
+
+
+def main() -> None:
+    """Prints one JSON line."""
+    options = _options()
+    from siamese.allocator import allocator_environment
+
+    if options.measure:
+        print(json.dumps(asdict(_measure(options))))
+        return
+    plain = {name: value for name, value in os.environ.items() if name not in allocator_environment({})}
+    tuned = plain | allocator_environment(plain)
+    with tempfile.TemporaryDirectory(prefix="siamese-bench-") as folder:
+        pairs = options.pairs or _pairs(options.scenes, Path(folder))
+        found = {name: _run(environment, pairs) for name, environment in (("default", plain), ("tuned", tuned))}
+    fastest = found["tuned"]
+    record = {
+        "benchmark": "training",
+        "encoder": options.encoder,
+        "crop_px": options.crop_px,
+        "batch": options.batch,
+        "steps": options.steps,
+        "threads": os.cpu_count(),
+        **fastest,
+        "allocator_gain": round(fastest["crops_per_second"] / found["default"]["crops_per_second"], 3),
+    }
+    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in record.items()}))
+
+
+def _run(environment: dict[str, str], pairs: str) -> dict[str, float]:
+    words = [sys.executable, *sys.argv, "--measure", "--pairs", pairs]
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def _pairs(scenes: int, folder: Path) -> str:
+    """Makes, uploads and prepares scenes; gives the digest of their pair set."""
+    from siamese.ingest import ingest, upload
+    from siamese.pairs import build_pairs
+    from siamese.params import IngestParams, PairsParams, SampleParams
+    from siamese.sample import write_sample
+    from siamese.store import ObjectStore
+
+    store = ObjectStore()
+    source = store.raw / f"benchmark-training-{scenes}"
+    write_sample(folder, SampleParams(scenes=scenes))
+    upload(folder, source, store)
+    return build_pairs(ingest(source, IngestParams(), store), PairsParams(), store).digest
+
+
+def _measure(options: argparse.Namespace) -> Measured:
+    import torch
+
+    from siamese.manifests import PairSet
+    from siamese.model import build_network, load_imagenet
+    from siamese.model.precision import best_device
+    from siamese.pairs import PairReader
+    from siamese.params import NetworkParams, TrainingParams
+    from siamese.store import ObjectStore
+    from siamese.training.crops import CropSource
+    from siamese.training.loader import Loader
+    from siamese.training.trainer import Trainer
+
+    store = ObjectStore()
+    params = TrainingParams(batch=options.batch, crop_px=options.crop_px)
+    reader = PairReader(store, PairSet.load(store, options.pairs), cache=store.settings.cache)
+    torch.manual_seed(0)
+    network = build_network(NetworkParams(encoder=options.encoder))
+    load_imagenet(network.encoder)
+    trainer, losses = Trainer(network, params, best_device()), []
+    with Loader(CropSource(reader, params), params.loader_threads) as loader:
+        for step, batch in loader.batches(0, options.steps + 2):
+            if step == 2:  # the first two make buffers and choose kernels
+                loader.waited_s, started = 0.0, time.perf_counter()
+            losses.append(trainer.step(batch, step / (options.steps + 2)))
+        spent, waited = time.perf_counter() - started, loader.waited_s
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    crops = options.steps * options.batch
+    return Measured(crops / spent, spent / options.steps, waited / spent, peak, losses[0], losses[-1])
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--scenes", type=int, default=6)
+    parser.add_argument("--crop-px", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--encoder", default="tf_efficientnet_lite0")
+    parser.add_argument("--pairs", help="digest of a pair set to use instead of made-up scenes")
+    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
