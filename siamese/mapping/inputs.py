@@ -1,4 +1,4 @@
-"""What a person calls imagery, as local files: paths, folders, globs and s3:// addresses, each with its identity."""
+"""What a person calls imagery: paths, folders, globs, s3:// addresses, catalogued scenes; found first, then read."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ SUFFIXES = (".png", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
+class FoundImage:
+    """An image, wherever it lies, and the xBD label beside it if there is one."""
+
+    name: str
+    """What the person called it; errors say this."""
+    identity: str
+    """Its sha256, or the etag of an object that has none: same identity, same bytes."""
+    source: Path | ObjectInfo | ObjectRef
+    label: Path | ObjectInfo | None = None
+    label_identity: str = ""
+
+
+@dataclass(frozen=True)
 class ImageFile:
     """One image on local disk."""
 
     path: Path
     name: str
-    """What the person called it; errors say this."""
     identity: str
-    """Its sha256, or the etag of an object that has none: same identity, same bytes."""
     label: Path | None = None
-    """The xBD label that lies beside it."""
 
 
-def fetch_images(given: Sequence[str], date: str, folder: Path, store: ObjectStore) -> tuple[ImageFile, ...]:
-    """Finds images and brings those on object storage to local disk.
-
-    An object is read at the version that was found, so that one overwritten meanwhile cannot mix two states.
+def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[FoundImage, ...]:
+    """Finds images and tells their identities; of those on object storage no byte is read.
 
     Args:
-        given: Files, folders, globs, s3:// addresses of objects or of prefixes that end with ``/``.
+        given: Files, folders, globs, s3:// addresses of objects or of prefixes.
         date: ``pre`` or ``post``, for messages.
-        folder: Where copies of objects go.
         store: Object storage.
 
     Returns:
@@ -47,25 +54,42 @@ def fetch_images(given: Sequence[str], date: str, folder: Path, store: ObjectSto
     """
     if not given:
         raise SiameseError("no image was given", where=f"--{date}", fix="name a PNG or GeoTIFF, or a folder of them")
-    found = [item for one in given for item in (_objects(one, store) if one.startswith("s3://") else _files(one))]
+    return tuple(
+        found
+        for one in given
+        for found in (_found_objects(one, store) if one.startswith("s3://") else map(_found_file, _files(one)))
+    )
+
+
+def catalogued(reference: ObjectRef) -> FoundImage:
+    """An image of the scene catalog: an object of its own or a stretch of an archive."""
+    return FoundImage(reference.uri, reference.sha256, reference)
+
+
+def bring_images(found: Sequence[FoundImage], date: str, folder: Path, store: ObjectStore) -> tuple[ImageFile, ...]:
+    """Brings images to local disk; local files stay where they are.
+
+    An object is read at the version that was found, so that one overwritten meanwhile cannot mix two states.
+
+    Args:
+        found: The images.
+        date: ``pre`` or ``post``, for messages.
+        folder: Where copies go.
+        store: Object storage.
+
+    Raises:
+        SiameseError: An image is no longer what was found.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"read {date} images", len(found)) as advance:
         images = []
-        for number, item in enumerate(found):
-            local = item if isinstance(item, Path) else _download(item, folder / f"{number:06d}", store)
-            images.append(_image(local, item))
-            advance(note=local.name)
+        for number, image in enumerate(found):
+            images.append(_bring(image, folder / f"{number:06d}", store))
+            advance(note=image.name)
     return tuple(images)
 
 
-def from_reference(reference: ObjectRef, path: Path, store: ObjectStore) -> ImageFile:
-    """Brings a catalogued image to local disk: an object of its own or a stretch of an archive."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(reference.read(store))
-    return ImageFile(path, reference.uri, reference.sha256)
-
-
-def identity(images: Sequence[ImageFile]) -> str:
+def identity(images: Sequence[FoundImage]) -> str:
     """One identity of several images in their order."""
     return hashlib.sha256("\n".join(image.identity for image in images).encode()).hexdigest()
 
@@ -86,38 +110,37 @@ def _files(given: str) -> Iterator[Path]:
     yield from found
 
 
-def _objects(given: str, store: ObjectStore) -> Iterator[ObjectInfo]:
+def _found_file(path: Path) -> FoundImage:
+    beside = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
+    label = next((one for one in beside if path.suffix.lower() == ".png" and one.is_file()), None)
+    try:
+        return FoundImage(str(path), file_sha256(path), path, label, file_sha256(label) if label else "")
+    except OSError as error:
+        raise SiameseError(f"cannot be read: {error.strerror}", where=str(path), fix="check its permissions") from error
+
+
+def _found_objects(given: str, store: ObjectStore) -> Iterator[FoundImage]:
     uri = S3Uri.parse(given)
     one = store.head(uri) if uri.key and not uri.key.endswith("/") else None
     if one:
-        yield one
+        yield _found_object(one, store)
         return
     prefix = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
-    found = [info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES)]
-    if not found:
+    listed = [info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES)]
+    if not listed:
         raise SiameseError("no PNG or GeoTIFF here", where=given, fix="check the address")
-    for info in found:
-        yield store.head(info.uri, info.version_id) or info
+    for info in listed:
+        yield _found_object(store.head(info.uri, info.version_id) or info, store)
 
 
-def _download(info: ObjectInfo, folder: Path, store: ObjectStore) -> Path:
-    path = folder / _safe(info.uri.name)
-    store.download(info.uri, path, version_id=info.version_id)
-    for label in _label_addresses(info.uri):
-        if store.head(label):
-            store.download(label, path.with_suffix(".json"))
-            break
-    return path
+def _found_object(info: ObjectInfo, store: ObjectStore) -> FoundImage:
+    labels = (store.head(address) for address in _label_addresses(info.uri))
+    label = next((one for one in labels if one), None)
+    return FoundImage(str(info.uri), _known(info), info, label, _known(label) if label else "")
 
 
-def _image(path: Path, item: Path | ObjectInfo) -> ImageFile:
-    if isinstance(item, ObjectInfo):
-        label = path.with_suffix(".json")
-        known = item.sha256 or f"{item.uri} {item.etag}"
-        return ImageFile(path, str(item.uri), known, label if label.is_file() else None)
-    beside = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
-    label_file = next((one for one in beside if path.suffix.lower() == ".png" and one.is_file()), None)
-    return ImageFile(path, str(path), file_sha256(path), label_file)
+def _known(info: ObjectInfo) -> str:
+    return info.sha256 or f"{info.uri} {info.etag}"
 
 
 def _label_addresses(uri: S3Uri) -> tuple[S3Uri, ...]:
@@ -126,10 +149,24 @@ def _label_addresses(uri: S3Uri) -> tuple[S3Uri, ...]:
         return ()
     parent, _, name = stem.rpartition("/")
     above = parent.rpartition("/")[0]
-    sibling = f"{above}/labels/{name}.json".lstrip("/")
-    return S3Uri(uri.bucket, f"{stem}.json"), S3Uri(uri.bucket, sibling)
+    return S3Uri(uri.bucket, f"{stem}.json"), S3Uri(uri.bucket, f"{above}/labels/{name}.json".lstrip("/"))
 
 
-def _safe(name: str) -> str:
-    """A file name that stays inside its folder, whatever the object is called."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name).lstrip(".") or "image"
+def _bring(image: FoundImage, folder: Path, store: ObjectStore) -> ImageFile:
+    path, label = folder / "image", folder / "label.json"
+    match image.source:
+        case Path() as path:
+            pass
+        case ObjectInfo() as info:
+            store.download(info.uri, path, version_id=info.version_id)
+        case ObjectRef() as reference:
+            folder.mkdir(parents=True)
+            path.write_bytes(reference.read(store))
+    match image.label:
+        case None:
+            return ImageFile(path, image.name, image.identity)
+        case Path() as label:
+            pass
+        case ObjectInfo() as info:
+            store.download(info.uri, label, version_id=info.version_id)
+    return ImageFile(path, image.name, image.identity, label)

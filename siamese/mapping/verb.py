@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from affine import Affine
@@ -17,7 +17,7 @@ from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.buildings import UNKNOWN
 from siamese.mapping.draw import PairPredictor, draw_map
 from siamese.mapping.grid import plan_grid
-from siamese.mapping.inputs import ImageFile, fetch_images, from_reference, identity
+from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, catalogued, find_images, identity
 from siamese.mapping.mosaic import mosaic
 from siamese.mapping.picture import draw_picture
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles
@@ -59,11 +59,10 @@ def map_pair(
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
             dates show different places.
     """
-    with _workplace(store) as folder:
-        before = fetch_images(pre, "pre", folder / "pre", store)
-        after = fetch_images(post, "post", folder / "post", store)
-        name = event or _event(before[0])
-        return _map(before, after, None, checkpoint, params, store, folder, name, model, predictor)
+    before, after = find_images(pre, "pre", store), find_images(post, "post", store)
+    said = model or f"checkpoint {checkpoint.digest}"
+    task = _Task(before, after, None, event or _event(before[0]), said)
+    return _map(task, checkpoint, params, store, predictor)
 
 
 def map_scene(
@@ -90,60 +89,74 @@ def map_scene(
     """
     if scene.pre_image is None or scene.post_image is None:
         raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
-    place = (scene.crs, scene.affine) if scene.georeference == "label" and scene.crs and scene.affine else None
-    with _workplace(store) as folder:
-        before = from_reference(scene.pre_image, folder / "pre" / "image", store)
-        after = from_reference(scene.post_image, folder / "post" / "image", store)
-        given = (str(place[0]), place[1]) if place else None
-        return _map((before,), (after,), given, checkpoint, params, store, folder, scene.scene, model, predictor)
+    place = None
+    if scene.georeference == "label" and scene.crs and scene.affine:
+        place = scene.crs, scene.affine
+    before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
+    task = _Task(before, after, place, scene.scene, model or f"checkpoint {checkpoint.digest}")
+    return _map(task, checkpoint, params, store, predictor)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be mapped."""
+
+    pre: tuple[FoundImage, ...]
+    post: tuple[FoundImage, ...]
+    place: Place | None
+    """From the catalog; None: from the images, or from labels beside them."""
+    event: str
+    model: str
+
+    def inputs(self) -> dict[str, str]:
+        """Identities of all that goes in, known before any image is read."""
+        labels = (image.label_identity for image in (*self.pre, *self.post))
+        place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
+        return {"pre": identity(self.pre), "post": identity(self.post), "place": place, "event": self.event}
 
 
 def _map(
-    before: Sequence[ImageFile],
-    after: Sequence[ImageFile],
-    place: Place | None,
+    task: _Task,
     checkpoint: Checkpoint,
     params: MappingParams,
     store: ObjectStore,
-    folder: Path,
-    event: str,
-    model: str | None,
     predictor: PairPredictor | None,
 ) -> DamageMap:
-    pre, post = _placed(before, after, place, folder)
-    grid = plan_grid(pre, post)
-    where = "pixels" if grid.crs is None else f"{grid.crs} {tuple(grid.transform)[:6]}"
-    inputs = {"pre": identity(before), "post": identity(after), "grid": where, "event": event}
-    origin = DamageMap.plan(
-        inputs=inputs | {"checkpoint": checkpoint.digest}, params={"mapping": params}, module="siamese.mapping"
-    )
+    inputs = task.inputs() | {"checkpoint": checkpoint.digest}
+    origin = DamageMap.plan(inputs=inputs, params={"mapping": params}, module="siamese.mapping")
     if found := DamageMap.find(store, origin.digest):
         return found
-    said = model or f"checkpoint {checkpoint.digest}"
-    earlier, later = mosaic(pre), mosaic(post)
-    network = predictor or Predictor.load(store, checkpoint)
-    files = draw_map(grid, earlier, later, network, params, folder, model=said, event=event)
-    counts = {name: files.counts.get(name, 0) for name in (*DAMAGE_CLASSES, UNKNOWN)}
-    picture = draw_picture(grid, later, files.classes, counts, params.picture_px, event=event, model=said)
-    target = store.maps / origin.digest
-    return DamageMap(
-        origin=origin,
-        event=event,
-        model=said,
-        checkpoint=checkpoint.digest,
-        classes=put_file(store, target, "damage.tif", files.classes),
-        buildings=put_file(store, target, "buildings.parquet", files.buildings),
-        geojson=put_file(store, target, "buildings.geojson", files.geojson),
-        picture=put_blob(store, target, "picture.png", picture, "image/png"),
-        counts=counts,
-        crs=grid.crs,
-        bounds=grid.degrees(),
-        width=grid.width,
-        height=grid.height,
-        unknown_share=files.unknown_share,
-        pre=tuple(image.name for image in before),
-        post=tuple(image.name for image in after),
-    ).publish(store)
+    with _workplace(store) as folder:
+        before = bring_images(task.pre, "pre", folder / "pre", store)
+        after = bring_images(task.post, "post", folder / "post", store)
+        pre, post = _placed(before, after, task.place, folder)
+        grid = plan_grid(pre, post)
+        earlier, later = mosaic(pre), mosaic(post)
+        network = predictor or Predictor.load(store, checkpoint)
+        files = draw_map(grid, earlier, later, network, params, folder, model=task.model, event=task.event)
+        counts = {name: files.counts.get(name, 0) for name in (*DAMAGE_CLASSES, UNKNOWN)}
+        picture = draw_picture(
+            grid, later, files.classes, counts, params.picture_px, event=task.event, model=task.model
+        )
+        target = store.maps / origin.digest
+        return DamageMap(
+            origin=origin,
+            event=task.event,
+            model=task.model,
+            checkpoint=checkpoint.digest,
+            classes=put_file(store, target, "damage.tif", files.classes),
+            buildings=put_file(store, target, "buildings.parquet", files.buildings),
+            geojson=put_file(store, target, "buildings.geojson", files.geojson),
+            picture=put_blob(store, target, "picture.png", picture, "image/png"),
+            counts=counts,
+            crs=grid.crs,
+            bounds=grid.degrees(),
+            width=grid.width,
+            height=grid.height,
+            unknown_share=files.unknown_share,
+            pre=tuple(image.name for image in task.pre),
+            post=tuple(image.name for image in task.post),
+        ).publish(store)
 
 
 def _placed(
@@ -173,5 +186,5 @@ def _workplace(store: ObjectStore) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _event(image: ImageFile) -> str:
+def _event(image: FoundImage) -> str:
     return Path(image.name).stem.removesuffix("_pre_disaster") or "map"

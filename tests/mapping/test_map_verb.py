@@ -148,6 +148,8 @@ def test_a_catalogued_scene_is_mapped_out_of_its_archive(
     assert (made.event, made.crs, made.counts["minor_damage"]) == ("storm_00000001", "EPSG:32615", 1)
     unplaced = row.model_copy(update={"crs": None, "transform": None, "georeference": None})
     assert map_scene(unplaced, checkpoint, SMALL, store, predictor=Colours()).crs is None
+    store.client.delete_object(Bucket=store.settings.raw_bucket, Key="scenes.tar")
+    assert map_scene(row, checkpoint, SMALL, store) == made, "a map that is there is found without reading an image"
     with pytest.raises(SiameseError, match="has not both images"):
         map_scene(row.model_copy(update={"post_image": None}), checkpoint, SMALL, store)
 

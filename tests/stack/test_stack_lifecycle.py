@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
@@ -21,7 +21,7 @@ from siamese.settings import read_stack_environment
 from siamese.stack import down, processes, status, up
 from siamese.stack.health import storage_client
 from siamese.stack.layout import Layout
-from siamese.stack.preparation import crash_automation, make_automation
+from siamese.stack.preparation import CRASH_AUTOMATION, crash_automation, make_automation
 from siamese.stack.record import Record
 
 if TYPE_CHECKING:
@@ -84,6 +84,12 @@ def api(stack: RunningStack) -> httpx.Client:
     return httpx.Client(base_url=stack.environment["PREFECT_API_URL"], timeout=60, trust_env=False)
 
 
+def crash_automations(client: httpx.Client) -> list[dict[str, Any]]:
+    found = client.post("/automations/filter", json={"automations": {"name": {"any_": [CRASH_AUTOMATION]}}})
+    automations: list[dict[str, Any]] = found.raise_for_status().json()
+    return automations
+
+
 def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
     deployment = client.get("/deployments/name/look/tried").raise_for_status().json()["id"]
     run = client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()["id"]
@@ -135,11 +141,9 @@ def test_a_second_up_changes_nothing(stack: RunningStack, again: Callable[..., s
     assert again() == set()
     assert ([(path.stat().st_mtime_ns, path.stat().st_ino) for path in kept], pids(stack)) == before
     with api(stack) as client:
-        assert len(client.post("/automations/filter", json={}).json()) == 1
-        assert {pool["name"]: pool["type"] for pool in client.post("/work_pools/filter", json={}).json()} == {
-            "cpu": "process",
-            "gpu": "process",
-        }
+        assert len(crash_automations(client)) == 1
+        pools = [(pool["name"], pool["type"]) for pool in client.post("/work_pools/filter", json={}).json()]
+    assert sorted(pools) == [("cpu", "process"), ("gpu", "process")]
 
 
 def test_two_at_once_start_nothing_twice(stack: RunningStack) -> None:
@@ -172,10 +176,10 @@ def test_buckets_are_versioned(stack: RunningStack) -> None:
 
 def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: RunningStack) -> None:
     with api(stack) as client:
-        (there,) = client.post("/automations/filter", json={}).json()
+        (there,) = crash_automations(client)
         client.patch(f"/automations/{there['id']}", json={"enabled": False}).raise_for_status()
         make_automation(stack.environment["PREFECT_API_URL"], crash_automation())
-        (mended,) = client.post("/automations/filter", json={}).json()
+        (mended,) = crash_automations(client)
     assert mended["enabled"]
     assert mended["id"] == there["id"]
     assert mended["trigger"]["within"] == 90
