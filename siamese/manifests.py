@@ -143,7 +143,9 @@ class DamageMap(Manifest):
         """
         pointer = read_pointer(store, _current(store, event))
         if pointer is None:
-            raise NotPublishedError("has no damage map yet", where=event, fix="run `siamese map` or the damage_map flow")
+            raise NotPublishedError(
+                "has no damage map yet", where=event, fix="run `siamese map` or the damage_map flow"
+            )
         return cls.load(store, str(pointer["digest"]))
 
     def mark_current(self, store: ObjectStore) -> None:

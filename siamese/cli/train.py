@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +39,6 @@ def train(
     from siamese.allocator import restart_with_allocator
 
     restart_with_allocator()
-    warnings.formatwarning = lambda message, *_, **__: f"siamese: {message}\n"
     from siamese.manifests import PairSet
     from siamese.params import load_params
     from siamese.store import ObjectStore

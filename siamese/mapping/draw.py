@@ -185,9 +185,8 @@ def _read_ahead(
 
     def read(rows: Span, cols: Span) -> tuple[Image, Image, npt.NDArray[np.bool_]]:
         part = grid.window(rows.start, cols.start, rows.size, cols.size)
-        with rasterio.Env(**GDAL):  # settings of GDAL are a thread's own
-            before, one = pre.read(part) if post.touches(part) else _nothing(part)
-            after, two = post.read(part) if one.any() else _nothing(part)
+        before, one = pre.read(part) if post.touches(part) else _nothing(part)
+        after, two = post.read(part) if one.any() else _nothing(part)
         return before, after, one & two
 
     with ThreadPoolExecutor(1) as pool:

@@ -20,6 +20,8 @@ from siamese.mapping.tiles import Tile
 
 WGS84 = "EPSG:4326"
 _ALIGNED_PX = 1e-3
+_LARGE_PX = 10**9
+_LEAST_COVERED = 0.01
 
 
 @dataclass(frozen=True)
@@ -98,19 +100,34 @@ def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
                 what = f"has no georeference, while other images have one; this {date} image cannot be placed"
                 raise SiameseError(what, where=tile.name, fix="give it as a georeferenced GeoTIFF")
     grid = _ground_grid(pre)
-    if not any(overlaps(grid, tile) for tile in post):
+    _check_extent(grid, pre)
+    west, south, east, north = grid.bounds
+    left, bottom, right, top = extent(post, grid.crs)
+    if left >= east or right <= west or bottom >= north or top <= south:
         where = f"pre {_place(pre)}, post {_place(post)}"
         raise SiameseError("pre and post images do not overlap", where=where, fix="check that both show one place")
     return grid
 
 
-def overlaps(grid: Grid, tile: Tile) -> bool:
-    """Whether a tile's box touches the grid's."""
-    if grid.crs is None or tile.crs is None:
-        return True
-    left, bottom, right, top = _extent([tile], CRS.from_user_input(grid.crs))
-    west, south, east, north = grid.bounds
-    return bool(left < east and right > west and bottom < north and top > south)
+def extent(tiles: Sequence[Tile], crs: str | None) -> tuple[float, float, float, float]:
+    """Left, bottom, right, top of all tiles in a crs; in pixels without one.
+
+    Raises:
+        SiameseError: A tile's place cannot be computed in that crs.
+    """
+    boxes = []
+    for tile in tiles:
+        box = _box(tile.transform, tile.width, tile.height)
+        if crs is not None:
+            try:
+                box = transform_bounds(tile.crs, crs, *box, densify_pts=21)
+            except (RasterioError, CPLE_BaseError) as error:
+                raise _misplaced(tile, str(error)) from error
+        if not all(map(math.isfinite, box)):
+            raise _misplaced(tile, f"it reaches beyond {crs}")
+        boxes.append(box)
+    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
 
 
 def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
@@ -125,11 +142,6 @@ def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
     off = (relative.c - col, relative.f - row, far[0] - col - grid.width, far[1] - row - grid.height)
     straight = abs(relative.b) < _ALIGNED_PX / grid.height and abs(relative.d) < _ALIGNED_PX / grid.width
     return (col, row) if straight and max(map(abs, off)) < _ALIGNED_PX * 100 else None
-
-
-def tile_bounds(tile: Tile) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of a tile in its own crs."""
-    return _box(tile.transform, tile.width, tile.height)
 
 
 def _pixel_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
@@ -152,38 +164,33 @@ def _ground_grid(pre: Sequence[Tile]) -> Grid:
     if crs.is_geographic:
         crs = _utm(pre)
     if turned or upside_down or crs != CRS.from_user_input(first.crs):
-        step, *_ = calculate_default_transform(first.crs, crs, first.width, first.height, *tile_bounds(first))
+        step, *_ = calculate_default_transform(
+            first.crs, crs, first.width, first.height, *_box(first.transform, first.width, first.height)
+        )
         anchor = Affine.scale(step.a, step.e)
     else:
         anchor = first.transform
-    left, bottom, right, top = _extent(pre, crs)
+    left, bottom, right, top = extent(pre, _name(crs))
     # Pixel edges stay those of the first tile, so that tiles on its grid are read and not resampled.
     col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
     col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
     return Grid(_name(crs), anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
 
 
-def _extent(tiles: Sequence[Tile], crs: CRS) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of all tiles in a crs."""
-    boxes = []
-    for tile in tiles:
-        try:
-            box = transform_bounds(tile.crs, crs, *tile_bounds(tile), densify_pts=21)
-        except (RasterioError, CPLE_BaseError) as error:
-            raise _misplaced(tile, str(error)) from error
-        if not all(map(math.isfinite, box)):
-            raise _misplaced(tile, f"it reaches beyond {crs.to_string()}")
-        boxes.append(box)
-    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
-    return min(lefts), min(bottoms), max(rights), max(tops)
-
-
 def _misplaced(tile: Tile, why: str) -> SiameseError:
     return SiameseError(f"its place cannot be computed: {why}", where=tile.name, fix="check its crs and transform")
 
 
+def _check_extent(grid: Grid, tiles: Sequence[Tile]) -> None:
+    """Refuses images strewn so far apart that nearly all of the map would be empty."""
+    pixels, covered = grid.width * grid.height, sum(tile.width * tile.height for tile in tiles)
+    if pixels > _LARGE_PX and covered < pixels * _LEAST_COVERED:
+        what = f"the pre images lie far apart: {covered / pixels:.2%} of their extent, {grid.width} x {grid.height} px"
+        raise SiameseError(what, where=tiles[0].name, fix="check their georeference, or map them in groups")
+
+
 def _utm(tiles: Sequence[Tile]) -> CRS:
-    west, south, east, north = _extent(tiles, CRS.from_user_input(WGS84))
+    west, south, east, north = extent(tiles, WGS84)
     lng, lat = (west + east) / 2, (south + north) / 2
     zone = min(60, math.floor((lng + 180) / 6) + 1)
     return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
@@ -200,5 +207,5 @@ def _box(transform: Affine, width: int, height: int) -> tuple[float, float, floa
 
 
 def _place(tiles: Sequence[Tile]) -> str:
-    west, south, east, north = _extent(tiles, CRS.from_user_input(WGS84))
+    west, south, east, north = extent(tiles, WGS84)
     return f"{west:.4f}..{east:.4f} E {south:.4f}..{north:.4f} N"

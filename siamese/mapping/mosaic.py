@@ -13,7 +13,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from siamese.mapping.grid import Grid, aligned, overlaps
+from siamese.mapping.grid import Grid, aligned, extent
 from siamese.mapping.tiles import Tile, opened
 
 Image = npt.NDArray[np.uint8]
@@ -24,11 +24,15 @@ _FILL_PX = 9
 fill; shadows and dark roofs are smaller or not wholly black."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mosaic:
     """Tiles of one date; where they overlap the first one shows."""
 
     tiles: tuple[Tile, ...]
+    crs: str | None
+    """Of every grid that it is read on."""
+    boxes: npt.NDArray[np.float64]
+    """``(tiles, 4)``: left, bottom, right, top of each in the crs."""
 
     def read(self, grid: Grid) -> tuple[Image, Mask]:
         """Reads what lies on a grid, warping tiles that lie on another (bilinear).
@@ -41,23 +45,35 @@ class Mosaic:
         """
         pixels = np.zeros((grid.height, grid.width, 3), np.uint8)
         valid = np.zeros((grid.height, grid.width), bool)
-        for tile in self.tiles:
+        for number in np.flatnonzero(self._near(grid)):
             if valid.all():
                 break
-            if overlaps(grid, tile):
-                _paint(tile, grid, pixels, valid)
+            _paint(self.tiles[number], grid, pixels, valid)
         valid &= ~_black_fill(pixels)
         pixels[~valid] = 0
         return pixels, valid
 
     def touches(self, grid: Grid) -> bool:
         """Whether any tile's box reaches into a grid."""
-        return any(overlaps(grid, tile) for tile in self.tiles)
+        return bool(self._near(grid).any())
+
+    def _near(self, grid: Grid) -> Mask:
+        left, bottom, right, top = grid.bounds
+        boxes = self.boxes.T
+        return np.asarray((boxes[0] < right) & (boxes[2] > left) & (boxes[1] < top) & (boxes[3] > bottom))
 
 
-def mosaic(tiles: Sequence[Tile]) -> Mosaic:
-    """Tiles of one date as one."""
-    return Mosaic(tuple(tiles))
+def mosaic(tiles: Sequence[Tile], crs: str | None) -> Mosaic:
+    """Tiles of one date as one.
+
+    Args:
+        tiles: The first one shows where they overlap.
+        crs: Of the map; None when it is in pixels.
+
+    Raises:
+        SiameseError: A tile's place cannot be computed in that crs.
+    """
+    return Mosaic(tuple(tiles), crs, np.array([extent([tile], crs) for tile in tiles], np.float64))
 
 
 def _paint(tile: Tile, grid: Grid, pixels: Image, valid: Mask) -> None:

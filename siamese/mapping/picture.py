@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -20,7 +19,6 @@ from siamese.mapping.buildings import CLASSES
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mosaic
 from siamese.mapping.rasters import worst_classes
-from siamese.mapping.tiles import GDAL
 
 _INK = "#263238"
 _FILL = 0.38
@@ -53,16 +51,15 @@ def draw_picture(
     """
     factor = max(0.5, max(grid.width, grid.height) / longer_px)
     fine = grid if factor <= 1 else grid.coarser(factor)
-    with rasterio.Env(**GDAL):
-        image, _ = post.read(fine)
-        mask = worst_classes(classes, fine.height, fine.width)
+    image, _ = post.read(fine)
+    mask = worst_classes(classes, fine.height, fine.width)
     if factor < 1:
         size = round(fine.width / factor), round(fine.height / factor)
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
     metres = grid.pixel_m2()
-    pixel_m = math.sqrt(metres) * grid.width / image.shape[1] if metres is not None else None
-    return _page(_overlay(image, mask), pixel_m, counts, event, model)
+    pixel = (1 if metres is None else math.sqrt(metres)) * grid.width / image.shape[1]
+    return _page(_overlay(image, mask), pixel, "px" if metres is None else "m", counts, event, model)
 
 
 def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
@@ -73,7 +70,7 @@ def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
     stripes = (np.add.outer(np.arange(mask.shape[0]), np.arange(mask.shape[1])) % 16) < 3
     out[unknown] += (grey - out[unknown]) * (_UNKNOWN_FILL * 0.5)
     out[unknown & stripes] += (grey - out[unknown & stripes]) * _UNKNOWN_FILL
-    width = max(1, round(max(mask.shape) / 1200))
+    width = max(1, round(max(mask.shape) / 800))
     around = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     for value, name in enumerate(CLASSES[:-1], start=1):
         inside = mask == value
@@ -86,7 +83,7 @@ def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
     return np.clip(np.rint(out), 0, 255).astype(np.uint8)
 
 
-def _page(image: Image, pixel_m: float | None, counts: Mapping[str, int], event: str, model: str) -> bytes:
+def _page(image: Image, pixel: float, unit: str, counts: Mapping[str, int], event: str, model: str) -> bytes:
     height, width = (side / _DPI for side in image.shape[:2])
     page = max(width, _LEAST_WIDTH_IN) + 2 * _MARGIN_IN, height + _TITLE_IN + _LEGEND_IN
     figure = Figure(figsize=page, dpi=_DPI, facecolor="white")
@@ -100,7 +97,7 @@ def _page(image: Image, pixel_m: float | None, counts: Mapping[str, int], event:
     figure.text(margin, top, event, fontsize=17, fontweight="bold", color=_INK, va="center", parse_math=False)
     told = f"{total:,} building{'s' * (total != 1)} · {model}"
     figure.text(margin, 1 - 0.57 / page[1], told, fontsize=10, color=_INK, va="center", parse_math=False)
-    _scale(axes, image.shape[1], image.shape[0], pixel_m)
+    _scale(axes, image.shape[1], image.shape[0], pixel, unit)
     figure.legend(
         handles=[
             Patch(
@@ -125,10 +122,9 @@ def _page(image: Image, pixel_m: float | None, counts: Mapping[str, int], event:
     return out.getvalue()
 
 
-def _scale(axes: Axes, width: int, height: int, pixel_m: float | None) -> None:
-    length = _round_length(width * (pixel_m or 1) * _SCALE_SHARE)
-    bar = length / (pixel_m or 1)
-    unit = "px" if pixel_m is None else "m"
+def _scale(axes: Axes, width: int, height: int, pixel: float, unit: str) -> None:
+    length = _round_length(width * pixel * _SCALE_SHARE)
+    bar = length / pixel
     text = f"{length / 1000:g} km" if unit == "m" and length >= 1000 else f"{length:g} {unit}"
     x, y, thick = 24, height - 30, 6
     axes.add_patch(Rectangle((x - 10, y - 30), bar + 20, 48, facecolor="white", alpha=0.75, linewidth=0))

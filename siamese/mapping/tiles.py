@@ -124,11 +124,12 @@ def opened(path: Path, name: str) -> Iterator[DatasetReader]:
             driver = DRIVERS.get(file.read(4))
         if driver is None:
             raise SiameseError("is neither PNG nor GeoTIFF", where=name, fix="convert it to one of them")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path, driver=driver, sharing=False)
-        with dataset:
-            yield dataset
+        with rasterio.Env(**GDAL):  # settings of GDAL are a thread's own
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(path, driver=driver, sharing=False)
+            with dataset:
+                yield dataset
     except (RasterioError, OSError) as error:
         raise unreadable(name, error) from error
 

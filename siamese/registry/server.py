@@ -16,6 +16,8 @@ from siamese.errors import SiameseError, TransientError
 _HEALTH_TIMEOUT_S = 10
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
+_PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+"""What a busy database answers too."""
 
 
 def connect() -> MlflowClient:
@@ -46,8 +48,9 @@ def told() -> Iterator[None]:
     try:
         yield
     except RestException as error:
+        kind = TransientError if error.error_code in _PASSING else SiameseError
         fix = "check its log; `siamese status` shows where"
-        raise SiameseError(f"refused: {error.message}", where=f"MLflow {mlflow.get_tracking_uri()}", fix=fix) from error
+        raise kind(f"refused: {error.message}", where=f"MLflow {mlflow.get_tracking_uri()}", fix=fix) from error
     except (MlflowException, requests.RequestException) as error:
         raise _down(mlflow.get_tracking_uri()) from error
 

@@ -91,10 +91,10 @@ class Votes:
 
 def fit_votes(votes: Votes, decision: Decision) -> Decision:
     """Vote weights that raise the harmonic mean of the damage F1, one class after the other, where it is worth it."""
+    if not sum(map(len, votes.votes)):
+        return decision
     every, truth = np.concatenate(votes.votes), np.concatenate(votes.truth)
     present = truth.sum(0) + votes.missed > 0
-    if not len(every):
-        return decision
 
     def gain(weights: NDArray[np.float64]) -> float:
         table = np.zeros((_CLASSES, _CLASSES), np.int64)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from siamese.progress import LOGGER
 
 _EXPERIMENT = "siamese"
 _PATIENCE_S = 60.0
@@ -96,13 +97,14 @@ class Tracker:
         except Exception as error:
             if self._failed_at is None:
                 reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                warnings.warn(f"MLflow does not answer, training goes on without it: {reason}", stacklevel=2)
+                LOGGER.warning(f"MLflow does not answer, training goes on without it: {reason}")
             self._failed_at = time.monotonic()
         else:
             self._failed_at = None
 
     def _open(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> None:
         import mlflow
+        from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         client = mlflow.MlflowClient()
@@ -114,7 +116,9 @@ class Tracker:
         else:
             client.update_run(run_id, status="RUNNING")
         self._client, self.run_id = client, run_id
-        self._monitor = SystemMetricsMonitor(run_id, resume_logging=True)  # type: ignore[no-untyped-call]
+        self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
+            run_id, sampling_interval=MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or 10, resume_logging=True
+        )
         self._monitor.start()
 
     def _close(self, status: str) -> None:

@@ -56,7 +56,7 @@ def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store:
         kept = keeper.load()
         built, start = _network(network, params.seed, fresh=kept is None)
         progress, state = kept or (Progress(start=start), None)
-        trainer = Trainer(built, params, best_device())
+        trainer = Trainer(built, _effective(params, progress.start), best_device())
         tracker = Tracker(
             name=f"train {origin.digest}",
             params=_flat({"network": network, "training": params}),
@@ -86,6 +86,11 @@ def _network(params: NetworkParams, seed: int, *, fresh: bool) -> tuple[SiameseU
         network = build_network(params)
     start = load_imagenet(network.encoder) if fresh and params.pretrained else RANDOM
     return network, start
+
+
+def _effective(params: TrainingParams, start: str) -> TrainingParams:
+    """Random weights are never kept as they are."""
+    return params.model_copy(update={"frozen_scales": 0}) if start == RANDOM else params
 
 
 def _publish(session: Session, origin: Origin, network: NetworkParams, store: ObjectStore) -> Checkpoint:

@@ -11,7 +11,7 @@ from siamese.training.fitting import Evidence, Votes, fit_thresholds, fit_votes
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
-    """At most so many validation scenes, evenly over the split; the training scenes when it is empty."""
+    """At most so many validation scenes, evenly over the split; none when it is empty."""
     scenes = reader.scenes("val")
     return tuple(scenes[number * len(scenes) // min(most, len(scenes))] for number in range(min(most, len(scenes))))
 

@@ -19,7 +19,7 @@ from conftest import RunningStack
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PARAMS = {
-    "sample": {"scenes": 16, "seed": 3},
+    "sample": {"scenes": 10, "seed": 3},
     "pairs": {"val_share": 0.2, "test_share": 0.2},
     "network": {
         "encoder": "test_efficientnet",
@@ -27,7 +27,7 @@ PARAMS = {
         "decoder_channels": [16, 16, 8, 8],
         "localization_channels": [16, 8, 8, 8],
     },
-    "training": {"epochs": 6, "crop_px": 256, "batch": 4, "validate_every": 3, "checkpoint_seconds": 2},
+    "training": {"epochs": 3, "crop_px": 256, "batch": 4, "validate_every": 3, "checkpoint_seconds": 2},
     "promotion": {"minimum_localization_f1": 0.0},
 }
 

@@ -98,7 +98,8 @@ def draw(
     )
     grid = plan_grid(before, after)
     network = predictor or Colours()
-    return draw_map(grid, mosaic(before), mosaic(after), network, params, folder, model="colours", event="test")
+    earlier, later = mosaic(before, grid.crs), mosaic(after, grid.crs)
+    return draw_map(grid, earlier, later, network, params, folder, model="colours", event="test")
 
 
 def read(path: Path) -> Image:

@@ -243,12 +243,24 @@ def test_wide_integers_become_8_bits_the_same_on_every_tile(tmp_path: Path) -> N
         )
         for number, place in enumerate(places)
     ]
-    before, after = (mosaic(open_tiles([image(path) for path in paths], tmp_path)) for paths in (narrow, wide))
+    before, after = (mosaic(open_tiles([image(path) for path in paths], tmp_path), UTM) for paths in (narrow, wide))
     grid = Grid(UTM, PLACE, 160, 160)
     np.testing.assert_array_equal(before.read(grid)[0], pre)
     stretched = after.read(grid)[0]
     assert {tuple(colour) for colour in stretched[post[..., 0] == GROUND]} == {(0, 0, 0)}
     assert stretched[post[..., 1] == 175].max() == 255
+
+
+def test_a_large_png_is_read_in_windows(tmp_path: Path) -> None:
+    pixels = np.zeros((4200, 4100, 3), np.uint8)
+    pixels[..., 1] = np.arange(4200)[:, None] % 251 + 1
+    path = write(tmp_path / "a.png", pixels, crs=None, driver="PNG")
+    (tile,) = open_tiles([image(path)], tmp_path)
+    assert tile.path != path
+    grid = Grid(None, Affine.identity(), 4100, 4200).window(4000, 3000, 200, 1100)
+    found, seen = mosaic([tile], None).read(grid)
+    np.testing.assert_array_equal(found, pixels[4000:4200, 3000:4100])
+    assert seen.all()
 
 
 def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
@@ -273,7 +285,7 @@ def test_a_picture_shows_every_class_and_any_title(tmp_path: Path) -> None:
     for longer in (256, 1600):
         grid = Grid(UTM, PLACE, 400, 300)
         data = draw_picture(
-            grid, mosaic(tiles), made.classes, made.counts, longer, event="a $title_ with {marks", model="v1"
+            grid, mosaic(tiles, UTM), made.classes, made.counts, longer, event="a $title_ with {marks", model="v1"
         )
         (tmp_path / "picture.png").write_bytes(data)
         with Picture.open(tmp_path / "picture.png") as picture:

@@ -160,6 +160,7 @@ def test_bad_imagery_is_told_in_one_line(
     pre, post = files
     _, image = pair(128, 128)
     far = write(tmp_path / "far.tif", image, transform=PLACE @ Affine.translation(5000, 0))
+    remote = write(tmp_path / "remote.tif", image, transform=PLACE @ Affine.translation(200_000, 200_000))
     png = write(tmp_path / "unplaced.png", image, crs=None, driver="PNG")
     large = write(tmp_path / "large.png", pair(200, 128)[1], crs=None, driver="PNG")
     grey = write(tmp_path / "grey.tif", image[..., :1])
@@ -190,6 +191,7 @@ def test_bad_imagery_is_told_in_one_line(
         ([pre], [f"{tmp_path}/*.jpg"], "no PNG or GeoTIFF here"),
         ([pre], [f"{store.raw}absent.tif"], "no PNG or GeoTIFF here"),
         ([pre], ["s3://x"], "not an S3 address"),
+        ([pre, str(remote)], [post], "the pre images lie far apart"),
         ([pre], [], "--post: no image was given"),
     ):
         with pytest.raises(SiameseError, match=why) as raised:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from published_models import World
@@ -42,5 +43,6 @@ def mlflow_server(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture
 def world(store: ObjectStore, mlflow_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     """Buckets with a frozen pair set, and a model name of its own on the MLflow server."""
+    mlflow.set_tracking_uri(None)  # what an earlier test set would win over the environment
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     return World.make(store, MlflowClient(mlflow_server, mlflow_server), tmp_path)
