@@ -104,7 +104,6 @@ class Tracker:
 
     def _open(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> None:
         import mlflow
-        from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         client = mlflow.MlflowClient()
@@ -117,7 +116,7 @@ class Tracker:
             client.update_run(run_id, status="RUNNING")
         self._client, self.run_id = client, run_id
         self._monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]
-            run_id, sampling_interval=MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or 10, resume_logging=True
+            run_id, sampling_interval=_sampling_interval_s(), resume_logging=True
         )
         self._monitor.start()
 
@@ -147,3 +146,9 @@ def _uri_set() -> bool:
 
     answer: bool = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
     return answer
+
+
+def _sampling_interval_s() -> float:
+    from mlflow.environment_variables import MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL as SETTING
+
+    return float(SETTING.get() or 10)  # type: ignore[no-untyped-call]
