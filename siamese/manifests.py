@@ -47,6 +47,12 @@ class PairSet(Manifest):
     index: Blob = Field(description="Parquet, one row a block; columns in docs/formats.md.")
     buildings: Blob = Field(description="Parquet, one row a building: scene, uid, subtype, pre and post polygon.")
     statistics: Blob = Field(description="CSV, one row per split and event: scenes, buildings and pixels by class.")
+    assignments: Blob | None = Field(
+        None, description="CSV, the split of every scene that ever had one; None before splits were kept."
+    )
+    left_out: tuple[str, ...] = Field(
+        (), description="Accepted scenes that are not in the set, as they lie between scenes of two splits."
+    )
     shards: tuple[Blob, ...]
     block_px: int = Field(gt=0, description="Side of a block in pixels.")
     splits: dict[Split, SplitStatistics]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +10,13 @@ import typer
 from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, resolve, write_json
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
     from siamese.pairs.statistics import EventTally
+
+_NAMED = 20
+"""So many of the scenes that are left out are printed; ``--json`` names all."""
 
 
 def pairs(
@@ -32,6 +36,9 @@ def pairs(
 
     How scenes are split is pairs.split in params.yaml: official (xBD's folders), event (whole disasters held out) or
     scene (seeded; neighbouring tiles share a split). To try one: siamese pairs --set pairs.split=event
+
+    When new scenes come, the old ones keep their split, so that the champion is never scored on what it was trained
+    on; new tiles that lie between scenes of two splits are left out, and named here.
     """
     from siamese.manifests import SceneCatalog
     from siamese.pairs import build_pairs
@@ -45,7 +52,17 @@ def pairs(
     pair_set.mark_latest(store)
     write_json(pair_set, out)
     title = f"pairs {pair_set.digest}, split by {settings.split}, {len(pair_set.shards)} shards"
-    emit(pair_set, _table(title, read_csv(pair_set.statistics.read(store))), as_json=as_json)
+    table = _table(title, read_csv(pair_set.statistics.read(store)))
+    emit(pair_set, _with_left_out(table, pair_set.left_out), as_json=as_json)
+
+
+def _with_left_out(table: Table, scenes: Sequence[str]) -> RenderableType:
+    from rich.console import Group
+
+    if not scenes:
+        return table
+    names = ", ".join(scenes[:_NAMED]) + (f" and {len(scenes) - _NAMED} more" if len(scenes) > _NAMED else "")
+    return Group(table, f"left out, as they lie between scenes of two splits: {len(scenes)}: {names}")
 
 
 def _table(title: str, events: Iterable[EventTally]) -> Table:

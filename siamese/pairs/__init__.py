@@ -2,7 +2,7 @@
 
 from siamese.pairs.blocks import PIXEL_CLASSES
 from siamese.pairs.build import build_pairs
-from siamese.pairs.index import SceneEntry
+from siamese.pairs.index import SceneEntry, read_splits
 from siamese.pairs.masks import training_mask
 from siamese.pairs.prepare import PairBuilding
 from siamese.pairs.reader import PairReader
@@ -15,5 +15,6 @@ __all__ = [
     "SceneEntry",
     "build_pairs",
     "official_targets",
+    "read_splits",
     "training_mask",
 ]

@@ -15,7 +15,9 @@ _SCENE_ABSENT = 1e6
 _ROUNDS = 500
 
 
-def share_out(features: Floats, shares: tuple[float, float, float], seed: int) -> NDArray[np.int64]:
+def share_out(
+    features: Floats, shares: tuple[float, float, float], seed: int, given: Floats | None = None
+) -> NDArray[np.int64]:
     """Assigns each group to train, val or test.
 
     A greedy pass places groups with the rarest kind first, large before small, ties in seeded order, each where the
@@ -26,14 +28,17 @@ def share_out(features: Floats, shares: tuple[float, float, float], seed: int) -
         features: (groups, kinds) of each group how many scenes, then how much of each kind that is to be balanced.
         shares: Of train, val and test; they sum to 1. A split with share 0 gets nothing.
         seed: Same seed, same result; other seeds give other splits of like balance.
+        given: (3, kinds) of what the splits hold already and keep; by default nothing.
 
     Returns:
         (groups,) 0 train, 1 val, 2 test. With fewer groups than wanted splits, some split stays empty.
     """
-    amounts = features / np.maximum(features.sum(axis=0), 1)
+    given = np.zeros((3, features.shape[1])) if given is None else given
+    whole = features.sum(axis=0) + given.sum(axis=0)
+    amounts, given = features / np.maximum(whole, 1), given / np.maximum(whole, 1)
     held_by = (features > 0).sum(axis=0)
-    places = _Places(amounts, np.array(shares), held_by)
-    totals = np.zeros((3, features.shape[1]))
+    places = _Places(amounts, given, np.array(shares), whole > 0)
+    totals = given.copy()
     assigned = np.full(len(features), -1)
     for group in _order(features, held_by, seed):
         costs = [places.cost(_moved(totals, amounts[group], None, split)) for split in range(3)]
@@ -46,12 +51,12 @@ def share_out(features: Floats, shares: tuple[float, float, float], seed: int) -
 class _Places:
     """The cost of a way to share out."""
 
-    def __init__(self, amounts: Floats, shares: Floats, held_by: NDArray[np.int64]) -> None:
-        self.amounts, self.open = amounts, shares > 0
+    def __init__(self, amounts: Floats, given: Floats, shares: Floats, held: NDArray[np.bool_]) -> None:
+        self.amounts, self.given, self.open = amounts, given, shares > 0
         self._shares = np.where(self.open, shares, 1.0)[:, None]
         absent = np.repeat(_ABSENT[:, None], amounts.shape[1], axis=1)
         absent[:, 0] = _SCENE_ABSENT
-        self._absent = np.where(held_by > 0, absent, 0.0)
+        self._absent = np.where(held, absent, 0.0)
 
     def cost(self, totals: Floats) -> Floats:
         """Cost of (..., 3, features) totals; of splits that are not wanted, infinite when anything is in them."""
@@ -85,7 +90,7 @@ def _moved(totals: Floats, amount: Floats, source: int | None, target: int) -> F
 def _improve(assigned: NDArray[np.int64], places: _Places) -> NDArray[np.int64]:
     amounts = places.amounts
     for _ in range(_ROUNDS):
-        totals = np.stack([amounts[assigned == split].sum(axis=0) for split in range(3)])
+        totals = places.given + np.stack([amounts[assigned == split].sum(axis=0) for split in range(3)])
         now = float(places.cost(totals))
         move = _best_move(assigned, totals, places)
         swap = _best_swap(assigned, totals, places) if move[0] >= now - 1e-9 else None

@@ -12,9 +12,11 @@ import numpy as np
 import shapely
 
 from siamese.classes import SUBTYPES, UNCLASSIFIED
+from siamese.errors import TransientError
 from siamese.ingest.catalog import Scene, read_catalog
 from siamese.manifests import PairSet, SceneCatalog, Split
 from siamese.pairs.groups import Candidate
+from siamese.pairs.lines import Line, read_assignments, write_assignments
 from siamese.pairs.parallel import ordered_map
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
@@ -23,15 +25,20 @@ from siamese.pairs.statistics import Tally, write_csv
 from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
 from siamese.params.pairs import PairsParams
 from siamese.progress import progress
-from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
+from siamese.store import Blob, ObjectStore, Origin, S3Uri, put_blob, put_file
 
 _BUDGET_PX = 32 * 2**20
 """Pixels of scenes under way at once; about 8 bytes of memory each."""
 _INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
+_TRIES = 5
 
 
 def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
     """Makes training pairs of every accepted scene; if that is done already, says so at once.
+
+    A scene that has a split keeps it: the pair set follows the last one of the same source and the same way to split
+    (``pairs.split``, seed, shares, ``neighbour_gap``, ``unplaced``), so that whatever was trained on that one can be
+    scored on this one's test split. ``keep_splits: false`` shares out all anew, and later pair sets follow that.
 
     Args:
         catalog: What ``ingest`` published.
@@ -39,22 +46,50 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
         store: Where to.
 
     Returns:
-        The published pair set. The same catalog and params give the same bytes, whatever the number of workers.
+        The published pair set. The same catalog, params and kept splits give the same bytes, whatever the number of
+        workers.
 
     Raises:
         SiameseError: The split cannot be made, or a scene is no longer what was ingested.
+        TransientError: Others keep publishing pair sets of this source meanwhile.
     """
-    origin = PairSet.plan(inputs={"catalog": catalog.digest}, params={"pairs": params}, module="siamese.pairs")
-    found = PairSet.find(store, origin.digest)
-    if found is not None:
-        return found
-    splits = assign_splits([_candidate(scene) for scene in _accepted(store, catalog)], params)
+    for _ in range(_TRIES):
+        line = Line.read(catalog, params, store)
+        keeps = params.keep_splits and params.split != "official"
+        pair_set = _follow(line.last(store) if keeps else None, catalog, params, store)
+        if line.extend(pair_set, store):
+            return pair_set
+    raise TransientError(f"others made pair sets of it {_TRIES} times in a row", where=catalog.source, fix="try again")
+
+
+def _follow(previous: PairSet | None, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
+    """The pair set of a catalog that keeps the splits of the previous one."""
+    frozen = previous.assignments.sha256[:16] if previous and previous.assignments else None
+    inputs = {"catalog": catalog.digest} | ({"frozen": frozen} if frozen else {})
+    origin = PairSet.plan(inputs=inputs, params={"pairs": params}, module="siamese.pairs")
+    if previous and _same_work(previous.origin, origin):
+        return previous
+    return PairSet.find(store, origin.digest) or _make(
+        origin, read_assignments(store, previous), catalog, params, store
+    )
+
+
+def _same_work(done: Origin, asked: Origin) -> bool:
+    same_catalog = done.inputs["catalog"] == asked.inputs["catalog"]
+    return same_catalog and (done.params, done.code) == (asked.params, asked.code)
+
+
+def _make(
+    origin: Origin, known: dict[str, Split], catalog: SceneCatalog, params: PairsParams, store: ObjectStore
+) -> PairSet:
+    candidates = [_candidate(scene) for scene in _accepted(store, catalog)]
+    splits = assign_splits(candidates, params, known)
     folder = PairSet.folder(store, origin.digest)
     with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(splits)) as advance:
         output = _Output(store, folder, Path(scratch), params)
         with output.index, output.buildings:
             for split in SPLITS:
-                scenes = (scene for scene in _accepted(store, catalog) if splits[scene.scene] == split)
+                scenes = (scene for scene in _accepted(store, catalog) if splits.get(scene.scene) == split)
                 for prepared in ordered_map(
                     partial(prepare_scene, store=store, block_px=params.block_px),
                     scenes,
@@ -70,6 +105,8 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
             index=put_file(store, folder, "index.parquet", output.index_file),
             buildings=put_file(store, folder, "buildings.parquet", output.buildings_file),
             statistics=put_blob(store, folder, "statistics.csv", write_csv(output.tally.events()), "text/csv"),
+            assignments=put_blob(store, folder, "assignments.csv", write_assignments(known | splits), "text/csv"),
+            left_out=tuple(sorted(one.scene for one in candidates if one.scene not in splits)),
             shards=tuple(output.blobs),
             block_px=params.block_px,
             splits=output.tally.by_split(),

@@ -62,10 +62,11 @@ def _links(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, i
     for position, candidate in enumerate(candidates):
         for image in candidate.images:
             yield first.setdefault(image, position), position
-    yield from _near(candidates, gap)
+    yield from near(candidates, gap)
 
 
-def _near(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
+def near(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
+    """Positions of scenes that overlap or lie near each other, in pairs; a scene is near itself."""
     placed = [(n, c.bounds) for n, c in enumerate(candidates) if c.bounds is not None]
     if not placed:
         return

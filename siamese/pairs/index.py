@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
-from siamese.manifests import Split
+from siamese.manifests import PairSet, Split
 from siamese.pairs.blocks import PIXEL_CLASSES
 from siamese.pairs.shards import Span
+from siamese.store import ObjectStore
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,16 @@ class BlockAddress:
     pre: Span
     post: Span
     mask: Span
+
+
+def read_splits(store: ObjectStore, pair_set: PairSet) -> dict[str, Split]:
+    """The split of each scene of a pair set, from two columns of its index.
+
+    Raises:
+        SiameseError: The index is missing or is not what was published.
+    """
+    columns = pq.read_table(pa.BufferReader(pair_set.index.read(store)), columns=["scene", "split"], use_threads=False)
+    return dict(zip(*(column.to_pylist() for column in columns.columns), strict=True))
 
 
 class BlockIndex:

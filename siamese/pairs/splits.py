@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -10,14 +10,21 @@ from siamese.errors import SiameseError
 from siamese.manifests import Split
 from siamese.pairs.balance import share_out
 from siamese.pairs.groups import Candidate, neighbourhoods
+from siamese.pairs.growth import grow
 from siamese.params.pairs import PairsParams
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}
 
 
-def assign_splits(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+def assign_splits(
+    candidates: Sequence[Candidate], params: PairsParams, known: Mapping[str, Split] | None = None
+) -> dict[str, Split]:
     """Gives every scene its split; the same scenes and params give the same, in whatever order they come.
+
+    Scenes and events that are known keep theirs, except that ``official`` goes by folders and that named events go
+    where they are named. New scenes take the split of their neighbours or of their event; what stands alone is shared
+    out so that all, known and new, come near the shares.
 
     Args:
         candidates: Accepted scenes.
@@ -26,12 +33,16 @@ def assign_splits(candidates: Sequence[Candidate], params: PairsParams) -> dict[
             - ``official``: train and tier3 are train, hold is val, test is test.
             - ``event``: whole disasters are held out, those named or else chosen by share.
             - ``scene``: groups of neighbours are shared out by share of scenes and of every class.
+        known: The split of each scene that has one from before; others may be in it too.
+
+    Returns:
+        Split by scene. With ``scene``, new scenes between two splits are missing from it.
 
     Raises:
         SiameseError: There are no scenes, a split would be empty though its share is not 0, scenes lie in no
             official split, or an event is unknown.
     """
-    ordered = sorted(candidates, key=lambda candidate: candidate.scene)
+    ordered, known = sorted(candidates, key=lambda candidate: candidate.scene), known or {}
     if not ordered:
         fix = "`siamese ingest` tells why each was refused"
         raise SiameseError("holds no accepted scene", where="catalog", fix=fix)
@@ -39,10 +50,10 @@ def assign_splits(candidates: Sequence[Candidate], params: PairsParams) -> dict[
         case "official":
             splits = _official(ordered)
         case "event":
-            splits = _by_event(ordered, params)
+            splits = _by_event(ordered, params, known)
         case "scene":
-            splits = _by_scene(ordered, params)
-    return _none_empty(splits, params)
+            splits = _by_scene(ordered, params, known)
+    return _none_empty(splits, params, known)
 
 
 def _official(candidates: Sequence[Candidate]) -> dict[str, Split]:
@@ -54,7 +65,7 @@ def _official(candidates: Sequence[Candidate]) -> dict[str, Split]:
     return {candidate.scene: _OFFICIAL[candidate.official] for candidate in candidates}
 
 
-def _by_event(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+def _by_event(candidates: Sequence[Candidate], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:
     events: dict[str, list[int]] = {}
     for position, candidate in enumerate(candidates):
         events.setdefault(candidate.disaster, []).append(position)
@@ -67,19 +78,30 @@ def _by_event(candidates: Sequence[Candidate], params: PairsParams) -> dict[str,
         )
     # A split whose events are named takes no others.
     shares = _shares(params, val=not params.val_events, test=not params.test_events)
-    free = {event: group for event, group in events.items() if event not in named}
-    chosen = _share_out(candidates, list(free.values()), shares, params.seed)
-    by_event = named | dict(zip(free, chosen, strict=True))
+    kept = {one.disaster: known[one.scene] for one in candidates if one.scene in known and one.disaster not in named}
+    settled = named | kept
+    free = {event: group for event, group in events.items() if event not in settled}
+    given = [(one, kept[one.disaster]) for one in candidates if one.disaster in kept]
+    chosen = _share_out(candidates, list(free.values()), shares, params.seed, given)
+    by_event = settled | dict(zip(free, chosen, strict=True))
     return {candidate.scene: by_event[candidate.disaster] for candidate in candidates}
 
 
-def _by_scene(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
-    groups = neighbourhoods(candidates, params.neighbour_gap)
-    placed = [group for group in groups if params.unplaced == "spread" or _place_known(candidates, group)]
-    chosen = _share_out(candidates, placed, _shares(params), params.seed)
-    splits: dict[str, Split] = dict.fromkeys((candidate.scene for candidate in candidates), "train")
+def _by_scene(candidates: Sequence[Candidate], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:
+    grown = grow(candidates, known, params.neighbour_gap)
+    alone = [one for one in candidates if one.scene not in grown.splits and one.scene not in grown.between]
+    groups = neighbourhoods(alone, params.neighbour_gap)
+    spread = params.unplaced == "spread"
+    placed = [group for group in groups if spread or _place_known(alone, group)]
+    given = [
+        (one, grown.splits[one.scene])
+        for one in candidates
+        if one.scene in grown.splits and (spread or one.bounds is not None)
+    ]
+    chosen = _share_out(alone, placed, _shares(params), params.seed, given)
+    splits: dict[str, Split] = grown.splits | dict.fromkeys((candidate.scene for candidate in alone), "train")
     for group, split in zip(placed, chosen, strict=True):
-        splits |= {candidates[position].scene: split for position in group}
+        splits |= {alone[position].scene: split for position in group}
     return splits
 
 
@@ -93,12 +115,21 @@ def _shares(params: PairsParams, *, val: bool = True, test: bool = True) -> tupl
 
 
 def _share_out(
-    candidates: Sequence[Candidate], groups: Sequence[Sequence[int]], shares: tuple[float, float, float], seed: int
+    candidates: Sequence[Candidate],
+    groups: Sequence[Sequence[int]],
+    shares: tuple[float, float, float],
+    seed: int,
+    given: Iterable[tuple[Candidate, Split]],
 ) -> list[Split]:
     if not groups:
         return []
-    rows = [_features([candidates[position] for position in group]) for group in groups]
-    return [SPLITS[number] for number in share_out(np.array(rows, float), shares, seed)]
+    rows = np.array([_features([candidates[position] for position in group]) for group in groups], float)
+    held = np.zeros((len(SPLITS), rows.shape[1]))
+    for candidate, split in given:
+        # What a split without a share holds, such as one whose events are named, is no part of what is shared out.
+        if shares[SPLITS.index(split)] > 0:
+            held[SPLITS.index(split)] += _features([candidate])
+    return [SPLITS[number] for number in share_out(rows, shares, seed, held)]
 
 
 def _features(group: Sequence[Candidate]) -> list[int]:
@@ -107,12 +138,13 @@ def _features(group: Sequence[Candidate]) -> list[int]:
     return [len(group), empty, *np.sum([candidate.buildings for candidate in group], axis=0).tolist()]
 
 
-def _none_empty(splits: dict[str, Split], params: PairsParams) -> dict[str, Split]:
+def _none_empty(splits: dict[str, Split], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:
     wanted = {"train": 1.0, "val": params.val_share, "test": params.test_share}
     empty = [split for split in SPLITS if wanted[split] > 0 and split not in splits.values()]
     if empty:
         what, where = f"{' and '.join(empty)} would hold no scene", f"pairs.split: {params.split}"
-        raise SiameseError(what, where=where, fix=_REMEDY[params.split])
+        again = "set pairs.keep_splits to false to share out all anew, or " if known else ""
+        raise SiameseError(what, where=where, fix=again + _REMEDY[params.split])
     return splits
 
 

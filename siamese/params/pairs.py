@@ -29,6 +29,10 @@ class PairsParams(Section):
         description="Scenes of unknown place: train only, so that none sits beside a training scene while it is "
         "scored; or spread over the splits, so that scenes without buildings are scored too (split: scene).",
     )
+    keep_splits: bool = Field(
+        True,
+        description="Scenes that have a split keep it when new scenes come; false shares out all anew.",
+    )
     block_px: int = Field(128, gt=0, multiple_of=16, description="Side of a stored block in pixels.")
     shard_mib: int = Field(64, gt=0, description="Shards are closed at about this size.")
     workers: int = Field(4, gt=0, le=64, description="Scenes prepared at once.", json_schema_extra=HOW_ONLY)

@@ -10,6 +10,7 @@ from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
 from siamese.params import EvaluationParams, PromotionParams
 from siamese.progress import progress
 from siamese.registry.aliases import project_aliases
+from siamese.registry.fairness import seen_before
 from siamese.registry.gate import judge
 from siamese.registry.ledger import (
     Comparison,
@@ -53,7 +54,7 @@ def promote(
 
     Both are scored on the same frozen split in the same run (what is already scored under its digest is read). The
     decision is an entry of the ledger; of two that promote at once, the one whose entry comes second decides again,
-    against the outcome of the first.
+    against the outcome of the first. Its reasons also say when either was trained on scenes that it is scored on.
 
     Args:
         candidate: A registered version.
@@ -142,10 +143,12 @@ def _weigh(
     with progress("score candidate and champion", 2 if champion else 1) as advance:
         ours = evaluate(candidate, pairs, evaluation_params, store)
         advance(note=f"version {named.version}")
+        seen = seen_before("candidate", candidate, pairs, ours.split, store)
         theirs: Evaluation | None = None
         if champion:
             reigning = verify_weights(Checkpoint.load(store, champion.checkpoint), champion.weights_sha256, store)
             theirs = evaluate(reigning, pairs, evaluation_params, store)
+            seen += seen_before("champion", reigning, pairs, ours.split, store)
             advance(note=f"version {champion.version}")
     verdict = judge(ours.scores, theirs.scores if theirs else None, params)
     return LedgerEntry(
@@ -164,7 +167,7 @@ def _weigh(
             champion_evaluation=theirs.digest if theirs else None,
             thresholds=params.identity(),
         ),
-        reasons=verdict.reasons,
+        reasons=verdict.reasons + seen,
         revision=git_revision(),
         who=whoami(),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from siamese.errors import SiameseError, TransientError
 from siamese.settings import Settings, activate
@@ -298,5 +298,7 @@ def translated(error: Exception, uri: S3Uri) -> SiameseError:
             case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" | "403":
                 fix = "check the AWS settings; `siamese status` shows which are in force"
                 return SiameseError("storage refuses these credentials", where=str(uri), fix=fix)
+    if isinstance(error, NoCredentialsError):
+        return SiameseError("no storage is set up", where=str(uri), fix="run `siamese up`, or set AWS_* for your own")
     fix = "check the AWS settings and the network; for the local stack run `siamese up`"
     return TransientError(f"storage failed: {error}", where=str(uri), fix=fix)

@@ -75,7 +75,7 @@ def test_two_builds_at_once_publish_one_pair_set(store: ObjectStore, make_catalo
         params = [SMALL.model_copy(update={"workers": workers}) for workers in (1, 4)]
         one, other = pool.map(lambda one: build_pairs(catalog, one, store), params)
     assert one == other
-    assert len(list(store.list(PairSet.folder(store, one.digest)))) == len(one.shards) + 4
+    assert len(list(store.list(PairSet.folder(store, one.digest)))) == len(one.shards) + 5
 
 
 def test_webdataset_reads_the_shards_and_none_holds_two_splits(

@@ -17,7 +17,7 @@ class TinyScene:
     """A scene to be: its name, size, place on a grid of 200 px, and buildings as (pre, post, subtype)."""
 
     name: str
-    place: int = 0
+    place: float = 0
     width: int = 80
     height: int = 56
     buildings: Sequence[tuple[Polygon, Polygon, str]] = ()

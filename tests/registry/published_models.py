@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as RemoteVersion
 
-from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Scores
+from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Scores, Split
 from siamese.params import EvaluationParams, PairsParams, PromotionParams, TrainingParams
 from siamese.registry import Decision, promote, register
 from siamese.stack.ports import choose
@@ -35,14 +38,14 @@ class World:
     @classmethod
     def make(cls, store: ObjectStore, client: MlflowClient, folder: Path) -> World:
         """Publishes the pair set and thinks of a name."""
-        origin = PairSet.plan(inputs={"catalog": "c0ffee"}, params={"pairs": PairsParams()}, module="siamese.pairs")
-        blob = put_blob(store, PairSet.folder(store, origin.digest), "index.parquet", b"index")
-        pairs = PairSet(
-            origin=origin, index=blob, buildings=blob, statistics=blob, shards=(), block_px=256, splits={}
-        ).publish(store)
+        pairs = _pair_set(store, "c0ffee", {"flood_1": "test"})
         pairs.mark_latest(store)
         params = PromotionParams(model=f"damage-{secrets.token_hex(4)}", minimum_gain=0.05)
         return cls(store, client, pairs, params, EvaluationParams(), folder)
+
+    def on(self, splits: dict[str, Split]) -> World:
+        """The same model on a pair set with these scenes."""
+        return replace(self, pairs=_pair_set(self.store, secrets.token_hex(8), splits))
 
     def checkpoint(self, score: float, f1: float = 0.5) -> tuple[Checkpoint, Evaluation]:
         """A checkpoint that scores so."""
@@ -113,3 +116,13 @@ class World:
 
     def _blob(self, kind: type[Checkpoint] | type[Evaluation], digest: str, name: str, text: str) -> Blob:
         return put_blob(self.store, kind.folder(self.store, digest), name, text.encode())
+
+
+def _pair_set(store: ObjectStore, catalog: str, splits: dict[str, Split]) -> PairSet:
+    origin = PairSet.plan(inputs={"catalog": catalog}, params={"pairs": PairsParams()}, module="siamese.pairs")
+    table = io.BytesIO()
+    pq.write_table(pa.table({"scene": list(splits), "split": list(splits.values())}), table)
+    blob = put_blob(store, PairSet.folder(store, origin.digest), "index.parquet", table.getvalue())
+    return PairSet(
+        origin=origin, index=blob, buildings=blob, statistics=blob, shards=(), block_px=256, splits={}
+    ).publish(store)

@@ -13,7 +13,7 @@ from published_models import World, dead_server
 
 from siamese.cli.app import main
 from siamese.errors import SiameseError, TransientError
-from siamese.manifests import Scores
+from siamese.manifests import Checkpoint, Scores
 from siamese.params import PromotionParams
 from siamese.registry import LedgerEntry, RegisteredModel, history, judge, promote, read_ledger, rollback
 from siamese.registry.ledger import append, folder
@@ -153,6 +153,21 @@ def test_weights_that_changed_are_refused_and_nothing_is_written(world: World) -
         rollback(None, world.params, world.store)
     assert len(history(world.params, world.store)) == 2
     assert world.aliases()["champion"] == 3
+
+
+def test_a_champion_that_was_trained_on_test_scenes_is_told_of_in_the_entry(world: World) -> None:
+    trained = world.on({"a_1": "train", "a_2": "val", "a_3": "test", "a_4": "train"})
+    champion = Checkpoint.load(world.store, trained.promoted(0.5).checkpoint)
+    fair = trained.registered(0.51)
+    assert not [reason for reason in trained.gate(fair).entry.reasons if "training data" in reason]
+    later = world.on({"a_1": "test", "a_2": "test", "a_3": "test", "a_4": "train", "a_5": "test"})
+    later.evaluate(champion, 0.5, 0.5)
+    entry = later.gate(later.registered(0.6)).entry
+    told = "2 of 4 test scenes were in the champion's training data: its score is optimistic"
+    assert [reason for reason in entry.reasons if "training data" in reason] == [told]
+    again = trained.registered(0.9)
+    later.evaluate(Checkpoint.load(world.store, again.checkpoint), 0.9, 0.5)
+    assert any("in the candidate's training data" in reason for reason in later.gate(again).entry.reasons)
 
 
 def test_rollback_is_an_entry_and_goes_back_step_by_step(world: World) -> None:

@@ -1,0 +1,66 @@
+"""Lines of pair sets: of one source and one way to split, where each keeps the splits that those before it gave."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from siamese.errors import NotPublishedError
+from siamese.manifests import PairSet, SceneCatalog, Split
+from siamese.params.pairs import PairsParams
+from siamese.store import ObjectStore, S3Uri, move_pointer, read_pointer
+
+_ASKED = ("split", "seed", "val_share", "test_share", "neighbour_gap", "unplaced")
+"""Whoever changes one of these params asks for a new split, which is a line of its own."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line as it was when it was read."""
+
+    pointer: S3Uri
+    said: dict[str, Any] | None
+    about: dict[str, Any]
+
+    @classmethod
+    def read(cls, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> Self:
+        """The line that a pair set of this catalog and these params belongs to."""
+        identity = params.identity()
+        about = {"source": catalog.source} | {name: identity[name] for name in _ASKED}
+        name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        pointer = store.lake / PairSet.kind / "lines" / f"{name}.json"
+        return cls(pointer, read_pointer(store, pointer), about)
+
+    def last(self, store: ObjectStore) -> PairSet | None:
+        """Its last pair set; None when there is none, or none any more."""
+        try:
+            return PairSet.load(store, str(self.said["digest"])) if self.said else None
+        except NotPublishedError:
+            return None
+
+    def extend(self, pair_set: PairSet, store: ObjectStore) -> bool:
+        """Makes a published pair set the last one, unless another has become so since the line was read."""
+        new = self.about | {"digest": pair_set.digest}
+        return move_pointer(store, self.pointer, lambda now: new if now == self.said else None) == new
+
+
+def read_assignments(store: ObjectStore, pair_set: PairSet | None) -> dict[str, Split]:
+    """The split of every scene that ever had one in a pair set's line."""
+    if pair_set is None or pair_set.assignments is None:
+        return {}
+    rows = csv.DictReader(io.StringIO(pair_set.assignments.read(store).decode()))
+    return {row["scene"]: row["split"] for row in rows}  # type: ignore[misc]
+
+
+def write_assignments(splits: Mapping[str, Split]) -> bytes:
+    """CSV, one line a scene in order of name; what :func:`read_assignments` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("scene", "split"))
+    writer.writerows(sorted(splits.items()))
+    return text.getvalue().encode()
