@@ -20,6 +20,7 @@ from siamese.store import ObjectStore, S3Uri
 from siamese.training import plan_training
 
 TRAIN_DEPLOYMENT = "train/gpu"
+POLL_S = 5
 
 
 @step
@@ -47,7 +48,7 @@ def train_on_gpu_pool(pairs: str, overrides: Overrides) -> str:
     digest = plan_training(PairSet.load(store, pairs), params.network, params.training).digest
     if Checkpoint.find(store, digest) is None:
         parameters = {"pairs": pairs, "overrides": overrides}
-        run = cast("FlowRun", run_deployment(TRAIN_DEPLOYMENT, parameters=parameters, poll_interval=2))
+        run = cast("FlowRun", run_deployment(TRAIN_DEPLOYMENT, parameters=parameters, poll_interval=POLL_S))
         if run.state is not None and run.state.is_crashed():
             raise TransientError("the training run crashed; it goes on from its last checkpoint", where=run.name)
         if run.state is None or not run.state.is_completed():

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LOGGER = logging.getLogger("siamese")
+LOGGER.setLevel(logging.INFO)
 PLAIN_INTERVAL_S = 10.0
 
 
@@ -66,4 +67,3 @@ def log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     LOGGER.addHandler(handler)
-    LOGGER.setLevel(logging.INFO)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from siamese.allocator import allocator_environment
 from siamese.errors import SiameseError
 from siamese.settings import Settings
 from siamese.stack import health
@@ -30,12 +31,6 @@ USUAL_PORTS: dict[str, int | None] = {
 _SOCKETS = Path("/tmp")  # noqa: S108
 STORAGE_MEMORY = "512MiB"
 """Where Go collects garbage harder: without it SeaweedFS keeps 0.8 GB after a big upload, with it 0.25, as fast."""
-_INFERENCE_MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "4294967296",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-}
-"""Keeps big activations on the heap, in huge pages, instead of mapping and unmapping them on every layer."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +168,7 @@ def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
         {
             **environment,
             "PREFECT_WORKER_QUERY_SECONDS": "2",
-            **(_INFERENCE_MALLOC if pool == "gpu" else {}),
+            **allocator_environment(environment),
         },
         root,
         lambda created: health.worker_fault(environment["PREFECT_API_URL"], pool, name, created),
