@@ -20,8 +20,6 @@ from siamese.cli.common import (
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from siamese.registry import Decision, LedgerEntry
 
 
@@ -131,7 +129,7 @@ def history(
     if as_json:
         typer.echo(dump({"model": params.model, "entries": [entry.model_dump(mode="json") for entry in entries]}))
     elif entries:
-        Console().print(_table(entries))
+        Console().print(_lines(entries), markup=False, highlight=False, soft_wrap=True)
     else:
         Console().print(f"{params.model} has no history yet; `siamese promote` writes its first entry")
     try:
@@ -155,26 +153,19 @@ def _told(decision: Decision) -> str:
     return "\n".join([f"{head} (entry {entry.sequence})", *(f"  {reason}" for reason in entry.reasons)])
 
 
-def _table(entries: tuple[LedgerEntry, ...]) -> Table:
-    from rich.table import Table
+def _lines(entries: tuple[LedgerEntry, ...]) -> str:
+    return "\n".join([entries[0].model, *(line for entry in entries for line in _entry(entry))])
 
-    table = Table(title=entries[0].model, title_justify="left", show_lines=True)
-    for name in ("entry", "when", "what", "version", "score", "champion was", "champion is", "who", "reasons"):
-        table.add_column(name, overflow="fold")
-    for entry in entries:
-        compared = entry.comparison
-        before = f"{entry.champion_before.version}" if entry.champion_before else "—"
-        if compared and compared.champion:
-            before += f" ({compared.champion.score:.4f})"
-        table.add_row(
-            str(entry.sequence),
-            f"{entry.created:%Y-%m-%d %H:%M}",
-            entry.kind,
-            str(entry.candidate.version),
-            f"{compared.candidate.score:.4f}" if compared else "—",
-            before,
-            str(entry.champion_after.version) if entry.champion_after else "—",
-            entry.who,
-            "\n".join(entry.reasons),
-        )
-    return table
+
+def _entry(entry: LedgerEntry) -> list[str]:
+    compared = entry.comparison
+    before = f"{entry.champion_before.version}" if entry.champion_before else "none"
+    after = f"{entry.champion_after.version}" if entry.champion_after else "none"
+    champion = f"champion {before} → {after}" if before != after else f"champion stays {after}"
+    scored = f", score {compared.candidate.score:.4f}" if compared else ""
+    if compared and compared.champion:
+        scored += f" against {compared.champion.score:.4f}"
+    head = (
+        f"{entry.sequence:>4}  {entry.created:%Y-%m-%d %H:%M}  {entry.kind} version {entry.candidate.version}{scored}"
+    )
+    return [f"{head}; {champion}; by {entry.who}", *(f"{'':24}{reason}" for reason in entry.reasons)]
