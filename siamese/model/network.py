@@ -41,7 +41,9 @@ class SiameseUNet(nn.Module):
         super().__init__()
         self.params = params
         self.encoder = Encoder(params.encoder)
-        self.fusion = nn.ModuleList(build_fusion(params.fusion, width) for width in self.encoder.channels)
+        # A decoder of n steps looks at the deepest n + 1 scales; shallower ones need no fusion.
+        fused = self.encoder.channels[-len(params.decoder_channels) - 1 :]
+        self.fusion = nn.ModuleList(build_fusion(params.fusion, width) for width in fused)
         self.damage_decoder, self.damage_head = self._branch(params.decoder_channels, len(DAMAGE_CLASSES))
         self.localization_decoder: Decoder | None = None
         if params.localization == "pre":
@@ -61,8 +63,8 @@ class SiameseUNet(nn.Module):
         both = _padded(torch.cat([pre, post]), self.multiple)
         pyramid = self.encoder(both)
         before = [level[: len(pre)] for level in pyramid]
-        after = [level[len(pre) :] for level in pyramid]
-        fused = [fuse(one, two) for fuse, one, two in zip(self.fusion, before, after, strict=True)]
+        deepest = [level.split(len(pre)) for level in pyramid[-len(self.fusion) :]]
+        fused = [fuse(one, two) for fuse, (one, two) in zip(self.fusion, deepest, strict=True)]
         maps = self.damage_decoder(fused)
         damage, coarse_damage = self.damage_head(maps)
         if self.localization_decoder is not None:

@@ -46,26 +46,33 @@ class Evidence:
         self.damage += np.bincount(place, minlength=self.damage.size).reshape(self.damage.shape)
 
 
-def fit_thresholds(evidence: Evidence) -> Decision:
-    """The two building thresholds with the best official score of single pixels."""
+def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
+    """Decisions worth trying: the default, the best for localization, and the best for the score of single pixels.
+
+    Which of them is best for buildings that vote cannot be told from single pixels; so they are to be tried.
+    """
     localization = np.cumsum(evidence.localization[::-1], 0)[::-1]
     damage = np.cumsum(evidence.damage[::-1], 0)[::-1]
     true_buildings = int(localization[0, :, 1].sum())
     true_damage = damage[0].sum((0, 1))
-    best, chosen = -1.0, (_BINS // 2, _BINS // 2)
-    for plain in range(1, _BINS):
-        for damaged in range(1, plain + 1):
-            found = localization[plain, 0] + localization[damaged, 1]
-            table = damage[plain, 0] + damage[damaged, 1]
-            hits = np.diag(table)
-            damage_f1 = 2 * hits / np.maximum(table.sum(1) + true_damage, 1)
-            f1 = 2 * found[1] / max(int(found.sum()) + true_buildings, 1)
-            score = LOCALIZATION_WEIGHT * f1 + DAMAGE_WEIGHT * harmonic_mean(damage_f1[true_damage > 0])
-            # Ties go to the threshold nearest one half.
-            score -= 1e-6 * (abs(plain - _BINS / 2) + abs(damaged - _BINS / 2))
-            if score > best:
-                best, chosen = score, (plain, damaged)
-    return Decision(building=chosen[0] / _BINS, damaged_building=chosen[1] / _BINS)
+    if not true_buildings:
+        return (Decision(),)
+
+    def localization_f1(plain: int, damaged: int) -> float:
+        found = localization[plain, 0] + localization[damaged, 1]
+        return float(2 * found[1] / (found.sum() + true_buildings))
+
+    def score(plain: int, damaged: int) -> float:
+        table = damage[plain, 0] + damage[damaged, 1]
+        f1 = 2 * np.diag(table) / np.maximum(table.sum(1) + true_damage, 1)
+        mean = harmonic_mean(f1[true_damage > 0])
+        return LOCALIZATION_WEIGHT * localization_f1(plain, damaged) + DAMAGE_WEIGHT * mean
+
+    single = max(range(1, _BINS), key=lambda plain: localization_f1(plain, plain))
+    pairs = [(plain, damaged) for plain in range(1, _BINS) for damaged in range(1, plain + 1)]
+    best = max(pairs, key=lambda pair: score(*pair))
+    found = [Decision(building=p / _BINS, damaged_building=d / _BINS) for p, d in ((single, single), best)]
+    return tuple(dict.fromkeys([Decision(), *found]))
 
 
 @dataclass

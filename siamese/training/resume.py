@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from siamese.errors import SiameseError
-from siamese.model import Decision
 from siamese.model.weights import deserialize, serialize
 from siamese.store import Blob, ObjectStore, S3Uri, move_pointer, put_blob, read_pointer
 from siamese.training.curves import EpochRow
@@ -29,10 +28,8 @@ class Progress(BaseModel):
     epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
     epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")
     rows: tuple[EpochRow, ...] = ()
-    decision: Decision = Field(default_factory=Decision, description="Fitted at the last validation.")
     best_epoch: int = Field(0, ge=0, description="0 before the first validation.")
     best_score: float = -1.0
-    best_decision: Decision = Field(default_factory=Decision)
     start: str = Field("random", description="Where the encoder's first weights came from.")
     run_id: str | None = None
 

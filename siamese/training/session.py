@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from siamese.errors import SiameseError
-from siamese.model import Predictor, SiameseUNet
+from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.progress import Advance
@@ -114,14 +114,14 @@ class Session:
         now, spent = self.progress, time.monotonic() - self._epoch_began
         epoch, share = len(now.rows) + 1, self._share()
         due = last or share >= 1 or epoch % self._params.validate_every == 0
-        scores, decision = None, now.decision
+        scores = None
         if due and self.validation:
-            counts, decision = validate(self.trainer.average, self.reader, self.validation, now.decision)
+            (counts,) = validate(self.trainer.average, self.reader, self.validation)
             scores = counts.scores()
         if due and (scores is None or scores.score >= now.best_score):
             self._best = {name: tensor.detach().clone() for name, tensor in self.trainer.average.state_dict().items()}
             best = scores.score if scores else -1.0
-            self._update(best_epoch=epoch, best_score=best, best_decision=decision)
+            self._update(best_epoch=epoch, best_score=best)
         row = EpochRow(
             epoch=epoch,
             step=now.step,
@@ -132,7 +132,7 @@ class Session:
             loader_wait_share=min(1.0, loader.waited_s / max(spent, 1e-9)),
             validation=scores,
         )
-        self._update(rows=(*now.rows, row), decision=decision, epoch_loss=0.0, epoch_steps=0, elapsed_s=self._elapsed())
+        self._update(rows=(*now.rows, row), epoch_loss=0.0, epoch_steps=0, elapsed_s=self._elapsed())
         self.tracker.log(row.numbers(), now.step)
         if due:
             self._send_pictures(epoch)
@@ -141,7 +141,7 @@ class Session:
     def _send_pictures(self, epoch: int) -> None:
         if self.tracker.run_id is None or not self.validation:
             return
-        predictor, rows = Predictor(self.trainer.average, self.progress.decision), []
+        predictor, rows = Predictor(self.trainer.average, Decision()), []
         # Scenes with the most buildings say most.
         busiest = sorted(self.validation, key=lambda entry: -int(entry.pixels[..., 1:5].sum()))[:_PICTURES]
         for entry in busiest:

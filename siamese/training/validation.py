@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from siamese.metrics import Counts, count_scene
 from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
 from siamese.pairs import PairReader, SceneEntry
-from siamese.training.fitting import Evidence, Votes, fit_thresholds, fit_votes
+from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
+
+_CLEARLY = 0.005
+"""Less of a gain in score, on a few scenes, is noise."""
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
@@ -17,35 +20,47 @@ def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
 
 
 def validate(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision
-) -> tuple[Counts, Decision]:
-    """Scores a network by a decision, and fits the thresholds of the next one.
-
-    Returns:
-        The official counts, and the thresholds that would have been best.
-    """
-    counts, evidence = Counts(), Evidence()
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    decisions: Sequence[Decision] = (Decision(),),
+) -> tuple[Counts, ...]:
+    """The official counts of a network under each of some decisions."""
+    counts = [Counts() for _ in decisions]
     for scene, prediction in predictions(network, reader, scenes):
-        localization, damage = reader.targets(scene.scene)
-        classes = class_raster(prediction, decision)
-        counts += count_scene(classes, classes, localization, damage)
-        evidence.add(prediction, localization, damage)
-    return counts, fit_thresholds(evidence)
+        targets = reader.targets(scene.scene)
+        for number, decision in enumerate(decisions):
+            classes = class_raster(prediction, decision)
+            counts[number] += count_scene(classes, classes, *targets)
+    return tuple(counts)
 
 
-def fit_decision(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision
-) -> tuple[Counts, Decision]:
-    """Fits vote weights for the thresholds of a decision.
+def fit_decision(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> tuple[Counts, Decision]:
+    """The decision with the best official score on some scenes; the default unless another is clearly better.
 
     Returns:
-        The official counts under the fitted decision, and that decision.
+        The counts under that decision, and the decision.
     """
+    evidence = Evidence()
+    for scene, prediction in predictions(network, reader, scenes):
+        evidence.add(prediction, *reader.targets(scene.scene))
+    counts, decision = _best(network, reader, scenes, candidate_decisions(evidence))
     votes = Votes()
     for scene, prediction in predictions(network, reader, scenes):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
     fitted = fit_votes(votes, decision)
-    return validate(network, reader, scenes, fitted)[0], fitted
+    if fitted == decision:
+        return counts, decision
+    return _best(network, reader, scenes, (decision, fitted))
+
+
+def _best(
+    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decisions: Sequence[Decision]
+) -> tuple[Counts, Decision]:
+    counts = validate(network, reader, scenes, decisions)
+    scores = [found.scores().score for found in counts]
+    best = max(range(len(scores)), key=lambda number: scores[number] - (_CLEARLY if number else 0))
+    return counts[best], decisions[best]
 
 
 def predictions(

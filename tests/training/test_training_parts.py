@@ -13,7 +13,7 @@ from siamese.model import Decision, Prediction, class_raster
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, augment
 from siamese.training.crops import window_sum
-from siamese.training.fitting import Evidence, Votes, fit_thresholds, fit_votes
+from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
 from siamese.training.losses import damage_loss, localization_loss
 from siamese.training.schedule import progress_of, rate_factor
 
@@ -140,9 +140,11 @@ def test_a_fitted_decision_scores_better_than_the_default() -> None:
     evidence, scenes = Evidence(), [predicted(seed) for seed in range(3)]
     for prediction, truth in scenes:
         evidence.add(prediction, (truth > 0).astype(np.uint8), truth)
-    decision = fit_thresholds(evidence)
+    default, decision, *others = candidate_decisions(evidence)
+    assert default == Decision()
+    assert all(other.damaged_building <= other.building for other in others)
     assert 0.2 <= decision.building < 0.45
-    assert decision.damaged_building <= decision.building
+    assert decision.damaged_building == decision.building
     votes = Votes()
     for prediction, truth in scenes:
         votes.add(prediction, truth, decision)
@@ -160,4 +162,5 @@ def test_a_fitted_decision_scores_better_than_the_default() -> None:
 
 
 def test_nothing_to_fit_on_leaves_the_default() -> None:
-    assert fit_thresholds(Evidence()) == Decision()
+    assert candidate_decisions(Evidence()) == (Decision(),)
+    assert fit_votes(Votes(), Decision()) == Decision()
