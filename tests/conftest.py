@@ -7,10 +7,10 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from running_stack import RunningStack
 
 from siamese.settings import Settings, read_stack_environment
 from siamese.stack import down, up
@@ -88,15 +88,6 @@ def store(s3_server: str, tmp_path: Path) -> Iterator[ObjectStore]:
     # A server has room for some sixty buckets; it empties one that it deletes.
     for name in names.values():
         store.client.delete_bucket(Bucket=name)
-
-
-@dataclass(frozen=True)
-class RunningStack:
-    """A whole local stack; ``environment`` is for subprocesses that shall use it."""
-
-    settings: Settings
-    root: Path
-    environment: dict[str, str]
 
 
 @pytest.fixture(scope="session")

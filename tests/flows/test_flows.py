@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from conftest import RunningStack
+from running_stack import RunningStack
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -25,7 +25,7 @@ from siamese.stack.preparation import CRASH_AUTOMATION, crash_automation, make_a
 from siamese.stack.record import Record
 
 if TYPE_CHECKING:
-    from conftest import RunningStack
+    from running_stack import RunningStack
 
 SERVICES = {"storage", "prefect", "mlflow", "worker-cpu", "worker-gpu"}
 SIAMESE = Path(sys.executable).with_name("siamese")
