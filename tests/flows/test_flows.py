@@ -28,7 +28,8 @@ PARAMS = {
         "localization_channels": [16, 8, 8, 8],
     },
     "training": {"epochs": 3, "crop_px": 256, "batch": 4, "validate_every": 3, "checkpoint_seconds": 2},
-    "promotion": {"minimum_localization_f1": 0.0},
+    "evaluation": {"split": "test", "resamples": 50},
+    "promotion": {"model": "siamese-damage", "minimum_localization_f1": 0.0},
 }
 
 
