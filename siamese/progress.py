@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +63,15 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
     line("")
 
 
+class _Stderr(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one plain line."""
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
 def log_to_stderr() -> None:
-    """Lets the log ``siamese`` be read on stderr, one plain line each; for commands, called once."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    LOGGER.addHandler(handler)
+    """Lets the log ``siamese`` be read on stderr, one plain line each; for commands."""
+    if not any(isinstance(handler, _Stderr) for handler in LOGGER.handlers):
+        LOGGER.addHandler(_Stderr())
