@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 from rich.console import Console
 
+from siamese.allocator import restart_with_allocator
 from siamese.cli.demo import demo
 from siamese.cli.evaluate import evaluate
 from siamese.cli.ingest import ingest
@@ -41,6 +42,9 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Beside the chain": (score, params),
 }
 
+NETWORK_VERBS = {"train", "evaluate", "map"}
+"""Verbs that run a network, and so want its allocator from the start of the process."""
+
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)
@@ -55,6 +59,8 @@ def _root(debug: bool = typer.Option(False, "--debug", help="Show a traceback wh
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a failure is one line on stderr and exit code 1. ``--debug`` may stand anywhere."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and NETWORK_VERBS & set(words[:2]):
+        restart_with_allocator()
     debug = "--debug" in words
     words = ["--debug"] * debug + [word for word in words if word != "--debug"]
     try:

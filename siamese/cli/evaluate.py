@@ -55,9 +55,6 @@ def evaluate(
     """
     from rich.console import Console
 
-    from siamese.allocator import restart_with_allocator
-
-    restart_with_allocator()
     from siamese.cli.scoretable import report_text
     from siamese.evaluation import evaluate as evaluate_split
     from siamese.evaluation import evaluate_folder, read_report

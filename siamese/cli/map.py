@@ -10,9 +10,6 @@ import typer
 from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit, write_json
 
 if TYPE_CHECKING:
-    from siamese.allocator import restart_with_allocator
-
-    restart_with_allocator()
     from siamese.manifests import DamageMap
     from siamese.store import ObjectStore
 

@@ -36,9 +36,6 @@ def train(
     With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
     go there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
     """
-    from siamese.allocator import restart_with_allocator
-
-    restart_with_allocator()
     from siamese.manifests import PairSet
     from siamese.params import load_params
     from siamese.store import ObjectStore
