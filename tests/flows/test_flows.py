@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PARAMS = {
     "sample": {"scenes": 10, "seed": 3},
+    "ingest": {"source": "s3://raw/scenes"},
     "pairs": {"val_share": 0.2, "test_share": 0.2},
     "network": {
         "encoder": "test_efficientnet",
