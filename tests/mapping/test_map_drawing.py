@@ -273,8 +273,8 @@ def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
         tracemalloc.stop()
         return most
 
-    peak(192)
-    small, large = peak(384), peak(384 * 8)
+    # The least of three, for other threads' allocations are counted too.
+    small, large = (min(peak(height) for _ in range(3)) for height in (384, 384 * 8))
     assert large < 1.5 * small, f"8 times the area took {large / small:.2f} times the memory"
 
 

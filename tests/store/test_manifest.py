@@ -16,8 +16,9 @@ def catalog(store: ObjectStore, table: bytes = b"rows", accepted: int = 1) -> Sc
     origin = SceneCatalog.plan(inputs={"source": "abc"}, params={"ingest": IngestParams()}, module="siamese.ingest")
     blob = put_blob(store, SceneCatalog.folder(store, origin.digest), "scenes.parquet", table)
     return SceneCatalog(
-        origin=origin, source="s3://raw/x", table=blob, accepted=accepted, unlabelled=0, quarantined=0, buildings={}
-    )
+        origin=origin, source="s3://raw/x", table=blob, inventory=blob, accepted=accepted,
+        unlabelled=0, quarantined=0, ignored=0, buildings={},
+    )  # fmt: skip
 
 
 def test_the_first_to_publish_wins_and_everyone_reads_it(store: ObjectStore) -> None:
