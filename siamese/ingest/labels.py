@@ -118,6 +118,9 @@ def parse_label(
         _check_inside([one for one, _ in in_pixels], xy, (0, 0, width, height), tolerance_px, "features.xy", "tile")
         _check_inside([one for one, _ in in_degrees], lng_lat, (-180, -90, 180, 90), 0, "features.lng_lat", "globe")
         subtypes = [_subtype(feature) if after else None for feature in xy]
+        for subtype, feature in zip(subtypes, lng_lat, strict=True):
+            if after and _subtype(feature) != subtype:
+                raise _LabelError(f"{feature.place}.properties.subtype differs from that of features.xy")
     except (_LabelError, GeometryError, ValueError) as error:
         raise SiameseError(str(error), where=name, fix=_FIX) from error
     buildings = (
