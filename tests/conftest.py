@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from running_stack import RunningStack
 
 from siamese.settings import Settings, read_stack_environment
@@ -67,7 +68,7 @@ def _wait(server: subprocess.Popen[bytes]) -> None:
         assert server.poll() is None, "the S3 server ended; see weed.log"
         try:
             ObjectStore().client.list_buckets()
-        except Exception:
+        except (BotoCoreError, ClientError):
             time.sleep(0.1)
         else:
             return

@@ -56,10 +56,11 @@ def test_an_empty_scene_is_a_label_too() -> None:
     assert parse(label(NAME, "post", [])).buildings == ()
 
 
+PROPERTIES = ("uid", "feature_type", "subtype")
 FIELDS = [
     ("features",), ("metadata",), ("features", "xy"), ("features", "lng_lat"),
     ("features", "xy", 0, "wkt"), ("features", "xy", 1, "properties"), ("features", "lng_lat", 1, "wkt"),
-    *[("features", "xy", 1, "properties", key) for key in ("uid", "feature_type", "subtype")],
+    *[("features", system, 1, "properties", key) for system in ("xy", "lng_lat") for key in PROPERTIES],
     *[("metadata", key) for key in label(NAME, "post")["metadata"]],
 ]  # fmt: skip
 
