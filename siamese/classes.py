@@ -28,3 +28,11 @@ COLOURS: Final = {
     "unknown": (158, 158, 158),
 }
 """RGB of each class in pictures and maps."""
+
+DISASTER_TYPES: Final = ("unknown", "earthquake", "fire", "flooding", "tsunami", "volcano", "wind")
+"""What struck, as xBD's metadata names it; a network takes its position in this list, 0 where nobody said."""
+
+
+def disaster_number(disaster_type: str | None) -> int:
+    """Position of a disaster type in :data:`DISASTER_TYPES`; 0 of one that is not in it."""
+    return DISASTER_TYPES.index(disaster_type) if disaster_type in DISASTER_TYPES else 0

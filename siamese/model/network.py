@@ -56,8 +56,15 @@ class SiameseUNet(nn.Module):
         """Sides inside the network are multiples of this many pixels."""
         return self.encoder.reductions[-1]
 
-    def forward(self, pre: Tensor, post: Tensor) -> NetworkOutput:
-        """Takes two ``(N, 3, H, W) float32 in 0..1`` of any H and W."""
+    def forward(self, pre: Tensor, post: Tensor, disaster: Tensor | None = None) -> NetworkOutput:
+        """The logits of a batch.
+
+        Args:
+            pre: ``(N, 3, H, W)`` float32 in 0..1, of any H and W.
+            post: The same after the disaster.
+            disaster: ``(N,)`` int64, positions in :data:`siamese.classes.DISASTER_TYPES`; None: all unknown.
+        """
+        del disaster
         _check(pre, post)
         height, width = pre.shape[-2:]
         both = _padded(torch.cat([pre, post]), self.multiple)
