@@ -1,24 +1,31 @@
-"""Encoders by timm name: images in, a pyramid of features out."""
+"""Encoders by name: images in, a pyramid of features out whose scales halve."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from siamese.errors import SiameseError
+from siamese.model.body import Body
+from siamese.model.convolutional import ConvolutionalBody
 from siamese.model.depthwise import quicken_depthwise
+from siamese.model.plain import PLAIN, PlainBody
+from siamese.model.vit import VitBody
+
+_OTHER = "choose another, e.g. tf_efficientnet_lite0, resnet34 or vit_small_patch16_224"
 
 
 class Encoder(nn.Module):
-    """A timm backbone that normalises its own input and gives one feature map a scale.
+    """A backbone that normalises its own input and gives one feature map a scale.
 
     Attributes:
-        name: The timm name.
+        name: The timm name, or ``plain``.
+        bands: Of the images that it takes.
         channels: Channels of each feature map, shallow to deep.
         reductions: Stride of each feature map against the image, shallow to deep.
     """
@@ -26,18 +33,24 @@ class Encoder(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, bands: int = 3) -> None:
+        """Builds the encoder with random weights.
+
+        Raises:
+            SiameseError: There is no encoder of that name, or it has no pyramid, or takes no such images.
+        """
         super().__init__()
-        self.name = name
-        self.body, self.channels, self.reductions = _body(name)
+        self.name, self.bands = name, bands
+        self.body = _body(name, bands)
+        self.channels, self.reductions = self.body.channels, self.body.reductions
         quicken_depthwise(self.body)
-        known = timm.get_pretrained_cfg(name)
+        known = timm.get_pretrained_cfg(name) if name != PLAIN else None
         mean, std = (known.mean, known.std) if known else ((0.5,) * 3, (0.5,) * 3)
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.register_buffer("mean", _for_bands(mean, bands))
+        self.register_buffer("std", _for_bands(std, bands))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Gives the pyramid of ``(N, 3, H, W) float32 in 0..1``; H and W must be multiples of the last reduction."""
+        """Gives the pyramid of ``(N, bands, H, W) float32 in 0..1``; H and W are multiples of the last reduction."""
         features: list[Tensor] = self.body((images - self.mean) / self.std)
         return features
 
@@ -50,30 +63,44 @@ class Encoder(nn.Module):
         if scales > len(self.channels):
             what = f"{scales} of {len(self.channels)} scales cannot be frozen"
             raise SiameseError(what, where="training.frozen_scales", fix=f"give at most {len(self.channels)}")
-        info: Any = self.body.feature_info
-        last = str(info.module_name(scales - 1))
-        # A timm backbone lists its layers in the order in which it runs them; some flatten "a.b" to "a_b".
-        prefix = f"{last}.".replace(".", "_")
-        names = [name for name, _ in self.body.named_modules() if name]
-        inside = [place for place, name in enumerate(names) if f"{name}.".replace(".", "_").startswith(prefix)]
-        before, after = names[: max(inside) + 1], names[max(inside) + 1 :]
-        # What contains a later layer as well is not wholly shallow.
-        whole = [name for name in before if not any(later.startswith(f"{name}.") for later in after)]
-        return tuple(self.body.get_submodule(name) for name in whole)
+        return tuple(self.body.shallow(scales))
 
 
-def _body(name: str) -> tuple[nn.Module, tuple[int, ...], tuple[int, ...]]:
+def _body(name: str, bands: int) -> Body:
+    where = f"network.encoder: {name!r}"
+    if name == PLAIN:
+        return PlainBody(bands)
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        near = difflib.get_close_matches(name, [PLAIN, *timm.list_models()], n=3)
         fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all"
-        raise SiameseError("timm knows no such encoder", where=f"network.encoder: {name!r}", fix=fix)
+        raise SiameseError("timm knows no such encoder", where=where, fix=fix)
     try:
-        body: Any = timm.create_model(name, pretrained=False, features_only=True)
-        channels, reductions = tuple(body.feature_info.channels()), tuple(body.feature_info.reduction())
-    except (RuntimeError, AttributeError, TypeError, ValueError) as error:
-        fix = "choose one with a pyramid of features, e.g. tf_efficientnet_lite0 or resnet34"
-        raise SiameseError(f"gives no features: {error}", where=f"network.encoder: {name!r}", fix=fix) from error
-    if len(reductions) < 2 or any(deep != 2 * shallow for shallow, deep in pairwise(reductions)):
-        fix = "choose one whose scales halve, e.g. tf_efficientnet_lite0 or resnet34"
-        raise SiameseError(f"strides are {reductions}, not a pyramid", where=f"network.encoder: {name!r}", fix=fix)
-    return body, channels, reductions
+        body: Body = VitBody(name, bands) if VitBody.fits(name) else ConvolutionalBody(name, bands)
+    except (RuntimeError, AttributeError, TypeError, ValueError, AssertionError) as error:
+        raise SiameseError(f"gives no features of {bands} bands: {error}", where=where, fix=_OTHER) from error
+    if len(body.reductions) < 2 or any(deep != 2 * shallow for shallow, deep in pairwise(body.reductions)):
+        raise SiameseError(f"strides are {body.reductions}, not a pyramid", where=where, fix=_OTHER)
+    _try(body, bands, where)
+    return body
+
+
+@torch.no_grad()
+def _try(body: Body, bands: int, where: str) -> None:
+    """Some networks take images of one size only, or give features in another order of axes."""
+    deepest = body.reductions[-1]
+    height, width = 2 * deepest, 3 * deepest
+    wanted = [(1, one, height // two, width // two) for one, two in zip(body.channels, body.reductions, strict=True)]
+    try:
+        found = [tuple(level.shape) for level in body.eval()(torch.zeros(1, bands, height, width))]
+    except (RuntimeError, AssertionError) as error:
+        raise SiameseError(f"does not take images of any size: {error}", where=where, fix=_OTHER) from error
+    finally:
+        body.train()
+    if found != wanted:
+        raise SiameseError(f"gives features of shapes {found}, not {wanted}", where=where, fix=_OTHER)
+
+
+def _for_bands(values: Sequence[float], bands: int) -> Tensor:
+    """ImageNet's three values for RGB; their mean for any other number of bands."""
+    mean = sum(values) / len(values)
+    return torch.tensor(list(values) if bands == len(values) else [mean] * bands).view(1, -1, 1, 1)

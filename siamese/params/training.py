@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,9 @@ class TrainingParams(Section):
     clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")
 
+    loss: Literal["focal_dice", "focal", "dice", "cross_entropy", "lovasz", "ordinal"] = Field(
+        "focal_dice", description="Kind of loss; damage is weighted by class in all of them."
+    )
     focal_gamma: float = Field(2.0, ge=0, description="Focal loss: how much easy pixels count less.")
     dice_weight: float = Field(1.0, ge=0, description="Dice loss beside the focal loss.")
     damage_weight: float = Field(1.0, ge=0, description="Damage loss beside the localization loss.")

@@ -37,7 +37,7 @@ def photograph() -> torch.Tensor:
 def test_every_tensor_of_the_encoder_comes_from_the_package(lite0: dict[str, torch.Tensor]) -> None:
     encoder = Encoder(LITE0)
     converted = convert(lite0, encoder)
-    assert converted.keys() == encoder.body.state_dict().keys()
+    assert converted.keys() == encoder.body.net.state_dict().keys()
     ours = sorted(tensor.double().sum().item() for tensor in converted.values())
     classifier = ("_conv_head", "_bn1", "_fc")
     theirs = sorted(t.double().sum().item() for name, t in lite0.items() if not name.startswith(classifier))
@@ -49,8 +49,8 @@ def test_the_encoder_with_the_packages_head_knows_a_uniform(lite0: dict[str, tor
     assert load_imagenet(encoder).startswith("imagenet (package")
     classifier = timm.create_model(LITE0, pretrained=False).eval()
     head = dict(zip(classifier.state_dict(), lite0.values(), strict=True))
-    body = {name: tensor for name, tensor in head.items() if name not in encoder.body.state_dict()}
-    classifier.load_state_dict(body | encoder.body.state_dict())
+    body = {name: tensor for name, tensor in head.items() if name not in encoder.body.net.state_dict()}
+    classifier.load_state_dict(body | encoder.body.net.state_dict())
     logits = classifier((photograph() - encoder.mean) / encoder.std)
     assert logits.argmax() == MILITARY_UNIFORM
 

@@ -1,0 +1,40 @@
+"""The plain encoder: four blocks of convolution, batch norm, ReLU and pooling."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from siamese.model.body import Body
+
+PLAIN = "plain"
+_CHANNELS = (64, 128, 256, 512)
+
+
+class PlainBody(Body):
+    """As in the first Siamese networks for change detection: simple, quick to train from nothing."""
+
+    def __init__(self, bands: int) -> None:
+        super().__init__()
+        self.channels = _CHANNELS
+        self.reductions = tuple(2 ** (number + 1) for number in range(len(_CHANNELS)))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(inplace=True),
+                nn.MaxPool2d(2),
+            )
+            for before, after in zip((bands, *_CHANNELS), _CHANNELS, strict=False)
+        )
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The pyramid of ``(N, bands, H, W)``: strides 2, 4, 8, 16."""
+        features: list[Tensor] = []
+        for block in self.blocks:
+            images = block(images)
+            features.append(images)
+        return features
+
+    def shallow(self, scales: int) -> list[nn.Module]:
+        """The modules that make the first ``scales`` feature maps."""
+        return list(self.blocks[:scales])
