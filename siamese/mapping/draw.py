@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from siamese.classes import UNCLASSIFIED
+from siamese.imagery.gdal import local_gdal
 from siamese.mapping.buildings import OutlineFinder, class_piece, vote
 from siamese.mapping.components import ComponentFinder, Components
 from siamese.mapping.grid import Grid
@@ -108,7 +108,7 @@ def draw_map(
     """
     classes, labels, single = (folder / name for name in ("classes-work.tif", "labels.tif", "single.tif"))
     files = folder / "damage.tif", folder / "buildings.parquet", folder / "buildings.geojson"
-    with rasterio.Env(**GDAL):
+    with local_gdal(**GDAL):
         with (
             create(labels, grid, "int32") as label_raster,
             create(single, grid, "uint8") as single_raster,
