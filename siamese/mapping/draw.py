@@ -23,7 +23,7 @@ from siamese.mapping.rasters import create, describe, write_cog
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.windows import Blender, Core, Span, walk
-from siamese.model import Decision, Prediction
+from siamese.model import Decision, Prediction, calibrate
 from siamese.model.decision import building_mask
 from siamese.params import MappingParams
 from siamese.progress import progress
@@ -120,7 +120,7 @@ def draw_map(
             outlines = OutlineFinder(first.components, winner, params.simplify_px)
             unknown = 0
             with (
-                BuildingWriter(files[1], files[2], grid, event) as writer,
+                BuildingWriter(files[1], files[2], grid, event, review_below=params.review_below) as writer,
                 progress("draw map", len(first.pieces)) as advance,
             ):
                 for row, col, height, width in first.pieces:
@@ -169,7 +169,7 @@ def _predict(grid: Grid, pre: Mosaic, post: Mosaic, predictor: PairPredictor, pa
     with progress("predict windows", len(windows)) as advance:
         for (rows, cols), before, after, seen in _read_ahead(grid, pre, post, windows):
             if seen.any():
-                found = predictor.predict(before, after)
+                found = calibrate(predictor.predict(before, after), predictor.decision)
                 values = np.concatenate([found.building[None], found.damage])
             else:
                 values = np.zeros((_BANDS, rows.size, cols.size), np.float32)

@@ -1,6 +1,6 @@
 """The Siamese U-Net: how it is built, kept, and asked for a prediction."""
 
-from siamese.model.decision import Decision, Prediction, class_raster
+from siamese.model.decision import Decision, Prediction, calibrate, class_raster
 from siamese.model.imagenet import load_imagenet
 from siamese.model.network import NetworkOutput, SiameseUNet, build_network
 from siamese.model.predictor import Predictor
@@ -14,6 +14,7 @@ __all__ = [
     "Predictor",
     "SiameseUNet",
     "build_network",
+    "calibrate",
     "class_raster",
     "load_imagenet",
     "load_network",

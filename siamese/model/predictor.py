@@ -11,7 +11,7 @@ from torch import Tensor
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
-from siamese.model.decision import Classes, Decision, Prediction, class_raster
+from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import autocast, best_device
 from siamese.model.weights import load_network
@@ -40,7 +40,7 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, pre: Image, post: Image) -> Prediction:
-        """Probabilities for one pair of ``(H, W, 3)`` uint8 images.
+        """Probabilities for one pair of ``(H, W, 3)`` uint8 images, before calibration.
 
         Raises:
             SiameseError: The images are not RGB uint8 of one shape.
@@ -53,7 +53,7 @@ class Predictor:
 
     def classify(self, pre: Image, post: Image) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        return class_raster(self.predict(pre, post), self.decision)
+        return class_raster(calibrate(self.predict(pre, post), self.decision), self.decision)
 
     def _tensor(self, image: Image, name: str) -> Tensor:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
