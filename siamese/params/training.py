@@ -50,6 +50,10 @@ class TrainingParams(Section):
     colour_jitter: float = Field(0.2, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
     zoom: float = Field(0.2, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
 
+    unknown_disaster: float = Field(
+        0.3, ge=0, le=1, description="Share of the crops whose disaster type is kept from the network."
+    )
+
     validate_every: int = Field(1, gt=0, description="Epochs from one validation to the next.")
     validation_scenes: int = Field(64, gt=0, description="At most this many validation scenes, evenly chosen.")
     checkpoint_seconds: float = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,13 +11,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siamese.classes import disaster_number
 from siamese.errors import SiameseError
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, Image, augment
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""pre and post ``(N, 3, S, S)`` uint8, channels last; mask ``(N, S, S)`` uint8."""
+
+class Batch(NamedTuple):
+    """The crops of a step.
+
+    Attributes:
+        pre: ``(N, 3, S, S)`` uint8, channels last.
+        post: The same after the disaster.
+        mask: ``(N, S, S)`` uint8: 0 background, 1..4 damage, 255 ignored.
+        disaster: ``(N,)`` int64, positions in :data:`siamese.classes.DISASTER_TYPES`.
+    """
+
+    pre: Tensor
+    post: Tensor
+    mask: Tensor
+    disaster: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
 class CropSource:
@@ -41,21 +60,25 @@ class CropSource:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        crops = [self._crop(step, place) for place in range(self._params.batch)]
+        crops, disasters = zip(*(self._crop(step, place) for place in range(self._params.batch)), strict=True)
         pre, post = (
             torch.from_numpy(np.stack([getattr(crop, date) for crop in crops])).permute(0, 3, 1, 2)
             for date in ("pre", "post")
         )
-        return pre, post, torch.from_numpy(np.stack([crop.mask for crop in crops]))
+        mask = torch.from_numpy(np.stack([crop.mask for crop in crops]))
+        return Batch(pre, post, mask, torch.tensor(disasters, dtype=torch.int64))
 
-    def _crop(self, step: int, place: int) -> Crop:
+    def _crop(self, step: int, place: int) -> tuple[Crop, int]:
+        """A crop and the number of its disaster's type."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, place))
         entry = self._scene(step * params.batch + place)
         size = round(params.crop_px / (1 + rng.uniform(-params.zoom, params.zoom)))
         row, col = self._window(entry, size, rng)
         crop = Crop(*self._reader.crop(entry.scene, row, col, size))
-        return augment(_resized(crop, params.crop_px), params, rng)
+        crop = augment(_resized(crop, params.crop_px), params, rng)
+        known = rng.random() >= params.unknown_disaster
+        return crop, disaster_number(entry.disaster_type) if known else 0
 
     def _scene(self, number: int) -> SceneEntry:
         """Every scene once a round, each round in an order of its own."""

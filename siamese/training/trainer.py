@@ -37,7 +37,7 @@ class Trainer:
         """Learns from one batch.
 
         Args:
-            batch: See :data:`siamese.training.crops.Batch`.
+            batch: See :class:`siamese.training.crops.Batch`.
             progress: How far the training is, 0..1.
 
         Returns:
@@ -52,10 +52,10 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_factor(progress, self.params.warmup_share)
         torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
-        pre, post, mask = (tensor.to(self.device, non_blocking=True) for tensor in batch)
+        crops = batch.to(self.device)
         with autocast(self.device):
-            output = self.network(pre.float() / 255, post.float() / 255)
-        loss = total_loss(output, mask, self.params)
+            output = self.network(crops.pre.float() / 255, crops.post.float() / 255, crops.disaster)
+        loss = total_loss(output, crops.mask, self.params)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
