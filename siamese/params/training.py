@@ -28,10 +28,16 @@ class TrainingParams(Section):
 
     learning_rate: float = Field(1e-3, gt=0, description="Peak of the schedule.")
     encoder_rate: float = Field(0.5, ge=0, description="Learning rate of the encoder, as a share of the others'.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Learning rate of each encoder scale, as a share of the next deeper one's."
+    )
     weight_decay: float = Field(1e-2, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training in which the rate rises.")
     frozen_scales: int = Field(
-        2, ge=0, le=6, description="Shallow encoder scales that keep their ImageNet weights; 0 with a random start."
+        2,
+        ge=0,
+        le=8,
+        description="Shallow encoder scales that keep their first weights, at most all; 0 with a random start.",
     )
     clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from siamese.model import SiameseUNet
 from siamese.model.precision import autocast
 from siamese.params import TrainingParams
 from siamese.training.crops import Batch
+from siamese.training.groups import freeze, parameter_groups
 from siamese.training.losses import total_loss
 from siamese.training.schedule import rate_factor
 
@@ -28,7 +29,10 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.frozen = freeze(self.network, params.frozen_scales)
         self.optimizer = torch.optim.AdamW(
-            _groups(self.network, params), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
+            parameter_groups(self.network, params),
+            lr=params.learning_rate,
+            weight_decay=params.weight_decay,
+            fused=True,
         )
         self._peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.steps = 0
@@ -102,40 +106,6 @@ class Trainer:
         torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
         for name in ours.keys() - floats:
             ours[name].copy_(theirs[name])
-
-
-def freeze(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
-    """Keeps the shallow ``scales`` of the encoder as they are.
-
-    Returns:
-        Its modules, whose statistics must not change either.
-    """
-    if not scales:
-        return ()
-    modules = network.encoder.shallow(scales)
-    for module in modules:
-        module.requires_grad_(False)
-    return modules
-
-
-def _groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, object]]:
-    """Encoder and the rest, each with and without weight decay (none on biases and batch norm)."""
-    encoder = {id(parameter) for parameter in network.encoder.parameters()}
-
-    def pick(*, inside: bool, matrix: bool) -> Iterator[nn.Parameter]:
-        for parameter in network.parameters():
-            if parameter.requires_grad and (id(parameter) in encoder) is inside and (parameter.ndim > 1) is matrix:
-                yield parameter
-
-    rates = {True: params.learning_rate * params.encoder_rate, False: params.learning_rate}
-    groups: list[dict[str, object]] = []
-    for inside, rate in rates.items():
-        for matrix in (True, False):
-            parameters = list(pick(inside=inside, matrix=matrix))
-            if parameters:
-                decay = params.weight_decay if matrix else 0.0
-                groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
-    return groups
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
