@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from siamese.manifests import Checkpoint, PairSet
-from siamese.model import SiameseUNet, build_network, load_imagenet, put_network
+from siamese.model import put_network
 from siamese.model.imagenet import RANDOM
 from siamese.model.precision import best_device
 from siamese.pairs import PairReader
@@ -22,13 +22,21 @@ from siamese.store.revision import git_revision
 from siamese.training.curves import write_curves
 from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.session import Session
+from siamese.training.start import first_network, seeded_network
 from siamese.training.stopping import stop_on_signal
 from siamese.training.tracking import Tracker
 from siamese.training.trainer import Trainer
 from siamese.training.validation import fit_decision
 
 
-def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store: ObjectStore) -> Checkpoint:
+def train(
+    pairs: PairSet,
+    network: NetworkParams,
+    params: TrainingParams,
+    store: ObjectStore,
+    *,
+    parent: Checkpoint | None = None,
+) -> Checkpoint:
     """Trains a network; if that is done already, says so at once; if it was cut off, goes on from its last state.
 
     Args:
@@ -37,16 +45,18 @@ def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store:
         params: How it is trained. With ``minutes``, how much is learned depends on the machine's speed; without,
             the same seed gives the same weights on the same machine, however often the training was cut off.
         store: Where to.
+        parent: The model to start from: every tensor of it whose name and shape fit is taken. None starts from
+            ImageNet weights, or from random ones.
 
     Returns:
         The published checkpoint: averaged weights of the epoch with the best validation score, with the decision
         fitted on the validation split.
 
     Raises:
-        SiameseError: There is nothing to train on, the network cannot be built, the loss is not a number, or the
-            training was asked to stop (its state is kept).
+        SiameseError: There is nothing to train on, the network cannot be built, the parent has another encoder, the
+            loss is not a number, or the training was asked to stop (its state is kept).
     """
-    origin = plan_training(pairs, network, params)
+    origin = plan_training(pairs, network, params, parent)
     found = Checkpoint.find(store, origin.digest)
     if found is not None:
         return found
@@ -54,8 +64,11 @@ def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store:
     folder = Checkpoint.folder(store, origin.digest)
     with ProgressKeeper(store, folder) as keeper:
         kept = keeper.load()
-        built, start = _network(network, params.seed, fresh=kept is None)
-        progress, state = kept or (Progress(start=start), None)
+        if kept is None:
+            built, start = first_network(network, params.seed, store, parent)
+            progress, state = Progress(start=start), None
+        else:
+            built, (progress, state) = seeded_network(network, params.seed), kept
         trainer = Trainer(built, _effective(params, progress.start), best_device())
         tracker = Tracker(
             name=f"train {origin.digest}",
@@ -74,18 +87,13 @@ def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store:
     return checkpoint
 
 
-def plan_training(pairs: PairSet, network: NetworkParams, params: TrainingParams) -> Origin:
+def plan_training(
+    pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | None = None
+) -> Origin:
     """The digest under which a training is published, known before it runs."""
+    inputs = {"pairs": pairs.digest} | ({"parent": parent.digest} if parent else {})
     sections = {"network": network, "training": params}
-    return Checkpoint.plan(inputs={"pairs": pairs.digest}, params=sections, module="siamese.training")
-
-
-def _network(params: NetworkParams, seed: int, *, fresh: bool) -> tuple[SiameseUNet, str]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(params)
-    start = load_imagenet(network.encoder) if fresh and params.pretrained else RANDOM
-    return network, start
+    return Checkpoint.plan(inputs=inputs, params=sections, module="siamese.training")
 
 
 def _effective(params: TrainingParams, start: str) -> TrainingParams:
@@ -137,6 +145,7 @@ def _tags(origin: Origin, pairs: PairSet, start: str, device: torch.device) -> d
         **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
         "siamese.revision": git_revision(),
         "siamese.start": start,
+        "siamese.parent": origin.inputs.get("parent", ""),
         "siamese.device": device.type,
         "mlflow.source.git.commit": git_revision(),
     }
