@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,7 +17,15 @@ class TrainingParams(Section):
     epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
     minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(4, gt=0, le=1024, description="Crops in a step.")
+    batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once.")
+    accumulate: int = Field(
+        1, gt=0, le=1024, description="Batches whose gradients make one step; losses and batch norm see one at a time."
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="Number format of the network; auto: bf16 where the hardware multiplies it, else fp32. fp16 needs "
+        "a GPU.",
+    )
     crop_px: int = Field(512, gt=0, le=4096, multiple_of=32, description="Side of a crop in pixels.")
     crop_candidates: int = Field(
         6, gt=0, le=100, description="Of 1 to this many random crops the most damaged is taken."
@@ -66,3 +74,8 @@ class TrainingParams(Section):
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY
     )
     loader_threads: int = Field(2, gt=0, le=64, description="Crops prepared at once.", json_schema_extra=HOW_ONLY)
+
+    @property
+    def crops_a_step(self) -> int:
+        """Crops that one update of the weights is made of."""
+        return self.batch * self.accumulate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -37,6 +37,10 @@ class Batch(NamedTuple):
         """The same on a device."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
+    def parts(self, count: int) -> Iterator[Batch]:
+        """So many batches of as many crops each, in order."""
+        return (Batch(*tensors) for tensors in zip(*(tensor.chunk(count) for tensor in self), strict=True))
+
 
 class CropSource:
     """Draws and prepares training crops."""
@@ -56,11 +60,11 @@ class CropSource:
         check_rgb(self.scenes)
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
-        self.steps_an_epoch = max(1, round(crops / params.batch))
+        self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
 
     def batch(self, step: int) -> Batch:
         """The batch of a step."""
-        crops, disasters = zip(*(self._crop(step, place) for place in range(self._params.batch)), strict=True)
+        crops, disasters = zip(*(self._crop(step, place) for place in range(self._params.crops_a_step)), strict=True)
         pre, post = (
             torch.from_numpy(np.stack([getattr(crop, date) for crop in crops])).permute(0, 3, 1, 2)
             for date in ("pre", "post")
@@ -72,7 +76,7 @@ class CropSource:
         """A crop and the number of its disaster's type."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, place))
-        entry = self._scene(step * params.batch + place)
+        entry = self._scene(step * params.crops_a_step + place)
         size = round(params.crop_px / (1 + rng.uniform(-params.zoom, params.zoom)))
         row, col = self._window(entry, size, rng)
         crop = Crop(*self._reader.crop(entry.scene, row, col, size))

@@ -128,7 +128,7 @@ class Session:
             minutes=self._elapsed() / 60,
             loss=now.epoch_loss / max(1, now.epoch_steps),
             learning_rate=rate_factor(share, self._params.warmup_share),
-            crops_per_second=now.epoch_steps * self._params.batch / max(spent, 1e-9),
+            crops_per_second=now.epoch_steps * self._params.crops_a_step / max(spent, 1e-9),
             loader_wait_share=min(1.0, loader.waited_s / max(spent, 1e-9)),
             validation=scores,
         )
@@ -167,5 +167,5 @@ class Session:
         scores = rows[-1].validation if rows else None
         score = f", score {scores.score:.3f} (buildings {scores.localization_f1:.3f})" if scores else ""
         loss = f", loss {now.epoch_loss / now.epoch_steps:.3f}" if now.epoch_steps else ""
-        speed = now.epoch_steps * self._params.batch / max(time.monotonic() - self._epoch_began, 1e-9)
+        speed = now.epoch_steps * self._params.crops_a_step / max(time.monotonic() - self._epoch_began, 1e-9)
         advance(self._shown - done, note=f"epoch {len(rows) + 1}{loss}{score}, {speed:.1f} crops/s")

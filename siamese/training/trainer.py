@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 
 import torch
@@ -10,14 +11,14 @@ from torch import Tensor, nn
 
 from siamese.errors import SiameseError
 from siamese.model import SiameseUNet
-from siamese.model.precision import autocast
 from siamese.params import TrainingParams
 from siamese.training.crops import Batch
 from siamese.training.groups import freeze, parameter_groups
 from siamese.training.losses import total_loss
+from siamese.training.precision import Precision
 from siamese.training.schedule import rate_factor
 
-_MODEL, _AVERAGE, _OPTIMIZER = "model.", "average.", "optimizer."
+_MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "scaler."
 
 
 class Trainer:
@@ -35,10 +36,14 @@ class Trainer:
             fused=True,
         )
         self._peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.precision = Precision(params, device)
         self.steps = 0
 
     def step(self, batch: Batch, progress: float) -> float:
-        """Learns from one batch.
+        """Learns from the crops of one step, in ``accumulate`` parts.
+
+        The update is that of the mean of the parts' losses. Dice and the norms of the focal losses are taken over each
+        part, as are the statistics of batch norm; all else is as if the crops had been one batch.
 
         Args:
             batch: See :class:`siamese.training.crops.Batch`.
@@ -50,28 +55,38 @@ class Trainer:
         Raises:
             SiameseError: The loss or a gradient is not a number; the weights are then left as they were.
         """
+        self._prepare(progress)
+        parts = self.params.accumulate
+        losses = [self._learn(part, parts) for part in batch.to(self.device).parts(parts)]
+        loss = float(torch.stack(losses).sum())
+        self.precision.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
+        if not math.isfinite(loss) or not (torch.isfinite(norm) or self.precision.skips(norm)):
+            what = f"the loss is {loss:.4g} and the gradient's norm {float(norm):.4g} at step {self.steps}"
+            fix = "lower training.learning_rate; the last good checkpoint is kept"
+            raise SiameseError(what, where="training", fix=fix)
+        self.precision.scaler.step(self.optimizer)
+        self.precision.scaler.update()
+        self.steps += 1
+        self._update_average()
+        return loss
+
+    def _prepare(self, progress: float) -> None:
         self.network.train()
         for module in self.frozen:
             module.eval()
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_factor(progress, self.params.warmup_share)
-        torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
-        crops = batch.to(self.device)
-        with autocast(self.device):
-            output = self.network(crops.pre.float() / 255, crops.post.float() / 255, crops.disaster)
-        loss = total_loss(output, crops.mask, self.params)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
-        value = float(loss.detach())
-        if not (torch.isfinite(norm) and torch.isfinite(loss.detach())):
-            what = f"the loss is {value:.4g} and the gradient's norm {float(norm):.4g} at step {self.steps}"
-            fix = "lower training.learning_rate; the last good checkpoint is kept"
-            raise SiameseError(what, where="training", fix=fix)
-        self.optimizer.step()
-        self.steps += 1
-        self._update_average()
-        return value
+        torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
+
+    def _learn(self, crops: Batch, parts: int) -> Tensor:
+        """Adds the gradients of one of several parts; gives its share of the loss."""
+        with self.precision.autocast():
+            output = self.network(crops.pre.float() / 255, crops.post.float() / 255, crops.disaster)
+        loss = total_loss(output, crops.mask, self.params) / parts
+        torch.autograd.backward(self.precision.scaler.scale(loss))
+        return loss.detach()
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a step changes, as named tensors; they may change with the next step."""
@@ -79,7 +94,8 @@ class Trainer:
         state |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
         for number, entry in self.optimizer.state_dict()["state"].items():
             state |= {f"{_OPTIMIZER}{number}.{name}": tensor for name, tensor in entry.items()}
-        return state
+        scale = self.precision.scaler.state_dict()
+        return state | {f"{_SCALER}{name}": torch.tensor(float(value)) for name, value in scale.items()}
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Takes up a state that :meth:`state` gave, after so many steps."""
@@ -93,6 +109,9 @@ class Trainer:
             # The fused optimizer reads memory in order, so its state must lie in memory as the parameter does.
             laid = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
             entries.setdefault(int(number), {})[name] = laid.detach()
+        scale = {name: float(tensor) for name, tensor in _part(state, _SCALER).items()}
+        if scale:
+            self.precision.scaler.load_state_dict(scale)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
         self.steps = steps
