@@ -41,6 +41,13 @@ class TrainingParams(Section):
     )
     weight_decay: float = Field(1e-2, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training in which the rate rises.")
+    localization_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training that comes first and learns localization alone, on pre images; the damage "
+        "network starts from its weights, and the rate rises again (network.localization: pre).",
+    )
     frozen_scales: int = Field(
         2,
         ge=0,

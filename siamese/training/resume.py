@@ -24,6 +24,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int = Field(0, ge=0, description="Steps done.")
+    share: float = Field(0.0, ge=0, le=1, description="How far the training was at the last step, by steps or time.")
     elapsed_s: float = Field(0.0, ge=0, description="Seconds of training, over all restarts.")
     epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
     epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")

@@ -20,7 +20,7 @@ from siamese.training.curves import EpochRow
 from siamese.training.loader import Loader
 from siamese.training.pictures import as_png, example_row
 from siamese.training.resume import Progress, ProgressKeeper
-from siamese.training.schedule import progress_of, rate_factor
+from siamese.training.schedule import progress_of, rate_at
 from siamese.training.stopping import StopRequest
 from siamese.training.tracking import Tracker
 from siamese.training.trainer import Trainer
@@ -58,7 +58,7 @@ class Session:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Takes up a kept state."""
         self._best = {name.removeprefix(_BEST): tensor for name, tensor in state.items() if name.startswith(_BEST)}
-        self.trainer.restore(state, self.progress.step)
+        self.trainer.restore(state, self.progress.step, self.progress.share)
 
     def run(self, stop: StopRequest) -> None:
         """Trains until steps or minutes are used up.
@@ -101,12 +101,13 @@ class Session:
         now = self.progress
         self._update(
             step=self.trainer.steps,
+            share=share,
             elapsed_s=self._elapsed(),
             epoch_loss=now.epoch_loss + loss,
             epoch_steps=now.epoch_steps + 1,
         )
         if self.trainer.steps % _LOG_EVERY == 0:
-            rate = rate_factor(share, self._params.warmup_share)
+            rate = rate_at(share, self._params)
             self.tracker.log({"step_loss": loss, "learning_rate": rate}, self.trainer.steps)
 
     def _end_epoch(self, loader: Loader, *, last: bool = False) -> None:
@@ -118,7 +119,8 @@ class Session:
         if due and self.validation:
             (counts,) = validate(self.trainer.average, self.reader, self.validation)
             scores = counts.scores()
-        if due and (scores is None or scores.score >= now.best_score):
+        judged = self.trainer.stage == "damage" or last
+        if due and judged and (scores is None or scores.score >= now.best_score):
             self._best = {name: tensor.detach().clone() for name, tensor in self.trainer.average.state_dict().items()}
             best = scores.score if scores else -1.0
             self._update(best_epoch=epoch, best_score=best)
@@ -127,7 +129,7 @@ class Session:
             step=now.step,
             minutes=self._elapsed() / 60,
             loss=now.epoch_loss / max(1, now.epoch_steps),
-            learning_rate=rate_factor(share, self._params.warmup_share),
+            learning_rate=rate_at(share, self._params),
             crops_per_second=now.epoch_steps * self._params.crops_a_step / max(spent, 1e-9),
             loader_wait_share=min(1.0, loader.waited_s / max(spent, 1e-9)),
             validation=scores,

@@ -58,11 +58,17 @@ def take_over(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> tu
     Raises:
         SiameseError: None fits.
     """
-    slots = module.state_dict()
-    fitting = [key for key, slot in slots.items() if key in tensors and tensors[key].shape == slot.shape]
-    if not fitting:
+    taken = copy_fitting(module, tensors)
+    if not taken:
         fix = "start from a model of the same encoder, or from none"
         raise SiameseError("has no tensor that fits this network", where=name, fix=fix)
+    return taken
+
+
+def copy_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Gives a module every tensor whose name and shape fit, which may be none; gives their names."""
+    slots = module.state_dict()
+    fitting = [key for key, slot in slots.items() if key in tensors and tensors[key].shape == slot.shape]
     with torch.no_grad():
         for key in fitting:
             slots[key].copy_(tensors[key])

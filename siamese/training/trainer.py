@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from siamese.errors import SiameseError
-from siamese.model import SiameseUNet
+from siamese.model import NetworkOutput, SiameseUNet
 from siamese.params import TrainingParams
 from siamese.training.crops import Batch
 from siamese.training.groups import freeze, parameter_groups
 from siamese.training.losses import total_loss
 from siamese.training.precision import Precision
-from siamese.training.schedule import rate_factor
+from siamese.training.schedule import rate_at
+from siamese.training.stages import check_stages, inherit, localized, stage_of
 
 _MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "scaler."
 
@@ -25,6 +26,7 @@ class Trainer:
     """A network, the average of its weights, and its optimizer."""
 
     def __init__(self, network: SiameseUNet, params: TrainingParams, device: torch.device) -> None:
+        check_stages(network, params)
         self.params, self.device = params, device
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -37,6 +39,7 @@ class Trainer:
         )
         self._peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.precision = Precision(params, device)
+        self.stage = stage_of(0.0, params)
         self.steps = 0
 
     def step(self, batch: Batch, progress: float) -> float:
@@ -72,21 +75,36 @@ class Trainer:
         return loss
 
     def _prepare(self, progress: float) -> None:
+        stage = stage_of(progress, self.params)
+        if (self.stage, stage) == ("localization", "damage"):
+            for network in (self.network, self.average):
+                inherit(network)
+        self.stage = stage
         self.network.train()
         for module in self.frozen:
             module.eval()
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
-            group["lr"] = peak * rate_factor(progress, self.params.warmup_share)
+            group["lr"] = peak * rate_at(progress, self.params)
         self.optimizer.zero_grad(set_to_none=True)
         torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
 
     def _learn(self, crops: Batch, parts: int) -> Tensor:
         """Adds the gradients of one of several parts; gives its share of the loss."""
         with self.precision.autocast():
-            output = self.network(crops.pre.float() / 255, crops.post.float() / 255, crops.disaster)
-        loss = total_loss(output, crops.mask, self.params) / parts
+            output = self._output(crops)
+        loss = total_loss(output, crops.mask, self._loss_params()) / parts
         torch.autograd.backward(self.precision.scaler.scale(loss))
         return loss.detach()
+
+    def _loss_params(self) -> TrainingParams:
+        return self.params if self.stage == "damage" else self.params.model_copy(update={"damage_weight": 0.0})
+
+    def _output(self, crops: Batch) -> NetworkOutput:
+        pre = crops.pre.float() / 255
+        if self.stage == "localization":
+            return localized(self.network, pre)
+        output: NetworkOutput = self.network(pre, crops.post.float() / 255, crops.disaster)
+        return output
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a step changes, as named tensors; they may change with the next step."""
@@ -97,8 +115,15 @@ class Trainer:
         scale = self.precision.scaler.state_dict()
         return state | {f"{_SCALER}{name}": torch.tensor(float(value)) for name, value in scale.items()}
 
-    def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
-        """Takes up a state that :meth:`state` gave, after so many steps."""
+    def restore(self, state: Mapping[str, Tensor], steps: int, progress: float = 1.0) -> None:
+        """Takes up a state that :meth:`state` gave.
+
+        Args:
+            state: Its tensors.
+            steps: Steps that had been done.
+            progress: How far the training was at the last of them, 0..1.
+        """
+        self.stage = stage_of(progress, self.params)
         self.network.load_state_dict(_part(state, _MODEL))
         self.average.load_state_dict(_part(state, _AVERAGE))
         entries: dict[int, dict[str, Tensor]] = {}
