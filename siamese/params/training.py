@@ -17,7 +17,7 @@ class TrainingParams(Section):
     epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
     minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once.")
+    batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
     accumulate: int = Field(
         1, gt=0, le=1024, description="Batches whose gradients make one step; losses and batch norm see one at a time."
     )
@@ -81,6 +81,13 @@ class TrainingParams(Section):
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY
     )
     loader_threads: int = Field(2, gt=0, le=64, description="Crops prepared at once.", json_schema_extra=HOW_ONLY)
+    processes: int = Field(
+        1,
+        gt=0,
+        le=64,
+        description="Processes on this machine that share the crops of every batch, e.g. one for each GPU.",
+        json_schema_extra=HOW_ONLY,
+    )
 
     @property
     def crops_a_step(self) -> int:

@@ -45,13 +45,25 @@ class Batch(NamedTuple):
 class CropSource:
     """Draws and prepares training crops."""
 
-    def __init__(self, reader: PairReader, params: TrainingParams) -> None:
+    def __init__(self, reader: PairReader, params: TrainingParams, *, rank: int = 0, world: int = 1) -> None:
         """Takes the train split of ``reader``.
 
+        Args:
+            reader: The pair set.
+            params: What a step shows.
+            rank: Which of several processes this is; each prepares its share of every batch.
+            world: How many there are.
+
         Raises:
-            SiameseError: It holds no scene, or a scene is not RGB.
+            SiameseError: It holds no scene, a scene is not RGB, or a batch cannot be shared out evenly.
         """
+        check_shares(params, world)
         self._reader, self._params = reader, params
+        own = params.batch // world
+        # Batch norm and losses see the processes' shares of one batch at once, so each takes some of every batch.
+        self._places = [
+            batch * params.batch + rank * own + place for batch in range(params.accumulate) for place in range(own)
+        ]
         self.scenes = reader.scenes("train")
         if not self.scenes:
             raise SiameseError(
@@ -63,8 +75,8 @@ class CropSource:
         self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step."""
-        crops, disasters = zip(*(self._crop(step, place) for place in range(self._params.crops_a_step)), strict=True)
+        """The crops of a step, as far as they are this process's."""
+        crops, disasters = zip(*(self._crop(step, place) for place in self._places), strict=True)
         pre, post = (
             torch.from_numpy(np.stack([getattr(crop, date) for crop in crops])).permute(0, 3, 1, 2)
             for date in ("pre", "post")
@@ -99,6 +111,17 @@ class CropSource:
         amounts = [window_sum(damage, int(r), int(c), size, entry.block_px) for r, c in zip(rows, cols, strict=True)]
         best = int(np.argmax(amounts))
         return int(rows[best]), int(cols[best])
+
+
+def check_shares(params: TrainingParams, world: int) -> None:
+    """Refuses a batch that several processes cannot share evenly.
+
+    Raises:
+        SiameseError: They cannot.
+    """
+    if params.batch % world:
+        what = f"{params.batch} crops cannot be shared by {world} processes"
+        raise SiameseError(what, where="training.batch", fix=f"give a multiple of {world}")
 
 
 def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, block_px: int) -> float:

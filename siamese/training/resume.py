@@ -35,6 +35,10 @@ class Progress(BaseModel):
     run_id: str | None = None
 
 
+Kept = tuple[Progress, dict[str, Tensor]]
+"""A state: how far the training was, and the tensors."""
+
+
 class _Pointer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,7 +67,7 @@ class ProgressKeeper:
         """Whether the last state is still being written."""
         return self._writing is not None and not self._writing.done()
 
-    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
+    def load(self) -> Kept | None:
         """The furthest state that was kept; None when there is none.
 
         Raises:

@@ -1,4 +1,4 @@
-"""One process's part of a training: steps, epochs, validation, states kept, and an end in good order."""
+"""A training from where it stands to its end: steps, epochs, validation, states kept, and an end in good order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor
 
-from siamese.errors import SiameseError
 from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
@@ -19,9 +18,10 @@ from siamese.training.crops import CropSource, check_rgb
 from siamese.training.curves import EpochRow
 from siamese.training.loader import Loader
 from siamese.training.pictures import as_png, example_row
+from siamese.training.reduce import from_first, rank, world
 from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.schedule import progress_of, rate_at
-from siamese.training.stopping import StopRequest
+from siamese.training.stopping import StopRequest, asked_by, stopped
 from siamese.training.tracking import Tracker
 from siamese.training.trainer import Trainer
 from siamese.training.validation import chosen_scenes, validate
@@ -45,7 +45,7 @@ class Session:
     ) -> None:
         self.reader, self.trainer, self.tracker, self.progress = reader, trainer, tracker, progress
         self._params, self._keeper = params, keeper
-        self._source = CropSource(reader, params)
+        self._source = CropSource(reader, params, rank=rank(), world=world())
         self.validation = chosen_scenes(reader, params.validation_scenes)
         check_rgb(self.validation)
         self._epoch_steps = self._source.steps_an_epoch
@@ -69,7 +69,7 @@ class Session:
         with progress_bar("train, %", 100) as advance, Loader(self._source, self._params.loader_threads) as loader:
             self._show(advance)
             for step, batch in loader.batches(self.trainer.steps, self._steps):
-                share = self._share()
+                share = from_first(self._share())
                 if share >= 1:
                     break
                 self._take(self.trainer.step(batch, share), share)
@@ -153,15 +153,16 @@ class Session:
 
     def _keep_if_due(self, stop: StopRequest) -> None:
         due = time.monotonic() - self._saved >= self._params.checkpoint_seconds and not self._keeper.busy
-        if not due and stop.name is None:
+        signal = asked_by(stop)
+        if not due and signal is None:
             return
         best = {f"{_BEST}{name}": tensor for name, tensor in self._best.items()}
         self._keeper.save(self.progress, self.trainer.state() | best)
         self._saved = time.monotonic()
-        if stop.name is not None:
+        if signal is not None:
             self._keeper.wait()
-            what = f"stopped by {stop.name} after step {self.trainer.steps}; its state is kept"
-            raise SiameseError(what, where="training", fix="run it again with the same params to go on")
+            from_first(None)
+            raise stopped(signal, self.trainer.steps)
 
     def _show(self, advance: Advance) -> None:
         now, done, self._shown = self.progress, self._shown, 100 * self._share()

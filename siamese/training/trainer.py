@@ -16,8 +16,10 @@ from siamese.training.crops import Batch
 from siamese.training.groups import freeze, parameter_groups
 from siamese.training.losses import total_loss
 from siamese.training.precision import Precision
+from siamese.training.reduce import gathered, gathered_output, rank, sum_gradients, world
 from siamese.training.schedule import rate_at
 from siamese.training.stages import check_stages, inherit, localized, stage_of
+from siamese.training.synchronised import synchronise
 
 _MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "scaler."
 
@@ -28,6 +30,8 @@ class Trainer:
     def __init__(self, network: SiameseUNet, params: TrainingParams, device: torch.device) -> None:
         check_stages(network, params)
         self.params, self.device = params, device
+        if world() > 1:
+            synchronise(network)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.frozen = freeze(self.network, params.frozen_scales)
@@ -49,7 +53,7 @@ class Trainer:
         part, as are the statistics of batch norm; all else is as if the crops had been one batch.
 
         Args:
-            batch: See :class:`siamese.training.crops.Batch`.
+            batch: This process's crops; see :class:`siamese.training.crops.Batch`.
             progress: How far the training is, 0..1.
 
         Returns:
@@ -62,6 +66,7 @@ class Trainer:
         parts = self.params.accumulate
         losses = [self._learn(part, parts) for part in batch.to(self.device).parts(parts)]
         loss = float(torch.stack(losses).sum())
+        sum_gradients(self.network.parameters())
         self.precision.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         if not math.isfinite(loss) or not (torch.isfinite(norm) or self.precision.skips(norm)):
@@ -86,13 +91,14 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_at(progress, self.params)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.manual_seed(self.params.seed * 1_000_003 + self.steps)  # dropout too goes on as if never cut off
+        # Dropout too goes on as if never cut off; in each process it is another.
+        torch.manual_seed((self.params.seed * 1_000_003 + self.steps) * world() + rank())
 
     def _learn(self, crops: Batch, parts: int) -> Tensor:
-        """Adds the gradients of one of several parts; gives its share of the loss."""
+        """Adds the gradients of one of several parts; gives its share of the loss over all processes."""
         with self.precision.autocast():
-            output = self._output(crops)
-        loss = total_loss(output, crops.mask, self._loss_params()) / parts
+            output = gathered_output(self._output(crops))
+        loss = total_loss(output, gathered(crops.mask), self._loss_params()) / parts
         torch.autograd.backward(self.precision.scaler.scale(loss))
         return loss.detach()
 
