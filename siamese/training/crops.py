@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -15,7 +16,8 @@ from siamese.classes import disaster_number
 from siamese.errors import SiameseError
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, Image, augment
+from siamese.training.augment import Crop, Image, augment, dilated
+from siamese.training.cutmix import CutMix
 
 
 class Batch(NamedTuple):
@@ -70,6 +72,7 @@ class CropSource:
                 "has no training scenes", where=reader.pair_set.digest, fix="lower val_share, test_share"
             )
         check_rgb(self.scenes)
+        self._cutmix = CutMix(reader, self.scenes, params) if params.cutmix else None
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
         self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
@@ -92,7 +95,11 @@ class CropSource:
         size = round(params.crop_px / (1 + rng.uniform(-params.zoom, params.zoom)))
         row, col = self._window(entry, size, rng)
         crop = Crop(*self._reader.crop(entry.scene, row, col, size))
-        crop = augment(_resized(crop, params.crop_px), params, rng)
+        crop = _resized(crop, params.crop_px)
+        if self._cutmix is not None:
+            crop = self._cutmix.mixed(crop, entry.disaster_type, np.random.default_rng((params.seed, step, place, 1)))
+        crop = augment(crop, params, rng)
+        crop = replace(crop, mask=dilated(crop.mask, params.dilate_px))
         known = rng.random() >= params.unknown_disaster
         return crop, disaster_number(entry.disaster_type) if known else 0
 
