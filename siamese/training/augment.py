@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese.classes import UNCLASSIFIED
 from siamese.params import TrainingParams
 
 Image = NDArray[np.uint8]
@@ -36,6 +37,21 @@ def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Cro
         pre, post = (_recoloured(image, params.colour_jitter, rng) for image in (pre, post))
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
     return Crop(*(_turned(image, turns, flip=flip) for image in (pre, post, mask)))
+
+
+def dilated(mask: Image, radius: int) -> Image:
+    """A mask whose buildings, and whose ignored pixels, are larger by ``radius`` pixels on every side.
+
+    Only background gives way; where two buildings grow together, the worse damage wins, and any damage over ignored.
+    """
+    if not radius:
+        return mask
+    kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
+    ignored = mask == UNCLASSIFIED
+    buildings = cv2.dilate(np.where(ignored, np.uint8(0), mask), kernel)
+    unknown = cv2.dilate(ignored.astype(np.uint8), kernel) * np.uint8(UNCLASSIFIED)
+    grown = np.where(buildings > 0, buildings, unknown)
+    return np.asarray(np.where(mask > 0, mask, grown), np.uint8)
 
 
 def _turned(image: Image, turns: int, *, flip: bool) -> Image:

@@ -24,6 +24,7 @@ class Progress(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int = Field(0, ge=0, description="Steps done.")
+    share: float = Field(0.0, ge=0, le=1, description="How far the training was at the last step, by steps or time.")
     elapsed_s: float = Field(0.0, ge=0, description="Seconds of training, over all restarts.")
     epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
     epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")
@@ -32,6 +33,10 @@ class Progress(BaseModel):
     best_score: float = -1.0
     start: str = Field("random", description="Where the encoder's first weights came from.")
     run_id: str | None = None
+
+
+Kept = tuple[Progress, dict[str, Tensor]]
+"""A state: how far the training was, and the tensors."""
 
 
 class _Pointer(BaseModel):
@@ -62,7 +67,7 @@ class ProgressKeeper:
         """Whether the last state is still being written."""
         return self._writing is not None and not self._writing.done()
 
-    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
+    def load(self) -> Kept | None:
         """The furthest state that was kept; None when there is none.
 
         Raises:

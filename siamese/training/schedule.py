@@ -13,6 +13,13 @@ def progress_of(step: int, steps: int, elapsed_s: float, params: TrainingParams)
     return min(1.0, max(step / steps, by_time))
 
 
+def rate_at(progress: float, params: TrainingParams) -> float:
+    """Share of the peak learning rate at a point of a training, 0..1; each stage rises and falls by itself."""
+    first = params.localization_share
+    own = progress / first if progress < first else (progress - first) / (1 - first)
+    return rate_factor(own, params.warmup_share)
+
+
 def rate_factor(progress: float, warmup_share: float) -> float:
     """Share of the peak learning rate: a linear rise, then half a cosine down to 1 %."""
     if progress < warmup_share:
