@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+
+import torch
 
 from siamese.params import TrainingParams
 
@@ -11,6 +15,15 @@ def progress_of(step: int, steps: int, elapsed_s: float, params: TrainingParams)
     """How far a training is, 0..1: by its steps or by its minutes, whichever is further."""
     by_time = elapsed_s / (60 * params.minutes) if params.minutes is not None else 0.0
     return min(1.0, max(step / steps, by_time))
+
+
+def clock_of(params: TrainingParams) -> Callable[[], float]:
+    """The clock that ``minutes`` are counted by, in seconds; only differences mean anything."""
+    match params.clock:
+        case "wall":
+            return time.monotonic
+        case "processor":
+            return lambda: time.process_time() / torch.get_num_threads()
 
 
 def rate_factor(progress: float, warmup_share: float) -> float:
