@@ -16,6 +16,11 @@ class TrainingParams(Section):
 
     epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
     minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
+    clock: Literal["wall", "processor"] = Field(
+        "wall",
+        description="What minutes are counted by: wall, or the process's processor time over the network's threads, "
+        "so that other load on the machine does not change how much is learned.",
+    )
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
     batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
     accumulate: int = Field(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+
+import torch
 
 from siamese.params import TrainingParams
 
@@ -18,6 +22,15 @@ def rate_at(progress: float, params: TrainingParams) -> float:
     first = params.localization_share
     own = progress / first if progress < first else (progress - first) / (1 - first)
     return rate_factor(own, params.warmup_share)
+
+
+def clock_of(params: TrainingParams) -> Callable[[], float]:
+    """The clock that ``minutes`` are counted by, in seconds; only differences mean anything."""
+    match params.clock:
+        case "wall":
+            return time.monotonic
+        case "processor":
+            return lambda: time.process_time() / torch.get_num_threads()
 
 
 def rate_factor(progress: float, warmup_share: float) -> float:

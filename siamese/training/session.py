@@ -20,7 +20,7 @@ from siamese.training.loader import Loader
 from siamese.training.pictures import as_png, example_row
 from siamese.training.reduce import from_first, rank, world
 from siamese.training.resume import Progress, ProgressKeeper
-from siamese.training.schedule import progress_of, rate_at
+from siamese.training.schedule import clock_of, progress_of, rate_at
 from siamese.training.stopping import StopRequest, asked_by, stopped
 from siamese.training.tracking import Tracker
 from siamese.training.trainer import Trainer
@@ -51,7 +51,9 @@ class Session:
         self._epoch_steps = self._source.steps_an_epoch
         self._steps = params.epochs * self._epoch_steps
         self._best: dict[str, Tensor] = {}
-        self._since = self._saved = self._epoch_began = time.monotonic()
+        self._clock = clock_of(params)
+        self._since = self._clock()
+        self._saved = self._epoch_began = time.monotonic()
         self._elapsed_before = progress.elapsed_s
         self._shown = 0.0
 
@@ -91,7 +93,7 @@ class Session:
         return progress_of(self.trainer.steps, self._steps, self._elapsed(), self._params)
 
     def _elapsed(self) -> float:
-        return self._elapsed_before + time.monotonic() - self._since
+        return self._elapsed_before + self._clock() - self._since
 
     def _update(self, **changes: Any) -> None:  # noqa: ANN401
         self.progress = self.progress.model_copy(update=changes)
