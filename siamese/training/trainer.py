@@ -14,6 +14,7 @@ from siamese.model.precision import autocast
 from siamese.params import TrainingParams
 from siamese.training.crops import Batch
 from siamese.training.losses import total_loss
+from siamese.training.optimizer import optimizer_state, part, restore_optimizer
 from siamese.training.schedule import rate_factor
 
 _MODEL, _AVERAGE, _OPTIMIZER = "model.", "average.", "optimizer."
@@ -73,24 +74,13 @@ class Trainer:
         """Everything that a step changes, as named tensors; they may change with the next step."""
         state = {f"{_MODEL}{name}": tensor for name, tensor in self.network.state_dict().items()}
         state |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
-        for number, entry in self.optimizer.state_dict()["state"].items():
-            state |= {f"{_OPTIMIZER}{number}.{name}": tensor for name, tensor in entry.items()}
-        return state
+        return state | {f"{_OPTIMIZER}{name}": tensor for name, tensor in optimizer_state(self.optimizer).items()}
 
     def restore(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Takes up a state that :meth:`state` gave, after so many steps."""
-        self.network.load_state_dict(_part(state, _MODEL))
-        self.average.load_state_dict(_part(state, _AVERAGE))
-        entries: dict[int, dict[str, Tensor]] = {}
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for key, tensor in _part(state, _OPTIMIZER).items():
-            number, _, name = key.partition(".")
-            parameter = parameters[int(number)]
-            # The fused optimizer reads memory in order, so its state must lie in memory as the parameter does.
-            laid = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
-            entries.setdefault(int(number), {})[name] = laid.detach()
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
+        self.network.load_state_dict(part(state, _MODEL))
+        self.average.load_state_dict(part(state, _AVERAGE))
+        restore_optimizer(self.optimizer, part(state, _OPTIMIZER))
         self.steps = steps
 
     @torch.no_grad()
@@ -136,7 +126,3 @@ def _groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, obje
                 decay = params.weight_decay if matrix else 0.0
                 groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     return groups
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
