@@ -106,6 +106,7 @@ class Pretraining(Manifest):
     steps: int = Field(ge=1)
     epochs: int = Field(ge=1)
     spread: float = Field(ge=0, description="Of the embeddings in the last epoch; near 1 spread, 0 collapsed.")
+    rank: float = Field(ge=0, description="In about how many directions the embeddings of a batch differ then.")
     warning: str | None = Field(description="What is wrong with it, e.g. that it collapsed.")
     start: str = Field(description="Where the encoder's first weights came from.")
     minutes: float = Field(ge=0, description="Time of pre-training, over all restarts.")

@@ -64,4 +64,5 @@ def _table(made: Pretraining) -> Table:
     for name in ("encoder", "start", "steps"):
         table.add_row(name, str(getattr(made, name)))
     table.add_row("spread", f"{made.spread:.2f}")
+    table.add_row("rank", f"{made.rank:.1f}")
     return table

@@ -19,6 +19,9 @@ class PretrainingRow(BaseModel):
     minutes: float
     loss: float = Field(description="Mean of the epoch's steps.")
     spread: float = Field(description="Mean of the epoch's steps; near 1 spread, 0 collapsed.")
+    rank: float = Field(
+        description="Mean of the epoch's steps: in about how many directions a batch's embeddings differ."
+    )
     learning_rate: float = Field(description="As a share of its peak.")
     places_per_second: float
     loader_wait_share: float = Field(description="Share of the epoch's time in which the encoder waited for views.")

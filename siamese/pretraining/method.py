@@ -6,9 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from siamese.model.encoders import Encoder
@@ -21,7 +19,7 @@ class Comparison:
 
     Attributes:
         loss: One number.
-        embedding: ``(N, D)`` float32 of the first view, detached: what the method compares; see :func:`spread`.
+        embedding: ``(N, D)`` float32 of the first view, detached: what collapse is told by.
     """
 
     loss: Tensor
@@ -83,16 +81,3 @@ def mlp(widths: Sequence[int], *, activation: type[nn.Module] = nn.ReLU, end_nor
     if end_norm:
         layers.append(nn.BatchNorm1d(widths[-1], affine=False))
     return nn.Sequential(*layers)
-
-
-def spread(embedding: Tensor) -> float:
-    """How far a batch of embeddings is from collapse (Chen & He 2021, figure 2).
-
-    Standard deviation of each dimension of the normalised embeddings over the batch, averaged, times the square root
-    of the number of dimensions: near 1 when they point everywhere, 0 when all are the same.
-
-    Args:
-        embedding: ``(N, D)``, N at least 2.
-    """
-    unit: Any = nn.functional.normalize(embedding.float(), dim=1)
-    return float(torch.std(unit, dim=0).mean() * embedding.shape[1] ** 0.5)

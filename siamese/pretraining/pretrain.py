@@ -13,6 +13,7 @@ from siamese.model.weights import serialize
 from siamese.pairs import PairReader
 from siamese.params import NetworkParams, PretrainingParams
 from siamese.params.section import Section
+from siamese.pretraining.collapse import warning
 from siamese.pretraining.curves import write_curves
 from siamese.pretraining.method import Method
 from siamese.pretraining.methods import build_method
@@ -24,9 +25,6 @@ from siamese.store import ObjectStore, Origin, put_blob
 from siamese.training.resume import StateKeeper
 from siamese.training.stopping import stop_on_signal
 from siamese.training.tracking import Tracker, run_params, run_tags
-
-_COLLAPSED = 0.1
-"""Embeddings that spread less say the same of every place."""
 
 
 def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, store: ObjectStore) -> Pretraining:
@@ -107,7 +105,7 @@ def _publish(session: Session, origin: Origin, params: PretrainingParams, store:
     """Publishes the encoder; whoever was first wins."""
     progress, tracker, encoder = session.progress, session.tracker, session.trainer.method.outcome
     folder, table = Pretraining.folder(store, origin.digest), write_curves(progress.rows)
-    reached = progress.rows[-1].spread
+    last = progress.rows[-1]
     made = Pretraining(
         origin=origin,
         weights=put_blob(store, folder, "encoder.safetensors", serialize(encoder.state_dict())),
@@ -118,8 +116,9 @@ def _publish(session: Session, origin: Origin, params: PretrainingParams, store:
         curves=put_blob(store, folder, "curves.csv", table, "text/csv"),
         steps=progress.step,
         epochs=len(progress.rows),
-        spread=reached,
-        warning=_warning(reached),
+        spread=last.spread,
+        rank=last.rank,
+        warning=warning(last.spread, last.rank, params.batch),
         start=progress.start,
         minutes=progress.elapsed_s / 60,
         run_id=progress.run_id,
@@ -129,13 +128,3 @@ def _publish(session: Session, origin: Origin, params: PretrainingParams, store:
     tracker.keep("curves.csv", table)
     tracker.keep("pretraining.json", made.model_dump_json(indent=1).encode())
     return made
-
-
-def _warning(reached: float) -> str | None:
-    if reached >= _COLLAPSED:
-        return None
-    return (
-        f"it collapsed: the embeddings of different places spread by {reached:.3f} where 1 is healthy, so the encoder "
-        "is worth no more than its start; lower pretraining.learning_rate, raise pretraining.batch, or try another "
-        "pretraining.method"
-    )

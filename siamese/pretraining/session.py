@@ -29,6 +29,7 @@ class PretrainingProgress(StepProgress):
     """How far a pre-training is."""
 
     epoch_spread: float = Field(0.0, description="Sum of the spreads since the epoch began.")
+    epoch_rank: float = Field(0.0, description="Sum of the ranks since the epoch began.")
     rows: tuple[PretrainingRow, ...] = ()
 
 
@@ -94,12 +95,12 @@ class Session:
             elapsed_s=self._elapsed(),
             epoch_loss=now.epoch_loss + done.loss,
             epoch_spread=now.epoch_spread + done.spread,
+            epoch_rank=now.epoch_rank + done.rank,
             epoch_steps=now.epoch_steps + 1,
         )
         if self.trainer.steps % _LOG_EVERY == 0:
             rate = rate_factor(share, self._params.warmup_share)
-            point = {"step_loss": done.loss, "step_spread": done.spread, "learning_rate": rate}
-            self.tracker.log(point, self.trainer.steps)
+            self.tracker.log({"step_loss": done.loss, "learning_rate": rate}, self.trainer.steps)
 
     def _end_epoch(self, loader: Loader[Views]) -> None:
         now, spent = self.progress, max(time.monotonic() - self._epoch_began, 1e-9)
@@ -109,11 +110,19 @@ class Session:
             minutes=self._elapsed() / 60,
             loss=now.epoch_loss / now.epoch_steps,
             spread=now.epoch_spread / now.epoch_steps,
+            rank=now.epoch_rank / now.epoch_steps,
             learning_rate=rate_factor(self._share(), self._params.warmup_share),
             places_per_second=now.epoch_steps * self._params.batch / spent,
             loader_wait_share=min(1.0, loader.waited_s / spent),
         )
-        self._update(rows=(*now.rows, row), epoch_loss=0.0, epoch_spread=0.0, epoch_steps=0, elapsed_s=self._elapsed())
+        self._update(
+            rows=(*now.rows, row),
+            epoch_loss=0.0,
+            epoch_spread=0.0,
+            epoch_rank=0.0,
+            epoch_steps=0,
+            elapsed_s=self._elapsed(),
+        )
         self.tracker.log(row.model_dump(), now.step)
         loader.waited_s, self._epoch_began = 0.0, time.monotonic()
 

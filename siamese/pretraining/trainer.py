@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from siamese.errors import SiameseError
 from siamese.params import PretrainingParams
-from siamese.pretraining.method import Method, spread
+from siamese.pretraining.collapse import rank, spread
+from siamese.pretraining.method import Method
 from siamese.pretraining.views import Views
 from siamese.training.optimizer import optimizer_state, part, restore_optimizer
 from siamese.training.schedule import rate_factor
@@ -20,10 +21,11 @@ _METHOD, _OPTIMIZER = "method.", "optimizer."
 
 @dataclass(frozen=True)
 class Step:
-    """What a step came to: its loss, and the spread of its embeddings."""
+    """What a step came to: its loss, and the spread and rank of its embeddings."""
 
     loss: float
     spread: float
+    rank: float
 
 
 class Trainer:
@@ -62,7 +64,7 @@ class Trainer:
         self.optimizer.step()
         self.method.after_step(progress)
         self.steps += 1
-        return Step(value, spread(compared.embedding))
+        return Step(value, spread(compared.embedding), rank(compared.embedding))
 
     def state(self) -> dict[str, Tensor]:
         """Everything that a step changes, as named tensors; they may change with the next step."""

@@ -11,8 +11,9 @@ from siamese.errors import SiameseError
 from siamese.model.encoders import Encoder
 from siamese.params import PretrainingParams
 from siamese.pretraining.byol import Byol
+from siamese.pretraining.collapse import rank, spread, warning
 from siamese.pretraining.dino import Dino
-from siamese.pretraining.method import Method, spread
+from siamese.pretraining.method import Method
 from siamese.pretraining.methods import build_method
 from siamese.pretraining.teacher import momentum_at
 from siamese.pretraining.trainer import Trainer
@@ -77,6 +78,7 @@ def test_the_loss_falls_and_nothing_collapses(method: str) -> None:
     best = {"simsiam": -1.0, "byol": 0.0, "dino": 0.0}[method]
     assert last - best < 0.9 * (first - best)
     assert min(step.spread for step in done) > 0.3
+    assert min(step.rank for step in done) > 3
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -139,12 +141,30 @@ def test_dinos_center_follows_the_teachers_mean_and_takes_it_away() -> None:
     assert torch.allclose(dino.center, mean, atol=0.02)
 
 
-def test_the_measure_is_one_for_embeddings_everywhere_and_zero_for_collapse() -> None:
+def test_the_spread_is_one_for_embeddings_everywhere_and_zero_for_collapse() -> None:
     torch.manual_seed(0)
     assert spread(torch.randn(512, 64)) == pytest.approx(1, abs=0.02)
     assert spread(torch.ones(8, 64) * 3) == 0
     assert spread(torch.ones(8, 64) + 0.01 * torch.randn(8, 64)) < 0.1
     assert spread(torch.zeros(8, 64)) == 0
+
+
+def test_the_rank_counts_directions_and_sees_the_line_that_spread_does_not() -> None:
+    torch.manual_seed(0)
+    assert rank(torch.randn(16, 512)) == pytest.approx(15, abs=0.5)
+    assert rank(torch.eye(3).repeat(4, 1)) == pytest.approx(2, abs=0.01)
+    assert rank(torch.ones(8, 64)) == 0
+    line = torch.tensor([1.0, -1.0]).repeat(4)[:, None] * torch.randn(64).sign()
+    assert spread(line) == pytest.approx(1, abs=0.1)
+    assert rank(line) == pytest.approx(1, abs=0.01)
+
+
+def test_a_warning_needs_a_collapse_and_a_batch_to_judge_it_by() -> None:
+    assert warning(1.0, 9.0, 16) is None
+    assert warning(1.0, 1.0, 4) is None
+    for found in (warning(0.05, 9.0, 16), warning(1.0, 1.0, 16)):
+        assert found is not None
+        assert found.startswith("it collapsed")
 
 
 @pytest.mark.parametrize(

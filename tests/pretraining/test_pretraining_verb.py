@@ -56,8 +56,9 @@ def test_the_encoder_is_published_once_and_nothing_is_left_behind(store: ObjectS
     assert made.pairs == pairs.digest
     assert (made.epochs, made.warning) == (3, None)
     assert made.spread > 0.3
+    assert 1 < made.rank <= 3  # a batch of four
     header, *rows = made.curves.read(store).decode().splitlines()
-    assert header.startswith("epoch,step,minutes,loss,spread,learning_rate")
+    assert header.startswith("epoch,step,minutes,loss,spread,rank,learning_rate")
     assert len(rows) == 3
     assert int(rows[-1].split(",")[1]) == made.steps
     assert float(rows[-1].split(",")[4]) == pytest.approx(made.spread)
@@ -221,7 +222,7 @@ def test_mlflow_gets_params_curves_and_the_manifest(
     assert run.data.params["network.encoder"] == NETWORK.encoder
     assert run.data.tags["siamese.digest"] == made.digest
     assert run.data.tags["siamese.catalog"] == pairs.origin.inputs["catalog"]
-    for name in ("loss", "spread"):
+    for name in ("loss", "spread", "rank"):
         assert len(client.get_metric_history(run.info.run_id, name)) == 3
     kept = {found.path for found in client.list_artifacts(run.info.run_id)}
     assert kept == {"curves.csv", "pretraining.json"}
