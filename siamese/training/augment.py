@@ -34,9 +34,9 @@ def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Cro
     pre, post, mask = crop.pre, crop.post, crop.mask
     post = _misregistered(post, params, rng)
     if params.colour_jitter:
-        pre, post = (_recoloured(image, params.colour_jitter, rng) for image in (pre, post))
+        pre, post = (recoloured(image, params.colour_jitter, rng) for image in (pre, post))
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    return Crop(*(_turned(image, turns, flip=flip) for image in (pre, post, mask)))
+    return Crop(*(turned(image, turns, flip=flip) for image in (pre, post, mask)))
 
 
 def dilated(mask: Image, radius: int) -> Image:
@@ -54,9 +54,10 @@ def dilated(mask: Image, radius: int) -> Image:
     return np.asarray(np.where(mask > 0, mask, grown), np.uint8)
 
 
-def _turned(image: Image, turns: int, *, flip: bool) -> Image:
-    turned = np.rot90(image, turns)
-    return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
+def turned(image: Image, turns: int, *, flip: bool) -> Image:
+    """Turned by so many quarters, then mirrored or not."""
+    found = np.rot90(image, turns)
+    return np.ascontiguousarray(found[:, ::-1] if flip else found)
 
 
 def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generator) -> Image:
@@ -73,7 +74,7 @@ def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generato
     return np.asarray(moved, np.uint8)
 
 
-def _recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
+def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Brightness, contrast, gamma and balance through one table; saturation through one matrix."""
     contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
     brightness = rng.uniform(-strength, strength) * 0.5
@@ -81,6 +82,6 @@ def _recoloured(image: Image, strength: float, rng: np.random.Generator) -> Imag
     saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
     levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
     table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
-    recoloured = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    toned = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
     grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
-    return np.asarray(cv2.transform(recoloured, grey), np.uint8)
+    return np.asarray(cv2.transform(toned, grey), np.uint8)

@@ -104,10 +104,7 @@ class CropSource:
         return crop, disaster_number(entry.disaster_type) if known else 0
 
     def _scene(self, number: int) -> SceneEntry:
-        """Every scene once a round, each round in an order of its own."""
-        turn, place = divmod(number, len(self.scenes))
-        order = np.random.default_rng((self._params.seed, turn)).permutation(len(self.scenes))
-        return self.scenes[int(order[place])]
+        return self.scenes[shuffled(number, len(self.scenes), self._params.seed)]
 
     def _window(self, entry: SceneEntry, size: int, rng: np.random.Generator) -> tuple[int, int]:
         """The most damaged of a few windows, by the counts in the index; so a rejected one costs no reading."""
@@ -129,6 +126,12 @@ def check_shares(params: TrainingParams, world: int) -> None:
     if params.batch % world:
         what = f"{params.batch} crops cannot be shared by {world} processes"
         raise SiameseError(what, where="training.batch", fix=f"give a multiple of {world}")
+
+
+def shuffled(number: int, count: int, seed: int) -> int:
+    """Which of ``count`` things comes at position ``number``: each once a round, each round in an order of its own."""
+    turn, place = divmod(number, count)
+    return int(np.random.default_rng((seed, turn)).permutation(count)[place])
 
 
 def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, block_px: int) -> float:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 
 from siamese.params import TrainingParams
 
 
-def progress_of(step: int, steps: int, elapsed_s: float, params: TrainingParams) -> float:
+class Limited(Protocol):
+    """Params that may limit a training's time."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Of training, over all restarts."""
+
+
+def progress_of(step: int, steps: int, elapsed_s: float, params: Limited) -> float:
     """How far a training is, 0..1: by its steps or by its minutes, whichever is further."""
     by_time = elapsed_s / (60 * params.minutes) if params.minutes is not None else 0.0
     return min(1.0, max(step / steps, by_time))

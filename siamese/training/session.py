@@ -14,7 +14,7 @@ from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.progress import Advance
 from siamese.progress import progress as progress_bar
-from siamese.training.crops import CropSource, check_rgb
+from siamese.training.crops import Batch, CropSource, check_rgb
 from siamese.training.curves import EpochRow
 from siamese.training.loader import Loader
 from siamese.training.pictures import as_png, example_row
@@ -112,7 +112,7 @@ class Session:
             rate = rate_at(share, self._params)
             self.tracker.log({"step_loss": loss, "learning_rate": rate}, self.trainer.steps)
 
-    def _end_epoch(self, loader: Loader, *, last: bool = False) -> None:
+    def _end_epoch(self, loader: Loader[Batch], *, last: bool = False) -> None:
         """Validates, books the epoch, keeps the weights if they are the best so far."""
         now, spent = self.progress, time.monotonic() - self._epoch_began
         epoch, share = len(now.rows) + 1, self._share()

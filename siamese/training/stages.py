@@ -39,10 +39,9 @@ def localized(network: SiameseUNet, pre: Tensor) -> NetworkOutput:
         network: One with a localization decoder.
         pre: ``(N, 3, H, W)`` float32 in 0..1; H and W are multiples of ``network.multiple``.
     """
-    assert network.localization_decoder is not None  # noqa: S101
-    logits, coarse = network.localization_head(network.localization_decoder(network.encoder(pre)))
-    damage = logits.new_zeros(()).expand(len(logits), len(DAMAGE_CLASSES), *logits.shape[-2:])
-    return NetworkOutput(logits, damage, coarse)
+    found = network.localize(pre)
+    damage = found.logits.new_zeros(()).expand(len(pre), len(DAMAGE_CLASSES), *pre.shape[-2:])
+    return NetworkOutput(found.logits, damage, found.coarse)
 
 
 def inherit(network: SiameseUNet) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from siamese.training.curves import write_curves
 from siamese.training.distributed import joined, joined_group, run_processes
 from siamese.training.follow import follow
 from siamese.training.reduce import from_first, rank, share_weights
-from siamese.training.resume import Kept, Progress, ProgressKeeper
+from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.session import Session
 from siamese.training.start import first_network, seeded_network
 from siamese.training.stopping import stop_on_signal
@@ -159,7 +159,9 @@ def _follow(job: Job) -> None:
         follow(reader, trainer, job.params, stop)
 
 
-def _trainer(job: Job, kept: Kept | None) -> tuple[Trainer, Progress, Mapping[str, Tensor] | None]:
+def _trainer(
+    job: Job, kept: tuple[Progress, dict[str, Tensor]] | None
+) -> tuple[Trainer, Progress, Mapping[str, Tensor] | None]:
     """The trainer as the first process starts it, with what that one has kept so far."""
     kept = from_first(kept)
     if kept is None and rank() == 0:

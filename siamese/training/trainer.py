@@ -15,6 +15,7 @@ from siamese.params import TrainingParams
 from siamese.training.crops import Batch
 from siamese.training.groups import freeze, parameter_groups
 from siamese.training.losses import total_loss
+from siamese.training.optimizer import optimizer_state, part, restore_optimizer
 from siamese.training.precision import Precision
 from siamese.training.reduce import gathered, gathered_output, rank, sum_gradients, world
 from siamese.training.schedule import rate_at
@@ -116,8 +117,7 @@ class Trainer:
         """Everything that a step changes, as named tensors; they may change with the next step."""
         state = {f"{_MODEL}{name}": tensor for name, tensor in self.network.state_dict().items()}
         state |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
-        for number, entry in self.optimizer.state_dict()["state"].items():
-            state |= {f"{_OPTIMIZER}{number}.{name}": tensor for name, tensor in entry.items()}
+        state |= {f"{_OPTIMIZER}{name}": tensor for name, tensor in optimizer_state(self.optimizer).items()}
         scale = self.precision.scaler.state_dict()
         return state | {f"{_SCALER}{name}": torch.tensor(float(value)) for name, value in scale.items()}
 
@@ -130,21 +130,12 @@ class Trainer:
             progress: How far the training was at the last of them, 0..1.
         """
         self.stage = stage_of(progress, self.params)
-        self.network.load_state_dict(_part(state, _MODEL))
-        self.average.load_state_dict(_part(state, _AVERAGE))
-        entries: dict[int, dict[str, Tensor]] = {}
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for key, tensor in _part(state, _OPTIMIZER).items():
-            number, _, name = key.partition(".")
-            parameter = parameters[int(number)]
-            # The fused optimizer reads memory in order, so its state must lie in memory as the parameter does.
-            laid = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
-            entries.setdefault(int(number), {})[name] = laid.detach()
-        scale = {name: float(tensor) for name, tensor in _part(state, _SCALER).items()}
+        self.network.load_state_dict(part(state, _MODEL))
+        self.average.load_state_dict(part(state, _AVERAGE))
+        restore_optimizer(self.optimizer, part(state, _OPTIMIZER))
+        scale = {name: float(tensor) for name, tensor in part(state, _SCALER).items()}
         if scale:
             self.precision.scaler.load_state_dict(scale)
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
         self.steps = steps
 
     @torch.no_grad()
@@ -156,7 +147,3 @@ class Trainer:
         torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
         for name in ours.keys() - floats:
             ours[name].copy_(theirs[name])
-
-
-def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
