@@ -26,6 +26,10 @@ def train(
             "checkpoint's digest, s3://… or what --out wrote.",
         ),
     ] = None,
+    pretraining: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Encoder to start from, as `siamese pretrain` made it: latest, a digest, …"),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after about this many minutes of training; training.minutes.")
     ] = None,
@@ -52,7 +56,8 @@ def train(
 
     To go on learning from the champion: siamese train --parent models:/siamese-damage@champion
     """
-    from siamese.manifests import PairSet
+    from siamese.errors import SiameseError
+    from siamese.manifests import Checkpoint, PairSet, Pretraining
     from siamese.params import load_params
     from siamese.registry import resolve_model
     from siamese.store import ObjectStore
@@ -64,7 +69,11 @@ def train(
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
     pair_set = resolve(PairSet, pairs, store)
-    start = resolve_model(parent, store) if parent else None
+    if parent and pretraining:
+        raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
+    start: Checkpoint | Pretraining | None = resolve_model(parent, store) if parent else None
+    if pretraining:
+        start = resolve(Pretraining, pretraining, store)
     checkpoint = train_network(pair_set, settings.network, settings.training, store, parent=start)
     if not speaks():
         return

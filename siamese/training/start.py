@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from siamese.errors import SiameseError
-from siamese.manifests import Checkpoint
-from siamese.model import SiameseUNet, build_network, load_imagenet, load_network
+from siamese.manifests import Checkpoint, Pretraining
+from siamese.model import SiameseUNet, build_network, load_imagenet, load_network, start_from
 from siamese.model.encoders import Encoder
 from siamese.model.imagenet import RANDOM
 from siamese.params import NetworkParams
@@ -17,24 +17,30 @@ from siamese.store import ObjectStore
 
 
 def first_network(
-    params: NetworkParams, seed: int, store: ObjectStore, parent: Checkpoint | None
+    params: NetworkParams, seed: int, store: ObjectStore, parent: Checkpoint | Pretraining | None
 ) -> tuple[SiameseUNet, str]:
     """Builds a network with the weights that its training starts from.
 
     Returns:
-        The network, and where its weights came from: ``"checkpoint …"``, ``"imagenet (…)"`` or ``"random"``.
+        The network, and where its weights came from: ``"checkpoint …"``, ``"pretraining …"``, ``"imagenet (…)"`` or
+        ``"random"``; also ``"random"`` when one of two encoders has no ImageNet weights.
 
     Raises:
         SiameseError: The parent cannot be read, or has another encoder.
     """
     network = seeded_network(params, seed)
+    if isinstance(parent, Pretraining):
+        return network, ", ".join({start_from(encoder, store, parent): None for encoder in _encoders(network)})
     if parent is not None:
         name = f"checkpoint {parent.digest}"
         older, _ = load_network(store, parent)
         check_encoders(network, older, name)
         take_over(network, older.state_dict(), name)
         return network, name
-    return network, load_imagenet(network.encoder) if params.pretrained else RANDOM
+    if not params.pretrained:
+        return network, RANDOM
+    starts = {load_imagenet(encoder): None for encoder in _encoders(network)}
+    return network, RANDOM if RANDOM in starts else ", ".join(starts)
 
 
 def seeded_network(params: NetworkParams, seed: int) -> SiameseUNet:
@@ -81,9 +87,11 @@ def check_encoders(network: SiameseUNet, older: SiameseUNet, name: str) -> None:
     Raises:
         SiameseError: They are; it names both.
     """
-    ours, theirs = (
-        ", ".join(part.name for part in whole.modules() if isinstance(part, Encoder)) for whole in (network, older)
-    )
+    ours, theirs = (", ".join(encoder.name for encoder in _encoders(whole)) for whole in (network, older))
     if ours != theirs:
         what = f"its encoder is {theirs}, that of the network to train is {ours}"
         raise SiameseError(what, where=name, fix=f"set network.encoder={older.encoder.name}, or start without a parent")
+
+
+def _encoders(network: SiameseUNet) -> list[Encoder]:
+    return [network.encoder] if network.post_encoder is None else [network.encoder, network.post_encoder]

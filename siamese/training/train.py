@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from siamese.manifests import Checkpoint, PairSet
+from siamese.manifests import Checkpoint, PairSet, Pretraining
 from siamese.model import put_network
 from siamese.model.imagenet import RANDOM
 from siamese.model.precision import best_device
@@ -42,7 +42,7 @@ def train(
     params: TrainingParams,
     store: ObjectStore,
     *,
-    parent: Checkpoint | None = None,
+    parent: Checkpoint | Pretraining | None = None,
 ) -> Checkpoint:
     """Trains a network; if that is done already, says so at once; if it was cut off, goes on from its last state.
 
@@ -52,8 +52,8 @@ def train(
         params: How it is trained. With ``minutes``, how much is learned depends on the machine's speed; without,
             the same seed gives the same weights on the same machine, however often the training was cut off.
         store: Where to.
-        parent: The model to start from: every tensor of it whose name and shape fit is taken. None starts from
-            ImageNet weights, or from random ones.
+        parent: What to start from. A model: every tensor of it whose name and shape fit is taken. A pre-trained
+            encoder. None starts from ImageNet weights, or from random ones.
 
     Returns:
         The published checkpoint: averaged weights of the epoch with the best validation score, with the decision
@@ -75,7 +75,7 @@ def train(
 
 
 def plan_training(
-    pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | None = None
+    pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | Pretraining | None = None
 ) -> Origin:
     """The digest under which a training is published, known before it runs."""
     inputs = {"pairs": pairs.digest} | ({"parent": parent.digest} if parent else {})
@@ -91,7 +91,7 @@ class Job:
     network: NetworkParams
     params: TrainingParams
     store: ObjectStore
-    parent: Checkpoint | None
+    parent: Checkpoint | Pretraining | None
 
     @property
     def origin(self) -> Origin:
@@ -110,7 +110,7 @@ def _train_apart(
     params: TrainingParams,
     kind: type[ObjectStore],
     settings: Settings,
-    parent: Checkpoint | None,
+    parent: Checkpoint | Pretraining | None,
 ) -> Checkpoint:
     return train(pairs, network, params, kind(settings), parent=parent)
 
