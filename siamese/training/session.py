@@ -115,6 +115,7 @@ class Session:
     def _end_epoch(self, loader: Loader[Batch], *, last: bool = False) -> None:
         """Validates, books the epoch, keeps the weights if they are the best so far."""
         now, spent = self.progress, time.monotonic() - self._epoch_began
+        self.trainer.check_finite()
         epoch, share = len(now.rows) + 1, self._share()
         due = last or share >= 1 or epoch % self._params.validate_every == 0
         scores = None
@@ -158,6 +159,7 @@ class Session:
         signal = asked_by(stop)
         if not due and signal is None:
             return
+        self.trainer.check_finite()
         best = {f"{_BEST}{name}": tensor for name, tensor in self._best.items()}
         self._keeper.save(self.progress, self.trainer.state() | best)
         self._saved = time.monotonic()

@@ -23,6 +23,7 @@ from siamese.training.stages import check_stages, inherit, localized, stage_of
 from siamese.training.synchronised import synchronise
 
 _MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "scaler."
+_LOWER = "lower training.learning_rate; the last good checkpoint is kept"
 
 
 class Trainer:
@@ -72,13 +73,24 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         if not math.isfinite(loss) or not (torch.isfinite(norm) or self.precision.skips(norm)):
             what = f"the loss is {loss:.4g} and the gradient's norm {float(norm):.4g} at step {self.steps}"
-            fix = "lower training.learning_rate; the last good checkpoint is kept"
-            raise SiameseError(what, where="training", fix=fix)
+            raise SiameseError(what, where="training", fix=_LOWER)
         self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()
         self.steps += 1
         self._update_average()
         return loss
+
+    def check_finite(self) -> None:
+        """Refuses weights, averages or statistics that are no numbers, before they are kept.
+
+        Raises:
+            SiameseError: Some are; it names the first tensor concerned.
+        """
+        for kind, network in (("weights", self.network), ("averaged weights", self.average)):
+            for name, tensor in network.state_dict().items():
+                if not torch.isfinite(tensor).all():
+                    what = f"{name} of the {kind} holds a NaN or infinity after step {self.steps}"
+                    raise SiameseError(what, where="training", fix=_LOWER)
 
     def _prepare(self, progress: float) -> None:
         stage = stage_of(progress, self.params)
