@@ -44,7 +44,10 @@ def local_storage(kept: Path | None = None) -> Iterator[ObjectStore]:
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         with (folder / "server.log").open("wb") as log:
-            server = subprocess.Popen(storage_command(data, ports), stdout=log, stderr=log)  # noqa: S603
+            # In a session of its own Ctrl-C does not reach it: whoever is stopped may still keep its state.
+            server = subprocess.Popen(  # noqa: S603
+                storage_command(data, ports), stdout=log, stderr=log, start_new_session=True
+            )
         try:
             _wait(server)
             store = ObjectStore(Settings(home=folder / "home"))

@@ -23,22 +23,23 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contest.contestants import CONTEST, Contestant, ablations, chosen
+
 from siamese.errors import SiameseError
 from siamese.progress import LOGGER, log_to_stderr
 
 if TYPE_CHECKING:
-    from contest.contestants import Contestant
     from contest.results import Result
 
     from siamese.params import Params
 
 _DATA = Path(os.environ.get("SIAMESE_DATA", "../shared/data")) / "xbd"
-_NAMES = ("ours", "post-only", "fcsiamdiff", "unet")
 
 
 def main() -> None:
@@ -50,14 +51,16 @@ def main() -> None:
 
     restart_with_allocator()
     log_to_stderr()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         print(_run(options))
     except SiameseError as error:
         sys.exit(f"quality: {error}")
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 def _run(options: argparse.Namespace) -> str:
-    from contest.contestants import ablations, chosen
     from contest.results import Results
     from contest.running import Contest
     from contest.scenes import collect, event_folds, folds, storage
@@ -93,11 +96,13 @@ def _report(
 
     found = standings(results, resamples=params.evaluation.resamples, seed=params.evaluation.seed)
     titles = {one.name: one.title for one in contestants}
+    ratio = ratio_to_references(found, [one.name for one in contestants if one.is_reference])
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 200)
     console.print(table(found, titles, differences=bool(options.ablate)))
+    if ratio is not None:
+        console.print(f"mean score of ours over that of the better reference: {ratio:.3f}")
     if options.markdown:
         return markdown(found, titles, shlex.join(["python", *sys.argv]))
-    ratio = ratio_to_references(found, [one.name for one in contestants if one.is_reference])
     record = {
         "benchmark": "quality",
         "minutes": options.minutes,
@@ -137,7 +142,13 @@ def _options() -> argparse.Namespace:
     add("--minutes", type=float, default=10.0, help="of training, for each contestant and fold")
     add("--clock", choices=("processor", "wall"), default="processor", help="what minutes are counted by")
     add("--folds", type=int, help="only the first so many folds; by default all, with --ablate one")
-    add("--only", action="append", choices=_NAMES, default=[], help="only this contestant; repeat for more")
+    add(
+        "--only",
+        action="append",
+        choices=[one.name for one in CONTEST],
+        default=[],
+        help="only this contestant; repeat for more",
+    )
     add("--leave-one-event-out", action="store_true", help="one fold an event instead of folds over scenes")
     add("--ablate", nargs="+", metavar="NAME", help="ours without a part: names of contest/ablations.yaml, or all")
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")
