@@ -35,7 +35,8 @@ def map_batch(catalog: str, scenes: list[str], model: str, overrides: Overrides)
     wanted = set(scenes)
     rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in wanted]
     checkpoint = resolve_model(model, store)
-    predictor, name = Predictor.load(store, checkpoint), model_name(model, checkpoint, store)
+    predictor = Predictor.load(store, checkpoint, expected_pairs=len(rows), flips=params.mapping.flips)
+    name = model_name(model, checkpoint, store)
     digests = []
     with progress("map scenes", len(rows)) as advance:
         for row in rows:

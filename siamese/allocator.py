@@ -1,4 +1,4 @@
-"""The memory allocator's settings: glibc's defaults map and unmap every large activation, which costs much of a step.
+"""Settings of memory and threads that networks want: glibc's defaults map and unmap every large activation.
 
 They are read once, when a process starts; so they must be in its environment before.
 """
@@ -14,6 +14,8 @@ _TUNED = {
     "MALLOC_TRIM_THRESHOLD_": str(2**36),
     "MALLOC_TOP_PAD_": str(2**28),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    # Threads that wait in a busy loop take the processor from those they wait for as soon as anything else runs.
+    "OMP_WAIT_POLICY": "passive",
 }
 _MARK = "SIAMESE_ALLOCATOR_TUNED"
 

@@ -1,4 +1,4 @@
-"""The one place that reads the environment: where the stores and servers are, and where local files may lie."""
+"""The one place that reads the environment: where stores, servers and local files are, and what runs networks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from dotenv import dotenv_values
 from pydantic import Field
@@ -23,9 +24,11 @@ QUIET = {
     "AWS_VIRTUAL_HOSTING": "FALSE",
 }
 
+BackendName = Literal["auto", "torch", "openvino"]
+
 
 class Settings(BaseSettings):
-    """Where things are. Every field is an environment variable ``SIAMESE_<FIELD>``."""
+    """Where things are, and what runs networks. Every field is an environment variable ``SIAMESE_<FIELD>``."""
 
     model_config = SettingsConfigDict(env_prefix="SIAMESE_", frozen=True)
 
@@ -33,6 +36,9 @@ class Settings(BaseSettings):
     raw_bucket: str = Field("raw", description="Bucket that imagery and labels arrive in.")
     lake_bucket: str = Field("lake", description="Bucket of manifests and what they name.")
     maps_bucket: str = Field("maps", description="Bucket of published damage maps.")
+    backend: BackendName = Field(
+        "auto", description="What runs trained networks. auto: PyTorch, or OpenVINO where there is much to do on a CPU."
+    )
 
     @property
     def cache(self) -> Path:

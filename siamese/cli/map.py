@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from siamese.classes import DISASTER_TYPES
 from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit, write_json
+from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
     from siamese.manifests import DamageMap
@@ -29,6 +31,9 @@ def map(  # noqa: A001 - the verb's name
         ),
     ] = "models:/siamese-damage@champion",
     event: Annotated[str | None, typer.Option(help="Name of the disaster; by default the first pre image's.")] = None,
+    disaster_type: Annotated[
+        str | None, typer.Option(help=f"What struck: {', '.join(DISASTER_TYPES[1:])}. For networks trained with it.")
+    ] = None,
     as_json: Json = False,
     params_file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
@@ -49,10 +54,12 @@ def map(  # noqa: A001 - the verb's name
     from siamese.registry import model_name, resolve_model
     from siamese.store import ObjectStore
 
+    if disaster_type is not None and disaster_type not in DISASTER_TYPES:
+        raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
     checkpoint = resolve_model(model, store)
     name = model_name(model, checkpoint, store)
-    made = map_pair(pre, post, checkpoint, params, store, event=event, model=name)
+    made = map_pair(pre, post, checkpoint, params, store, event=event, disaster_type=disaster_type, model=name)
     made.mark_current(store)
     files = _copy(made, out, store)
     emit(made, _told(made, files), as_json=as_json)

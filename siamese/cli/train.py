@@ -57,7 +57,7 @@ def train(
     To go on learning from the champion: siamese train --parent models:/siamese-damage@champion
     """
     from siamese.errors import SiameseError
-    from siamese.manifests import Checkpoint, PairSet, Pretraining
+    from siamese.manifests import PairSet, Pretraining
     from siamese.params import load_params
     from siamese.registry import resolve_model
     from siamese.store import ObjectStore

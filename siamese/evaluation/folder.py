@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings, rgb
+from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings
 from siamese.imagery.decode import Raster, decode_image
 from siamese.ingest.labels import Label, parse_label
 from siamese.ingest.names import SceneFile, classify
@@ -91,18 +91,17 @@ def _load(files: Mapping[str, Path]) -> SceneTruth:
     if pre.pixels.shape[:2] != (height, width):
         what = f"is {width} x {height} px, the pre image {pre.pixels.shape[1]} x {pre.pixels.shape[0]}"
         raise SiameseError(what, where=str(files["post_image"]), fix="pass images of one size")
-    before, after = (
-        _label(files[f"{date}_label"], date, width, height, limits.max_vertices).buildings for date in _DATES
-    )
-    damaged = [(building.pixels, str(building.subtype)) for building in after]
+    before, after = (_label(files[f"{date}_label"], date, width, height, limits.max_vertices) for date in _DATES)
+    damaged = [(building.pixels, str(building.subtype)) for building in after.buildings]
     drawn = _given_targets(files, height, width)
-    localization, damage = drawn or official_targets((one.pixels for one in before), damaged, height, width)
+    localization, damage = drawn or official_targets((one.pixels for one in before.buildings), damaged, height, width)
     mask = training_mask(damaged, height, width)
     for raster in (pre, post):
         if raster.valid is not None:
             mask[~raster.valid] = UNCLASSIFIED
     buildings = label_buildings(damaged, height, width)
-    return SceneTruth(rgb(pre.pixels), rgb(post.pixels), mask, localization, damage, buildings)
+    what = after.metadata.disaster_type
+    return SceneTruth(pre.pixels, post.pixels, mask, localization, damage, buildings, what)
 
 
 def _image(path: Path, max_side_px: int) -> Raster:

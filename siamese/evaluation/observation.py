@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.classes import UNCLASSIFIED
-from siamese.evaluation.truth import SceneTask, SceneTruth
+from siamese.evaluation.truth import SceneTask, SceneTruth, seen
 from siamese.metrics import (
     BuildingCounts,
     Buildings,
@@ -141,7 +141,7 @@ def observe_all(
         def predict() -> None:
             task, future = reading.popleft()
             truth = future.result()
-            judging.append(pool.submit(judge, task, truth, predictor.predict(truth.pre, truth.post)))
+            judging.append(pool.submit(judge, task, truth, _predict(predictor, truth)))
 
         for task in tasks:
             reading.append((task, pool.submit(task.load)))
@@ -153,3 +153,10 @@ def observe_all(
             predict()
         while judging:
             yield judging.popleft().result()
+
+
+def _predict(predictor: Predictor, truth: SceneTruth) -> Prediction:
+    pre, post = (seen(image, bands) for image, bands in zip((truth.pre, truth.post), predictor.bands, strict=True))
+    # Where damage is known it is counted even if no building is found.
+    known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
+    return predictor.predict(pre, post, truth.disaster_type, classes_only=not known.any())

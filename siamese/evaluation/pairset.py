@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from siamese.errors import SiameseError
-from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings, rgb
+from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings
 from siamese.manifests import PairSet, Split
+from siamese.pairs.index import SceneEntry
 from siamese.pairs.reader import PairReader
 from siamese.pairs.targets import official_targets
 from siamese.store import ObjectStore
@@ -20,7 +21,7 @@ def split_tasks(pairs: PairSet, split: Split, store: ObjectStore) -> tuple[Scene
     """
     reader = PairReader(store, pairs, cache=store.settings.cache)
     tasks = tuple(
-        SceneTask(entry.scene, entry.disaster, partial(_load, reader, entry.scene)) for entry in reader.scenes(split)
+        SceneTask(entry.scene, entry.disaster, partial(_load, reader, entry)) for entry in reader.scenes(split)
     )
     if not tasks:
         fix = "set evaluation.split to one that does, or split the pairs anew"
@@ -28,9 +29,10 @@ def split_tasks(pairs: PairSet, split: Split, store: ObjectStore) -> tuple[Scene
     return tasks
 
 
-def _load(reader: PairReader, scene: str) -> SceneTruth:
-    pre, post, mask = reader.whole(scene)
-    buildings = reader.buildings(scene)
+def _load(reader: PairReader, entry: SceneEntry) -> SceneTruth:
+    pre, post, mask = reader.whole(entry.scene)
+    buildings = reader.buildings(entry.scene)
     damaged = [(building.post, building.subtype) for building in buildings]
     localization, damage = official_targets((building.pre for building in buildings), damaged, *mask.shape)
-    return SceneTruth(rgb(pre), rgb(post), mask, localization, damage, label_buildings(damaged, *mask.shape))
+    numbered = label_buildings(damaged, *mask.shape)
+    return SceneTruth(pre, post, mask, localization, damage, numbered, entry.disaster_type)

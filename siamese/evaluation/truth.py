@@ -21,12 +21,13 @@ class SceneTruth:
     """One scene with its labels, as rasters.
 
     Args:
-        pre: (H, W, 3) uint8.
-        post: (H, W, 3) uint8.
+        pre: (H, W, bands) uint8.
+        post: (H, W, bands) uint8.
         mask: (H, W) uint8: 0 background, 1-4 damage, 255 un-classified.
         localization: (H, W) uint8, the official localization target.
         damage: (H, W) uint8 in 0..4, the official damage target.
         buildings: Labelled buildings on the post image.
+        disaster_type: What struck, as the labels name it.
     """
 
     pre: Image
@@ -35,6 +36,7 @@ class SceneTruth:
     localization: Image
     damage: Image
     buildings: Buildings
+    disaster_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ def label_buildings(footprints: Sequence[tuple[BaseGeometry, str]], height: int,
     return Buildings(ids, np.array([class_value(subtype) for _, subtype in footprints], np.uint8))
 
 
-def rgb(pixels: Image) -> Image:
-    """What the network sees of an image.
+def seen(pixels: Image, bands: int) -> Image:
+    """What a network of so many bands sees of an image.
 
     Args:
-        pixels: (H, W, bands) uint8.
+        pixels: (H, W, any bands) uint8.
+        bands: How many it takes.
 
     Returns:
-        (H, W, 3): its first three bands, or a single one three times.
+        (H, W, bands): the first bands, or a single one (of fewer than it takes, the first) repeated.
     """
-    bands = pixels.shape[2]
-    return np.ascontiguousarray(pixels[..., :3] if bands >= 3 else pixels[..., :1].repeat(3, axis=2))
+    if pixels.shape[2] >= bands:
+        return np.ascontiguousarray(pixels[..., :bands])
+    return pixels[..., :1].repeat(bands, axis=2)

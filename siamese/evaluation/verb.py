@@ -127,7 +127,7 @@ def _judge(
     predictions: Path | None,
 ) -> list[Seen]:
     keep = _writer(predictions, tasks) if predictions else None
-    predictor = Predictor.load(store, checkpoint)
+    predictor = Predictor.load(store, checkpoint, expected_pairs=len(tasks), flips=params.flips)
     seen: list[Seen] = []
     with progress("evaluate scenes", len(tasks)) as advance:
         for task, observation in observe_all(tasks, predictor, params.iou, workers=params.workers, keep=keep):

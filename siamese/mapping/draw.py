@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,10 @@ class PairPredictor(Protocol):
     def decision(self) -> Decision:
         """How its probabilities become classes."""
 
-    def predict(self, pre: Image, post: Image) -> Prediction:
-        """Probabilities for one pair of ``(H, W, 3)`` uint8 images."""
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
+        """Probabilities for one pair of ``(H, W, 3)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def draw_map(
     *,
     model: str,
     event: str,
+    disaster_type: str | None = None,
 ) -> MapFiles:
     """Draws a map.
 
@@ -102,6 +105,7 @@ def draw_map(
         folder: Where files go; working files stay there.
         model: Written into the raster.
         event: Written into the raster.
+        disaster_type: What struck, as in :data:`siamese.classes.DISASTER_TYPES`.
 
     Raises:
         SiameseError: An image is damaged.
@@ -115,7 +119,8 @@ def draw_map(
             create(classes, grid, "uint8", nodata=UNCLASSIFIED) as class_raster,
         ):
             describe(class_raster, model, event)
-            first = _label(grid, pre, post, predictor, params, label_raster, single_raster)
+            pieces = _predict(grid, pre, post, predictor, params, disaster_type)
+            first = _label(grid, pieces, predictor.decision, label_raster, single_raster)
             winner = vote(first.components, predictor.decision, params, in_metres=grid.crs is not None)
             outlines = OutlineFinder(first.components, winner, params.simplify_px)
             unknown = 0
@@ -137,39 +142,49 @@ def draw_map(
     return MapFiles(*files, writer.counts, unknown / (grid.width * grid.height))
 
 
+def window_count(grid: Grid, params: MappingParams) -> int:
+    """How often the network will be asked for a map."""
+    return len(list(walk(grid.height, grid.width, params.tile_px, params.overlap_px)))
+
+
 def _label(
-    grid: Grid,
-    pre: Mosaic,
-    post: Mosaic,
-    predictor: PairPredictor,
-    params: MappingParams,
-    labels: DatasetWriter,
-    single: DatasetWriter,
+    grid: Grid, predicted: Iterable[_Seen], decision: Decision, labels: DatasetWriter, single: DatasetWriter
 ) -> _Pass:
     finder = ComponentFinder(grid.width)
     pieces = []
-    weights = np.asarray(predictor.decision.class_weights, np.float32)[:, None, None]
-    for piece in _predict(grid, pre, post, predictor, params):
+    weights = np.asarray(decision.class_weights, np.float32)[:, None, None]
+    for piece in predicted:
         core, prediction = piece.core, piece.prediction
         height, width = piece.seen.shape
         window = Window(core.col, core.row, width, height)
         area = grid.window(core.row, core.col, height, width).pixel_m2() or 1.0
-        mask = building_mask(prediction, predictor.decision)
+        mask = building_mask(prediction, decision)
         found = finder.add(core.row, core.col, mask, piece.seen, prediction.building, prediction.damage, area)
         labels.write(found, 1, window=window)
-        if not predictor.decision.per_building:
+        if not decision.per_building:
             single.write(((prediction.damage * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)
         pieces.append((core.row, core.col, height, width))
     return _Pass(tuple(pieces), finder.finish())
 
 
-def _predict(grid: Grid, pre: Mosaic, post: Mosaic, predictor: PairPredictor, params: MappingParams) -> Iterator[_Seen]:
+def _predict(
+    grid: Grid,
+    pre: Mosaic,
+    post: Mosaic,
+    predictor: PairPredictor,
+    params: MappingParams,
+    disaster_type: str | None,
+) -> Iterator[_Seen]:
     windows = list(walk(grid.height, grid.width, params.tile_px, params.overlap_px))
+    # Damage of a window without buildings still counts where it fades into one with buildings.
+    alone = len(windows) == 1
     blender = Blender(_BANDS, grid.width, params.overlap_px)
     with progress("predict windows", len(windows)) as advance:
         for (rows, cols), before, after, seen in _read_ahead(grid, pre, post, windows):
             if seen.any():
-                found = calibrate(predictor.predict(before, after), predictor.decision)
+                found = calibrate(
+                    predictor.predict(before, after, disaster_type, classes_only=alone), predictor.decision
+                )
                 values = np.concatenate([found.building[None], found.damage])
             else:
                 values = np.zeros((_BANDS, rows.size, cols.size), np.float32)

@@ -15,7 +15,7 @@ from siamese.errors import SiameseError
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.buildings import UNKNOWN
-from siamese.mapping.draw import PairPredictor, draw_map
+from siamese.mapping.draw import PairPredictor, draw_map, window_count
 from siamese.mapping.grid import plan_grid
 from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, catalogued, find_images, identity
 from siamese.mapping.mosaic import mosaic
@@ -37,6 +37,7 @@ def map_pair(
     store: ObjectStore,
     *,
     event: str | None = None,
+    disaster_type: str | None = None,
     model: str | None = None,
     predictor: PairPredictor | None = None,
 ) -> DamageMap:
@@ -49,6 +50,8 @@ def map_pair(
         params: Windows and least building.
         store: Where the map goes, bucket ``maps``.
         event: Name of the disaster; by default that of the first pre image.
+        disaster_type: What struck, for networks that were trained with it; see
+            :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network, when it is loaded already.
 
@@ -61,7 +64,7 @@ def map_pair(
     """
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
     said = model or f"checkpoint {checkpoint.digest}"
-    task = _Task(before, after, None, event or _event(before[0]), said)
+    task = _Task(before, after, None, event or _event(before[0]), said, disaster_type)
     return _map(task, checkpoint, params, store, predictor)
 
 
@@ -93,7 +96,8 @@ def map_scene(
     if scene.georeference == "label" and scene.crs and scene.affine:
         place = scene.crs, scene.affine
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
-    task = _Task(before, after, place, scene.scene, model or f"checkpoint {checkpoint.digest}")
+    said = model or f"checkpoint {checkpoint.digest}"
+    task = _Task(before, after, place, scene.scene, said, scene.disaster_type)
     return _map(task, checkpoint, params, store, predictor)
 
 
@@ -107,12 +111,14 @@ class _Task:
     """From the catalog; None: from the images, or from labels beside them."""
     event: str
     model: str
+    disaster_type: str | None
 
     def inputs(self) -> dict[str, str]:
         """Identities of all that goes in, known before any image is read."""
         labels = (image.label_identity for image in (*self.pre, *self.post))
         place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
-        return {"pre": identity(self.pre), "post": identity(self.post), "place": place, "event": self.event}
+        images = {"pre": identity(self.pre), "post": identity(self.post)}
+        return images | {"place": place, "event": self.event, "disaster_type": self.disaster_type or ""}
 
 
 def _map(
@@ -132,8 +138,20 @@ def _map(
         pre, post = _placed(before, after, task.place, folder)
         grid = plan_grid(pre, post)
         earlier, later = mosaic(pre, grid.crs), mosaic(post, grid.crs)
-        network = predictor or Predictor.load(store, checkpoint)
-        files = draw_map(grid, earlier, later, network, params, folder, model=task.model, event=task.event)
+        network = predictor or Predictor.load(
+            store, checkpoint, expected_pairs=window_count(grid, params), flips=params.flips
+        )
+        files = draw_map(
+            grid,
+            earlier,
+            later,
+            network,
+            params,
+            folder,
+            model=task.model,
+            event=task.event,
+            disaster_type=task.disaster_type,
+        )
         counts = {name: files.counts.get(name, 0) for name in (*DAMAGE_CLASSES, UNKNOWN)}
         picture = draw_picture(
             grid, later, files.classes, counts, params.picture_px, event=task.event, model=task.model

@@ -73,6 +73,14 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
     return Prediction(building, damage)
 
 
+def least_building(decision: Decision) -> float:
+    """Where the network's building probability, before calibration, is below this everywhere, nothing is building."""
+    threshold = min(max(min(decision.building, decision.damaged_building), _TINY), 1 - _TINY)
+    scaled = np.log(threshold / (1 - threshold)) * decision.building_temperature
+    # A little less, for what calibration rounds.
+    return float(0.999 / (1 + np.exp(-scaled)))
+
+
 def class_raster(prediction: Prediction, decision: Decision) -> Classes:
     """The class of every pixel.
 

@@ -27,3 +27,10 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     if has_bf16(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
+
+
+def prediction_dtype(device: torch.device) -> torch.dtype:
+    """The fastest number format that is good enough to predict with: older GPUs have float16, which cannot train."""
+    if has_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else torch.float32

@@ -1,63 +1,158 @@
-"""The predictor: a trained network on this machine's best device and number format."""
+"""The predictor: trained networks on this machine's best device, backend and number format."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Sequence
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from siamese.classes import DAMAGE_CLASSES, disaster_number
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
-from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster
+from siamese.model.backends import build_backend
+from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster, least_building
 from siamese.model.network import SiameseUNet
-from siamese.model.precision import autocast, best_device
+from siamese.model.precision import best_device
 from siamese.model.weights import load_network
+from siamese.settings import BackendName, Settings
 from siamese.store import ObjectStore
 
 Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+Flips = Literal[1, 2, 4]
+
+_VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
+"""Steps along rows and columns: as it is, left to right, upside down, both."""
 
 
 class Predictor:
-    """Asks a network about pairs of images of any size."""
+    """Asks a network, or several whose probabilities are averaged, about pairs of images of any size.
 
-    def __init__(self, network: SiameseUNet, decision: Decision, device: torch.device | None = None) -> None:
-        self.device = device or best_device()
+    Any number of threads may use one predictor. It keeps copies of the networks: later changes to them are not seen.
+
+    Attributes:
+        decision: How its probabilities become classes.
+        bands: Of the pre and of the post image.
+    """
+
+    def __init__(
+        self,
+        network: SiameseUNet | Sequence[SiameseUNet],
+        decision: Decision,
+        device: torch.device | None = None,
+        *,
+        backend: BackendName | None = None,
+        expected_pairs: int = 1,
+        flips: Flips = 1,
+    ) -> None:
+        """Gets ready.
+
+        Args:
+            network: One, or an ensemble.
+            decision: How probabilities become classes.
+            device: By default the GPU when there is one.
+            backend: By default the setting ``SIAMESE_BACKEND``.
+            expected_pairs: How many pairs it will be asked about: what pays for many does not for few.
+            flips: Views of each pair that are averaged: as it is, mirrored, upside down, both.
+
+        Raises:
+            SiameseError: The networks take images of different bands.
+        """
+        networks = [network] if isinstance(network, SiameseUNet) else list(network)
+        self.bands = networks[0].params.input_bands
+        if any(one.params.input_bands != self.bands for one in networks):
+            told = ", ".join(str(one.params.input_bands) for one in networks)
+            fix = "average networks that take the same images"
+            raise SiameseError(f"its networks take other bands (pre, post): {told}", where="ensemble", fix=fix)
+        name, device = backend or Settings().backend, device or best_device()
+        expected = expected_pairs * flips
         self.decision = decision
-        self._network = network.eval().to(self.device).to(memory_format=torch.channels_last)
+        self._backends = [build_backend(one, device, name, expected) for one in networks]
+        self._views = _VIEWS[:flips]
 
     @classmethod
-    def load(cls, store: ObjectStore, checkpoint: Checkpoint) -> Self:
-        """The predictor of a checkpoint.
+    def load(
+        cls,
+        store: ObjectStore,
+        *checkpoints: Checkpoint,
+        backend: BackendName | None = None,
+        expected_pairs: int = 1,
+        flips: Flips = 1,
+    ) -> Self:
+        """The predictor of a checkpoint, or of several whose probabilities and decisions are averaged.
 
         Raises:
-            SiameseError: Its objects are missing or do not fit; see :func:`siamese.model.load_network`.
+            SiameseError: Objects are missing or do not fit; see :func:`siamese.model.load_network`.
         """
-        network, config = load_network(store, checkpoint)
-        return cls(network, config.decision)
+        networks, configs = zip(*(load_network(store, checkpoint) for checkpoint in checkpoints), strict=True)
+        decision = average_decision([config.decision for config in configs])
+        return cls(networks, decision, backend=backend, expected_pairs=expected_pairs, flips=flips)
 
-    @torch.inference_mode()
-    def predict(self, pre: Image, post: Image) -> Prediction:
-        """Probabilities for one pair of ``(H, W, 3)`` uint8 images, before calibration.
+    @property
+    def backend(self) -> str:
+        """E.g. ``openvino bf16, 2 threads``."""
+        return "; ".join(dict.fromkeys(backend.name for backend in self._backends))
+
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
+        """Probabilities for one pair, before calibration.
+
+        Args:
+            pre: ``(H, W, bands)`` uint8.
+            post: The same after the disaster, with its own number of bands.
+            disaster_type: What struck, as in :data:`siamese.classes.DISASTER_TYPES`.
+            classes_only: Nothing but the class raster matters. Then, where no pixel can become building, a network
+                with ``localization: pre`` does not look at the post image, and damage is 1/4 everywhere.
 
         Raises:
-            SiameseError: The images are not RGB uint8 of one shape.
+            SiameseError: The images are not uint8 of one size, or have other bands than the network takes.
         """
-        with autocast(self.device):
-            output = self._network(self._tensor(pre, "pre"), self._tensor(post, "post"))
-        building = torch.sigmoid(output.localization[0, 0])
-        damage = torch.softmax(output.damage[0], 0)
-        return Prediction(building.cpu().numpy(), damage.cpu().numpy())
+        self._check(pre, post)
+        disaster = disaster_number(disaster_type)
+        answers = [
+            (backend.ask(pre[::down, ::right], post[::down, ::right], disaster), down, right)
+            for down, right in self._views
+            for backend in self._backends
+        ]
+        building = _mean([answer.building[::down, ::right] for answer, down, right in answers])
+        if classes_only and not (building >= least_building(self.decision)).any():
+            return Prediction(building, np.full((len(DAMAGE_CLASSES), *building.shape), 0.25, np.float32))
+        return Prediction(building, _mean([answer.damage()[:, ::down, ::right] for answer, down, right in answers]))
 
-    def classify(self, pre: Image, post: Image) -> Classes:
+    def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        return class_raster(calibrate(self.predict(pre, post), self.decision), self.decision)
+        prediction = self.predict(pre, post, disaster_type, classes_only=True)
+        return class_raster(calibrate(prediction, self.decision), self.decision)
 
-    def _tensor(self, image: Image, name: str) -> Tensor:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            what = f"is {image.dtype} {image.shape}, not uint8 (H, W, 3)"
-            raise SiameseError(what, where=f"{name} image", fix="give it as RGB, 8 bits a band")
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
-        return tensor.permute(2, 0, 1)[None].to(torch.float32) / 255
+    def _check(self, pre: Image, post: Image) -> None:
+        for image, bands, name in zip((pre, post), self.bands, ("pre", "post"), strict=True):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != bands or not image.size:
+                what = f"is {image.dtype} {image.shape}, not uint8 (H, W, {bands})"
+                raise SiameseError(what, where=f"{name} image", fix="give the bands that the network was trained on")
+        if pre.shape[:2] != post.shape[:2]:
+            what = f"{pre.shape[:2]} and {post.shape[:2]} are not two images of one size"
+            raise SiameseError(what, where="pre and post image", fix="give both dates on one grid")
+
+
+def average_decision(decisions: Sequence[Decision]) -> Decision:
+    """The decision of an ensemble: the mean of its members' figures, else as the first says."""
+    fields = ("building", "damaged_building", "building_temperature")
+    means: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}
+    for name in ("class_weights", "damage_temperatures"):
+        each = np.mean([getattr(one, name) for one in decisions], axis=0)
+        means[name] = tuple(map(float, each))
+    return decisions[0].model_copy(update=means)
+
+
+def _mean(arrays: Sequence[Floats]) -> Floats:
+    if len(arrays) == 1:
+        return arrays[0]
+    total = arrays[0].copy()
+    for array in arrays[1:]:
+        total += array
+    total /= len(arrays)
+    return total

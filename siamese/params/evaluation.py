@@ -14,6 +14,9 @@ class EvaluationParams(Section):
 
     split: Literal["train", "val", "test"] = Field("test", description="Split that is scored.")
     iou: float = Field(0.5, gt=0, le=1, description="Overlap from which a predicted building is a match.")
+    flips: Literal[1, 2, 4] = Field(
+        1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
+    )
     resamples: int = Field(1000, gt=0, le=100_000, description="Draws of the bootstrap over scenes.")
     seed: int = Field(1, ge=0, description="Seed of the bootstrap.")
     worst: int = Field(10, ge=0, description="Scenes listed as failures.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,9 @@ class MappingParams(Section):
     )
     overlap_px: int = Field(
         128, ge=0, description="Overlap of neighbouring windows, over which one fades into the other; at most a half."
+    )
+    flips: Literal[1, 2, 4] = Field(
+        1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
     )
     minimum_building_m2: float = Field(4.0, ge=0, description="Smaller components are dropped.")
     minimum_building_px: int = Field(

@@ -31,8 +31,11 @@ class Colours:
         self.decision = decision or Decision()
         self.asked = 0
 
-    def predict(self, pre: Image, post: Image) -> Prediction:
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
         """Reads the colours."""
+        del disaster_type, classes_only
         self.asked += 1
         building = np.where(pre[..., 0] > 200, np.float32(0.9), np.float32(0.1))
         number = np.clip(post[..., 1] // 50, 0, 3)

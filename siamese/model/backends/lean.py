@@ -1,0 +1,61 @@
+"""A trained network made lean for prediction: the same function with fewer passes over memory."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from siamese.model.backends.folding import fold_batch_norms
+from siamese.model.backends.padding import fix_padding
+from siamese.model.encoders import Encoder
+from siamese.model.network import SiameseUNet
+
+
+class Normalised(nn.Module):
+    """From ``(N, H, W, bands)`` uint8 to what an encoder's first layer takes, in one pass and without a copy."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.register_buffer("scale", (1 / (255 * encoder.std)).flatten().cpu())
+        self.register_buffer("shift", (-encoder.mean / encoder.std).flatten().cpu())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Gives ``(N, bands, H, W)`` float32, channels last in memory."""
+        return (images.float() * self.scale + self.shift).permute(0, 3, 1, 2)
+
+
+class LeanNetwork(nn.Module):
+    """A copy of a network in which batch norms and the encoders' normalisation are no steps of their own."""
+
+    def __init__(self, network: SiameseUNet) -> None:
+        super().__init__()
+        self.body = _copied(network)
+        self.pre, self.post = Normalised(network.encoder), Normalised(network.post_encoder or network.encoder)
+
+
+@torch.no_grad()
+def _copied(network: SiameseUNet) -> SiameseUNet:
+    """A copy on the CPU, folded if it then says the same; a network may use a convolution's outcome twice."""
+    plain = copy.deepcopy(network).cpu().float().eval().requires_grad_(requires_grad=False)
+    lean = copy.deepcopy(plain)
+    generator = torch.Generator().manual_seed(0)
+    sides = 2 * plain.multiple, 3 * plain.multiple
+    images = [torch.rand(1, bands, *sides, generator=generator) for bands in plain.params.input_bands]
+    fix_padding(lean)
+    fold_batch_norms(lean, lambda: lean(*images))
+    ours, theirs = lean(*images), plain(*images)
+    same = all(
+        torch.allclose(one, two, rtol=1e-3, atol=1e-3 * max(1.0, float(two.abs().max())))
+        for one, two in ((ours.localization, theirs.localization), (ours.damage, theirs.damage))
+    )
+    chosen = lean if same else plain
+    for name, encoder in list(chosen.named_children()):
+        if isinstance(encoder, Encoder):
+            # What it does beside its body, :class:`Normalised` does.
+            setattr(chosen, name, encoder.body)
+    return chosen

@@ -1,0 +1,153 @@
+"""OpenVINO: the fastest way to run a convolutional network on a CPU, for many images of few sizes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+
+from siamese.model.backends.backend import Answer, BackendError, Floats, Image
+from siamese.model.backends.conversion import convert, import_openvino, parts
+from siamese.model.backends.lean import LeanNetwork
+from siamese.model.network import SiameseUNet
+from siamese.model.precision import has_bf16
+
+_MOST_SIZES = 4
+"""Compiled at once; each has activations of its own in memory."""
+_TOLERANCE = 0.01
+"""How far float32 may be off PyTorch's, against the largest number."""
+
+
+class OpenVinoBackend:
+    """Runs a network on the CPU, compiled for each size of images on demand."""
+
+    def __init__(self, network: SiameseUNet, *, bf16: bool | None = None) -> None:
+        """Converts the network, and sees that it says the same.
+
+        Args:
+            network: What is run; later changes to it are not seen.
+            bf16: Whether to calculate in bfloat16 or float32; by default as the processor is fastest.
+
+        Raises:
+            BackendError: OpenVINO is missing, or cannot convert the network for images of any size.
+        """
+        self._bf16 = has_bf16(torch.device("cpu")) if bf16 is None else bf16
+        self._threads, self._multiple = torch.get_num_threads(), network.multiple
+        self._bands = network.params.input_bands
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[tuple[int, int], tuple[Any, ...]] = OrderedDict()
+        try:
+            self._openvino = import_openvino()
+            self._core = self._openvino.Core()
+            lean = LeanNetwork(network)
+            self._models = [convert(part) for part in parts(network, lean, 2, 3)]
+            self._compare(network, lean)
+        except Exception as error:
+            raise _unfit(error) from error
+
+    @property
+    def name(self) -> str:
+        """E.g. ``openvino bf16, 2 threads``."""
+        return f"openvino {'bf16' if self._bf16 else 'fp32'}, {self._threads} threads"
+
+    def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
+        """Probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
+        size = height, width = pre.shape[:2]
+        below, right = -height % self._multiple, -width % self._multiple
+        first, *second = self._for_size(height + below, width + right)
+        before, after = (_as_batch(image, below, right) for image in (pre, post))
+        what = np.array([disaster], np.int64)
+        if not second:
+            building, damage = self._run(first, before, after, what)
+            found = _cut(damage, size)
+            return Answer(_cut(building, size), lambda: found)
+        building, *features = self._run(first, before)
+
+        def assess() -> Floats:
+            (damage,) = self._run(second[0], after, what, *features)
+            return _cut(damage, size)
+
+        return Answer(_cut(building, size), assess)
+
+    def _for_size(self, height: int, width: int) -> tuple[Any, ...]:
+        size = height, width
+        with self._lock:
+            if size not in self._sizes:
+                try:
+                    self._sizes[size] = self._compile(height, width, bf16=self._bf16)
+                except Exception as error:
+                    raise _unfit(error) from error
+            self._sizes.move_to_end(size)
+            if len(self._sizes) > _MOST_SIZES:
+                self._sizes.popitem(last=False)
+            return self._sizes[size]
+
+    def _compile(self, height: int, width: int, *, bf16: bool) -> tuple[Any, ...]:
+        pre, post = ([1, height, width, bands] for bands in self._bands)
+        first, *second = (model.clone() for model in self._models)
+        if not second:
+            first.reshape(dict(enumerate([pre, post, [1]])))
+            return (self._compiled(first, bf16=bf16),)
+        first.reshape({0: pre})
+        features = [list(output.shape) for output in first.outputs[1:]]
+        second[0].reshape(dict(enumerate([post, [1], *features])))
+        if bf16:
+            # Features go from the one to the other as they are.
+            first = self._with_bf16(first, outputs=range(1, 1 + len(features)))
+            second = [self._with_bf16(second[0], inputs=range(2, 2 + len(features)))]
+        return tuple(self._compiled(model, bf16=bf16) for model in (first, *second))
+
+    def _with_bf16(self, model: Any, inputs: range = range(0), outputs: range = range(0)) -> Any:  # noqa: ANN401
+        steps = self._openvino.preprocess.PrePostProcessor(model)
+        for number in inputs:
+            steps.input(number).tensor().set_element_type(self._openvino.Type.bf16)
+        for number in outputs:
+            steps.output(number).tensor().set_element_type(self._openvino.Type.bf16)
+        return steps.build()
+
+    def _compiled(self, model: Any, *, bf16: bool) -> Any:  # noqa: ANN401
+        kind = "bf16" if bf16 else "f32"
+        settings = {
+            "INFERENCE_PRECISION_HINT": kind,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": self._threads,
+        }
+        return self._core.compile_model(model, "CPU", settings)
+
+    def _run(self, compiled: Any, *given: Any) -> list[Any]:  # noqa: ANN401
+        """Tensors in, tensors out; a request of its own, since several threads may ask."""
+        request = compiled.create_infer_request()
+        for number, value in enumerate(given):
+            tensor = self._openvino.Tensor(value, shared_memory=True) if isinstance(value, np.ndarray) else value
+            request.set_input_tensor(number, tensor)
+        request.infer()
+        return [request.get_output_tensor(number) for number in range(len(compiled.outputs))]
+
+    def _compare(self, network: SiameseUNet, lean: LeanNetwork) -> None:
+        """With PyTorch, on images of another size than those that were traced."""
+        rows, columns = 4, 3
+        compiled = self._compile(rows * self._multiple, columns * self._multiple, bf16=False)
+        for model, part in zip(compiled, parts(network, lean, rows, columns), strict=True):
+            said = self._run(model, *(tensor.numpy() for tensor in part.given))
+            for ours, theirs in zip(said, part.said, strict=True):
+                far = float(np.abs(ours.data - theirs.numpy()).max()) / max(1.0, float(theirs.abs().max()))
+                if not far <= _TOLERANCE:
+                    raise ValueError(f"it says otherwise than PyTorch, by {far:.3g}")
+
+
+def _as_batch(image: Image, below: int, right: int) -> Image:
+    if below or right:
+        image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)[None]
+
+
+def _cut(tensor: Any, size: tuple[int, int]) -> Floats:  # noqa: ANN401
+    return np.array(tensor.data[..., : size[0], : size[1]], np.float32, order="C")
+
+
+def _unfit(error: Exception) -> BackendError:
+    said = " ".join(str(error).split())[:200]
+    return BackendError(f"{type(error).__name__}: {said}")

@@ -1,0 +1,51 @@
+"""The parts that a network is run in, each with plain tensors in and out, as exporters want it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from siamese.model.backends.lean import LeanNetwork
+from siamese.model.network import Localized
+
+
+class Localize(nn.Module):
+    """The pre image alone: where buildings are, and what :class:`Assess` needs."""
+
+    def __init__(self, lean: LeanNetwork) -> None:
+        super().__init__()
+        self.lean = lean
+
+    def forward(self, pre: Tensor) -> tuple[Tensor, ...]:
+        """From ``(1, H, W, bands)`` uint8 to probability ``(H, W)`` and features ``(1, h, w, C)``, shallow to deep."""
+        body = self.lean.body
+        found = body.localize(self.lean.pre(pre))
+        fused = found.pyramid[-len(body.fusion) :]
+        return torch.sigmoid(found.logits[0, 0]), *(level.permute(0, 2, 3, 1) for level in fused)
+
+
+class Assess(nn.Module):
+    """The post image and what :class:`Localize` found."""
+
+    def __init__(self, lean: LeanNetwork) -> None:
+        super().__init__()
+        self.lean = lean
+
+    def forward(self, post: Tensor, disaster: Tensor, *features: Tensor) -> Tensor:
+        """From ``(1, H, W, bands)`` uint8, ``(1,)`` int64 and features to probabilities ``(4, H, W)``."""
+        pyramid = tuple(level.permute(0, 3, 1, 2) for level in features)
+        found = Localized(post.new_zeros(()), (), pyramid)
+        return torch.softmax(self.lean.body.assess(found, self.lean.post(post), disaster)[0], 0)
+
+
+class Whole(nn.Module):
+    """Both dates at once, for networks that find buildings in the fused dates."""
+
+    def __init__(self, lean: LeanNetwork) -> None:
+        super().__init__()
+        self.lean = lean
+
+    def forward(self, pre: Tensor, post: Tensor, disaster: Tensor) -> tuple[Tensor, Tensor]:
+        """From two ``(1, H, W, bands)`` uint8 and ``(1,)`` int64 to probabilities ``(H, W)`` and ``(4, H, W)``."""
+        output = self.lean.body(self.lean.pre(pre), self.lean.post(post), disaster)
+        return torch.sigmoid(output.localization[0, 0]), torch.softmax(output.damage[0], 0)
