@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -75,10 +76,12 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
 
 def least_building(decision: Decision) -> float:
     """Where the network's building probability, before calibration, is below this everywhere, nothing is building."""
-    threshold = min(max(min(decision.building, decision.damaged_building), _TINY), 1 - _TINY)
-    scaled = np.log(threshold / (1 - threshold)) * decision.building_temperature
+    threshold = min(decision.building, decision.damaged_building)
+    if not 0 < threshold < 1:
+        return threshold
+    scaled = math.log(threshold / (1 - threshold)) * decision.building_temperature
     # A little less, for what calibration rounds.
-    return float(0.999 / (1 + np.exp(-scaled)))
+    return 0.999 / (1 + math.exp(-scaled))
 
 
 def class_raster(prediction: Prediction, decision: Decision) -> Classes:

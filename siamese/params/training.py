@@ -93,6 +93,11 @@ class TrainingParams(Section):
     )
 
     validate_every: int = Field(1, gt=0, description="Epochs from one validation to the next.")
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="Which averaged weights are published. last: those at the end, when the rate has fallen; best: "
+        "those of the epoch with the best validation score, which on few validation scenes is mostly luck.",
+    )
     validation_scenes: int = Field(64, gt=0, description="At most this many validation scenes, evenly chosen.")
     checkpoint_seconds: float = Field(
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY

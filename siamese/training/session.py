@@ -84,7 +84,7 @@ class Session:
         self._keeper.wait()
 
     def best_network(self) -> SiameseUNet:
-        """The network with the best averaged weights."""
+        """The network with the averaged weights that are to be published, by ``training.keep``."""
         best = copy.deepcopy(self.trainer.average)
         best.load_state_dict(self._best)
         return best
@@ -113,7 +113,7 @@ class Session:
             self.tracker.log({"step_loss": loss, "learning_rate": rate}, self.trainer.steps)
 
     def _end_epoch(self, loader: Loader[Batch], *, last: bool = False) -> None:
-        """Validates, books the epoch, keeps the weights if they are the best so far."""
+        """Validates, books the epoch, keeps the weights that would be published now."""
         now, spent = self.progress, time.monotonic() - self._epoch_began
         self.trainer.check_finite()
         epoch, share = len(now.rows) + 1, self._share()
@@ -123,7 +123,7 @@ class Session:
             (counts,) = validate(self.trainer.average, self.reader, self.validation)
             scores = counts.scores()
         judged = self.trainer.stage == "damage" or last
-        if due and judged and (scores is None or scores.score >= now.best_score):
+        if due and judged and (self._params.keep == "last" or scores is None or scores.score >= now.best_score):
             self._best = {name: tensor.detach().clone() for name, tensor in self.trainer.average.state_dict().items()}
             best = scores.score if scores else -1.0
             self._update(best_epoch=epoch, best_score=best)

@@ -56,7 +56,7 @@ def train(
             encoder. None starts from ImageNet weights, or from random ones.
 
     Returns:
-        The published checkpoint: averaged weights of the epoch with the best validation score, with the decision
+        The published checkpoint: averaged weights (of the last epoch, or of the best by ``keep``), with the decision
         fitted on the validation split.
 
     Raises:
