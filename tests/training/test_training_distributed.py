@@ -64,9 +64,12 @@ def test_two_processes_have_the_loss_curve_of_one_with_the_same_crops(
         torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "whom"),
+    [(signal.SIGKILL, "training 1"), (signal.SIGTERM, "training 1"), (signal.SIGTERM, "the starting process")],
+)
 def test_one_process_that_ends_or_is_asked_to_stop_ends_all_and_one_alone_can_go_on(
-    number: signal.Signals, store: ObjectStore, pairs: PairSet
+    number: signal.Signals, whom: str, store: ObjectStore, pairs: PairSet
 ) -> None:
     params = changed(epochs=6, processes=2, checkpoint_seconds=0.001)
     folder = Checkpoint.folder(store, plan_training(pairs, NETWORK, params).digest)
@@ -74,8 +77,8 @@ def test_one_process_that_ends_or_is_asked_to_stop_ends_all_and_one_alone_can_go
     def end_one() -> None:
         while not store.head(folder / "progress" / "pointer.json"):
             time.sleep(0.05)
-        (second,) = (child for child in multiprocessing.active_children() if child.name == "training 1")
-        os.kill(second.pid or 0, number)
+        found = {child.name: child.pid for child in multiprocessing.active_children()}
+        os.kill(found.get(whom) or os.getpid(), number)
 
     helper = threading.Thread(target=end_one, daemon=True)
     helper.start()
