@@ -151,7 +151,7 @@ class Session:
         busiest = sorted(self.validation, key=lambda entry: -int(entry.pixels[..., 1:5].sum()))[:_PICTURES]
         for entry in busiest:
             pre, post, mask = self.reader.whole(entry.scene)
-            rows.append(example_row(pre, post, mask, predictor.classify(pre, post)))
+            rows.append(example_row(pre, post, mask, predictor.classify(pre, post, entry.disaster_type)))
         self.tracker.keep(f"epoch-{epoch:03d}.png", as_png(rows), "pictures")
 
     def _keep_if_due(self, stop: StopRequest) -> None:

@@ -82,5 +82,5 @@ def predictions(
     predictor = Predictor(network, Decision())
     for scene in scenes:
         pre, post, _ = reader.whole(scene.scene)
-        prediction = predictor.predict(pre, post)
+        prediction = predictor.predict(pre, post, scene.disaster_type)
         yield scene, prediction if decision is None else calibrate(prediction, decision)
