@@ -150,6 +150,7 @@ def run_tags(origin: Origin, pairs: PairSet, start: str, device: str) -> dict[st
         **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
         "siamese.revision": git_revision(),
         "siamese.start": start,
+        "siamese.parent": origin.inputs.get("parent", ""),
         "siamese.device": device,
         "mlflow.source.git.commit": git_revision(),
     }

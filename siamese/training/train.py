@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from siamese.manifests import Checkpoint, PairSet, Pretraining
@@ -18,10 +15,8 @@ from siamese.model.imagenet import RANDOM
 from siamese.model.precision import best_device
 from siamese.pairs import PairReader
 from siamese.params import NetworkParams, TrainingParams
-from siamese.params.section import Section
 from siamese.settings import Settings
 from siamese.store import ObjectStore, Origin, put_blob
-from siamese.store.revision import git_revision
 from siamese.training.crops import check_shares
 from siamese.training.curves import write_curves
 from siamese.training.distributed import joined, joined_group, run_processes
@@ -31,7 +26,7 @@ from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.session import Session
 from siamese.training.start import first_network, seeded_network
 from siamese.training.stopping import stop_on_signal
-from siamese.training.tracking import Tracker
+from siamese.training.tracking import Tracker, run_params, run_tags
 from siamese.training.trainer import Trainer
 from siamese.training.validation import fit_decision
 
@@ -135,8 +130,8 @@ def _lead(job: Job) -> Checkpoint:
         trainer, progress, state = _trainer(job, keeper.load())
         tracker = Tracker(
             name=f"train {origin.digest}",
-            params=_flat({"network": job.network, "training": job.params}),
-            tags=_tags(origin, job.pairs, progress.start, trainer.device),
+            params=run_params({"network": job.network, "training": job.params}),
+            tags=run_tags(origin, job.pairs, progress.start, trainer.device.type),
             run_id=progress.run_id,
         )
         with tracker, stop_on_signal() as stop:
@@ -207,23 +202,3 @@ def _publish(session: Session, origin: Origin, network: NetworkParams, store: Ob
     tracker.keep("checkpoint.json", checkpoint.model_dump_json(indent=1).encode())
     tracker.keep("network.json", config.read(store))
     return checkpoint
-
-
-def _flat(sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
-
-
-def _tags(origin: Origin, pairs: PairSet, start: str, device: torch.device) -> dict[str, str]:
-    params = json.dumps(origin.params, sort_keys=True)
-    return {
-        "siamese.digest": origin.digest,
-        "siamese.code": origin.code,
-        "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
-        "siamese.pairs": pairs.digest,
-        **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
-        "siamese.revision": git_revision(),
-        "siamese.start": start,
-        "siamese.parent": origin.inputs.get("parent", ""),
-        "siamese.device": device.type,
-        "mlflow.source.git.commit": git_revision(),
-    }
