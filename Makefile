@@ -21,7 +21,7 @@ demo: $(INSTALLED)
 	@$(VENV)/bin/siamese demo $(if $(DATA),--data $(DATA))
 
 test: $(INSTALLED)
-	@$(VENV)/bin/python -m pytest
+	@OMP_WAIT_POLICY=PASSIVE $(VENV)/bin/python -m pytest
 
 check: $(INSTALLED)
 	@$(VENV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""An S3 server of a benchmark's own, on free ports of this machine, gone with its data when the benchmark ends."""
+"""An S3 server of a benchmark's own, on free ports of this machine, gone when the benchmark ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from siamese.errors import SiameseError
@@ -23,14 +23,17 @@ _PATIENCE_S = 30.0
 
 
 @contextmanager
-def local_storage() -> Iterator[ObjectStore]:
+def local_storage(kept: Path | None = None) -> Iterator[ObjectStore]:
     """Starts the server, points this process at it, and makes the three buckets.
+
+    Args:
+        kept: Folder that its data stay in, so that the next server goes on with them; by default they are gone too.
 
     Raises:
         SiameseError: It does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as name:
-        folder = Path(name)
+    with nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as name:
+        folder = Path(name).absolute()
         ports = choose({}, dict.fromkeys(_PORTS))
         os.environ.update(
             AWS_ENDPOINT_URL=f"http://{LOOPBACK}:{ports['storage']}",
@@ -39,13 +42,17 @@ def local_storage() -> Iterator[ObjectStore]:
             AWS_DEFAULT_REGION="us-east-1",
         )
         data = folder / "data"
-        data.mkdir()
+        data.mkdir(parents=True, exist_ok=True)
         with (folder / "server.log").open("wb") as log:
-            server = subprocess.Popen(storage_command(data, ports), stdout=log, stderr=log)  # noqa: S603
+            # In a session of its own Ctrl-C does not reach it: whoever is stopped may still keep its state.
+            server = subprocess.Popen(  # noqa: S603
+                storage_command(data, ports), stdout=log, stderr=log, start_new_session=True
+            )
         try:
             _wait(server)
             store = ObjectStore(Settings(home=folder / "home"))
-            for bucket in (store.raw.bucket, store.lake.bucket, store.maps.bucket):
+            there = {bucket["Name"] for bucket in store.client.list_buckets()["Buckets"]}
+            for bucket in {store.raw.bucket, store.lake.bucket, store.maps.bucket} - there:
                 store.client.create_bucket(Bucket=bucket)
                 store.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
             yield store

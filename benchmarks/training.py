@@ -1,7 +1,9 @@
 """How fast a network is trained: crops a second, how much of it is waiting for the loader, peak memory.
 
-Trains on made-up scenes through the pipeline's own parts, and the same steps once more with the allocator's defaults,
-so that the gain of its settings is a ratio from one run. Needs S3 storage: the usual AWS settings or `siamese up`.
+Trains on made-up scenes through the pipeline's own parts; the same steps once more with the allocator's defaults; and
+as many steps of a reference, so that every gain is a ratio from one run. The reference is this project's own network
+as it is often built and trained: encoder ResNet-34, fusion by concatenation, nothing frozen, eager float32, the
+allocator's defaults. Needs S3 storage: the usual AWS settings or `siamese up`.
 
     python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 512] [--batch 4] [--encoder NAME]
 """
@@ -18,6 +20,8 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+REFERENCE = "own Siamese U-Net, encoder resnet34, fusion concat, nothing frozen, eager fp32, default allocator"
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ def main() -> None:
     tuned = plain | allocator_environment(plain)
     with tempfile.TemporaryDirectory(prefix="siamese-bench-") as folder:
         pairs = options.pairs or _pairs(options.scenes, Path(folder))
-        found = {name: _run(environment, pairs) for name, environment in (("default", plain), ("tuned", tuned))}
-    fastest = found["tuned"]
+        default, fastest = (_run(environment, pairs) for environment in (plain, tuned))
+        reference = _run(plain, pairs, "--reference")
     record = {
         "benchmark": "training",
         "encoder": options.encoder,
@@ -54,13 +58,18 @@ def main() -> None:
         "steps": options.steps,
         "threads": os.cpu_count(),
         **fastest,
-        "allocator_gain": round(fastest["crops_per_second"] / found["default"]["crops_per_second"], 3),
+        "allocator_gain": fastest["crops_per_second"] / default["crops_per_second"],
+        "reference": REFERENCE,
+        "reference_crops_per_second": reference["crops_per_second"],
+        "reference_peak_rss_mib": reference["peak_rss_mib"],
+        "times_the_reference": fastest["crops_per_second"] / reference["crops_per_second"],
+        "share_of_its_memory": fastest["peak_rss_mib"] / reference["peak_rss_mib"],
     }
     print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in record.items()}))
 
 
-def _run(environment: dict[str, str], pairs: str) -> dict[str, float]:
-    words = [sys.executable, *sys.argv, "--measure", "--pairs", pairs]
+def _run(environment: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
+    words = [sys.executable, *sys.argv, "--measure", "--pairs", pairs, *more]
     done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
@@ -96,10 +105,15 @@ def _measure(options: argparse.Namespace) -> Measured:
 
     store = ObjectStore()
     params = TrainingParams(batch=options.batch, crop_px=options.crop_px)
+    shape = NetworkParams(encoder=options.encoder)
+    if options.reference:
+        params = params.model_copy(update={"precision": "fp32", "frozen_scales": 0})
+        shape = NetworkParams(encoder="resnet34", fusion="concat", pretrained=False)
     reader = PairReader(store, PairSet.load(store, options.pairs), cache=store.settings.cache)
     torch.manual_seed(0)
-    network = build_network(NetworkParams(encoder=options.encoder))
-    load_imagenet(network.encoder)
+    network = build_network(shape)
+    if shape.pretrained:
+        load_imagenet(network.encoder)
     trainer, losses = Trainer(network, params, best_device()), []
     with Loader(CropSource(reader, params), params.loader_threads) as loader:
         for step, batch in loader.batches(0, options.steps + 2):
@@ -120,6 +134,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--encoder", default="tf_efficientnet_lite0")
     parser.add_argument("--pairs", help="digest of a pair set to use instead of made-up scenes")
+    parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

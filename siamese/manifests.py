@@ -1,4 +1,4 @@
-"""The six nouns of the chain: what each verb gives and the next one takes."""
+"""The six nouns of the chain, what each verb gives and the next one takes; and what verbs beside it give."""
 
 from __future__ import annotations
 
@@ -89,6 +89,27 @@ class Checkpoint(Manifest):
     start: str = Field("random", description="Where the encoder's first weights came from.")
     minutes: float = Field(0, ge=0, description="Time of training, over all restarts.")
     validation: Scores | None = Field(None, description="Official scores on the validation split.")
+    run_id: str | None = Field(description="MLflow run, when there was a server.")
+
+
+class Pretraining(Manifest):
+    """An encoder that learned from images without labels. Given by ``pretrain``."""
+
+    kind: ClassVar[str] = "pretraining"
+
+    weights: Blob = Field(description="safetensors: the encoder alone, tensors named as in Encoder.state_dict().")
+    encoder: str = Field(description="timm name.")
+    method: Literal["simsiam", "byol", "dino"]
+    bands: int = Field(gt=0, description="Of the images that it takes.")
+    pairs: str = Field(description="Digest of the PairSet.")
+    curves: Blob = Field(description="CSV, one row an epoch.")
+    steps: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    spread: float = Field(ge=0, description="Of the embeddings in the last epoch; near 1 spread, 0 collapsed.")
+    rank: float = Field(ge=0, description="In about how many directions the embeddings of a batch differ then.")
+    warning: str | None = Field(description="What is wrong with it, e.g. that it collapsed.")
+    start: str = Field(description="Where the encoder's first weights came from.")
+    minutes: float = Field(ge=0, description="Time of pre-training, over all restarts.")
     run_id: str | None = Field(description="MLflow run, when there was a server.")
 
 

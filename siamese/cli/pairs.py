@@ -34,8 +34,9 @@ def pairs(
     blocks and stores them in WebDataset shards with an index, so that any crop costs only its own bytes. Done already
     with the same catalog and params, it says so at once.
 
-    How scenes are split is pairs.split in params.yaml: official (xBD's folders), event (whole disasters held out) or
-    scene (seeded; neighbouring tiles share a split). To try one: siamese pairs --set pairs.split=event
+    How scenes are split is pairs.split in params.yaml: official (xBD's folders), event (whole disasters held out),
+    scene (seeded; neighbouring tiles share a split) or fold (the same for cross-validation, one pair set a fold).
+    To try one: siamese pairs --set pairs.split=event
 
     When new scenes come, the old ones keep their split, so that the champion is never scored on what it was trained
     on; new tiles that lie between scenes of two splits are left out, and named here.

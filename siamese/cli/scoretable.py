@@ -11,6 +11,7 @@ from siamese.metrics import Counts, Interval, Tally
 
 if TYPE_CHECKING:
     from siamese.evaluation import Report
+    from siamese.evaluation.report import Calibration
 
 
 def counts_table(counts: Counts, interval: Interval | None = None) -> Table:
@@ -42,12 +43,17 @@ def report_text(report: Report) -> RenderableType:
     lines = (
         f"{report.scenes} scenes; buildings at IoU {report.iou:g}: detection F1 {found.detection.f1:.4f}, "
         f"damage macro F1 {found.macro_f1:.4f} (matched alone {found.matched_macro_f1:.4f})",
-        f"Calibration error: damage {report.damage_calibration.expected_calibration_error:.4f}, "
-        f"building {report.building_calibration.expected_calibration_error:.4f}",
+        f"Calibration error: damage {_error(report.damage_calibration)} ({_error(report.raw_damage_calibration)} "
+        f"before temperatures), building {_error(report.building_calibration)} "
+        f"({_error(report.raw_building_calibration)})",
         f"Most wrong pixels: {', '.join(row.scene for row in report.failures[:3]) or 'none'}",
     )
     skipped = (f"Not scored: {len(report.skipped)} scenes without labels",) if report.skipped else ()
     return Group(counts_table(report.counts, report.intervals["score"]), events, *lines, *skipped)
+
+
+def _error(calibration: Calibration) -> str:
+    return f"{calibration.expected_calibration_error:.4f}"
 
 
 def _row(name: str, tally: Tally) -> tuple[str, ...]:

@@ -18,10 +18,26 @@ def train(
     pairs: Annotated[
         str, typer.Option(metavar="REF", help="Pair set: latest, a digest, s3://… or what --out wrote.")
     ] = "latest",
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URI",
+            help="Model to start from instead of ImageNet: models:/NAME@champion, models:/NAME/VERSION, latest, a "
+            "checkpoint's digest, s3://… or what --out wrote.",
+        ),
+    ] = None,
+    pretraining: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Encoder to start from, as `siamese pretrain` made it: latest, a digest, …"),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Stop after about this many minutes of training; training.minutes.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most this many epochs; training.epochs.")] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(help="Processes that share the crops, e.g. one for each GPU; training.processes."),
+    ] = None,
     params: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
     as_json: Json = False,
@@ -35,18 +51,32 @@ def train(
 
     With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
     go there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
+    Several processes learn what one would from the same crops: --processes N, or under torchrun:
+    torchrun --nproc-per-node N --no-python siamese train
+
+    To go on learning from the champion: siamese train --parent models:/siamese-damage@champion
     """
-    from siamese.manifests import PairSet
+    from siamese.errors import SiameseError
+    from siamese.manifests import PairSet, Pretraining
     from siamese.params import load_params
+    from siamese.registry import resolve_model
     from siamese.store import ObjectStore
+    from siamese.training import speaks
     from siamese.training import train as train_network
 
-    shortcuts = {"training.minutes": minutes, "training.epochs": epochs}
+    shortcuts = {"training.minutes": minutes, "training.epochs": epochs, "training.processes": processes}
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
     pair_set = resolve(PairSet, pairs, store)
-    checkpoint = train_network(pair_set, settings.network, settings.training, store)
+    if parent and pretraining:
+        raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
+    start: Checkpoint | Pretraining | None = resolve_model(parent, store) if parent else None
+    if pretraining:
+        start = resolve(Pretraining, pretraining, store)
+    checkpoint = train_network(pair_set, settings.network, settings.training, store, parent=start)
+    if not speaks():
+        return
     checkpoint.mark_latest(store)
     write_json(checkpoint, out)
     emit(checkpoint, _table(checkpoint), as_json=as_json)

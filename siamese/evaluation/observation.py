@@ -22,9 +22,11 @@ from siamese.metrics import (
     count_buildings,
     count_reliability,
     count_scene,
+    judge_buildings,
+    match_buildings,
 )
 from siamese.metrics.buildings import EMPTY, Table, add_tables, as_table
-from siamese.model import Prediction, Predictor, class_raster
+from siamese.model import Decision, Prediction, Predictor, calibrate, class_raster
 
 Classes = NDArray[np.uint8]
 Keep = Callable[[SceneTask, SceneTruth, Classes], None]
@@ -39,8 +41,11 @@ class Observation(BaseModel):
     pixels: Table = Field(EMPTY, description="Rows: official damage target 0-4. Columns: predicted class 0-4.")
     buildings: BuildingCounts = BuildingCounts()
     unclassified: int = Field(0, ge=0, description="Labelled buildings whose damage nobody could tell.")
-    building_reliability: Reliability = Reliability()
-    damage_reliability: Reliability = Reliability()
+    building_reliability: Reliability = Field(Reliability(), description="Of pixels: is it building?")
+    damage_reliability: Reliability = Field(Reliability(), description="Of building pixels: is it the likeliest class?")
+    raw_building_reliability: Reliability = Field(Reliability(), description="The same before calibration.")
+    raw_damage_reliability: Reliability = Field(Reliability(), description="The same before calibration.")
+    confidence: Reliability = Field(Reliability(), description="Of predicted buildings: right in place and class?")
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
@@ -50,28 +55,63 @@ class Observation(BaseModel):
             unclassified=self.unclassified + other.unclassified,
             building_reliability=self.building_reliability + other.building_reliability,
             damage_reliability=self.damage_reliability + other.damage_reliability,
+            raw_building_reliability=self.raw_building_reliability + other.raw_building_reliability,
+            raw_damage_reliability=self.raw_damage_reliability + other.raw_damage_reliability,
+            confidence=self.confidence + other.confidence,
         )
 
 
-def observe(truth: SceneTruth, prediction: Prediction, classes: Classes, iou: float) -> Observation:
-    """Judges one scene.
+def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) -> tuple[Classes, Observation]:
+    """Decides and judges one scene.
 
     Args:
         truth: What is known.
-        prediction: Probabilities.
-        classes: (H, W) uint8 in 0..4, the prediction once decided.
+        raw: Probabilities as the network gave them.
+        decision: Makes classes of them.
         iou: Overlap from which two buildings match.
+
+    Returns:
+        (H, W) uint8 in 0..4, the prediction once decided; and what was counted.
     """
+    prediction = calibrate(raw, decision)
+    classes = class_raster(prediction, decision)
+    found = Buildings.from_classes(classes)
+    match = match_buildings(truth.buildings, found, iou)
+    right, judged = judge_buildings(truth.buildings, found, match)
+    confidence = building_confidence(prediction, found)
+    (building, damage), (raw_building, raw_damage) = (_reliability(truth, one) for one in (prediction, raw))
+    return classes, Observation(
+        counts=count_scene(classes, classes, truth.localization, truth.damage),
+        pixels=as_table(confusion(truth.damage, classes)),
+        buildings=count_buildings(truth.buildings, found, iou, match),
+        unclassified=int(np.count_nonzero(truth.buildings.classes == UNCLASSIFIED)),
+        building_reliability=building,
+        damage_reliability=damage,
+        raw_building_reliability=raw_building,
+        raw_damage_reliability=raw_damage,
+        confidence=count_reliability(confidence[judged], right[judged]),
+    )
+
+
+def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.float32]:
+    """How sure each predicted building is, ``(n,)``: probability of building times that of its class, as on maps."""
+    inside = np.flatnonzero(found.ids)
+    ids = found.ids.ravel()[inside] - 1
+    count = len(found.classes)
+    pixels = np.maximum(np.bincount(ids, minlength=count), 1)
+    building = np.bincount(ids, prediction.building.ravel()[inside], count) / pixels
+    own = prediction.damage.reshape(len(prediction.damage), -1)[found.classes[ids] - 1, inside]
+    return (building * np.bincount(ids, own, count) / pixels).astype(np.float32)
+
+
+def _reliability(truth: SceneTruth, prediction: Prediction) -> tuple[Reliability, Reliability]:
+    """Of building, over all pixels but un-classified ones; of the likeliest damage class, over building pixels."""
     certain = truth.mask != UNCLASSIFIED
     known = certain & (truth.mask > 0)
     damage = prediction.damage[:, known]
-    return Observation(
-        counts=count_scene(classes, classes, truth.localization, truth.damage),
-        pixels=as_table(confusion(truth.damage, classes)),
-        buildings=count_buildings(truth.buildings, Buildings.from_classes(classes), iou),
-        unclassified=int(np.count_nonzero(truth.buildings.classes == UNCLASSIFIED)),
-        building_reliability=count_reliability(prediction.building[certain], truth.mask[certain] > 0),
-        damage_reliability=count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known]),
+    return (
+        count_reliability(prediction.building[certain], truth.mask[certain] > 0),
+        count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known]),
     )
 
 
@@ -89,10 +129,10 @@ def observe_all(
     """
 
     def judge(task: SceneTask, truth: SceneTruth, prediction: Prediction) -> tuple[SceneTask, Observation]:
-        classes = class_raster(prediction, predictor.decision)
+        classes, observation = observe(truth, prediction, predictor.decision, iou)
         if keep is not None:
             keep(task, truth, classes)
-        return task, observe(truth, prediction, classes, iou)
+        return task, observation
 
     with ThreadPoolExecutor(workers, "evaluate") as pool:
         reading: deque[tuple[SceneTask, Future[SceneTruth]]] = deque()

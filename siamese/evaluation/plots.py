@@ -76,18 +76,28 @@ def _matrix(axes: Axes, table: Table, rows: list[str], columns: list[str], what:
 
 
 def _reliability(report: Report) -> Figure:
-    figure, (left, right) = _figure(9, 4.4, columns=2)
-    _diagram(left, report.damage_calibration, "damage class")
-    _diagram(right, report.building_calibration, "building")
+    figure, (left, middle, right) = _figure(13, 4.4, columns=3)
+    _diagram(left, report.damage_calibration, report.raw_damage_calibration, "damage class")
+    _diagram(middle, report.building_calibration, report.raw_building_calibration, "building")
+    coverage, risk = ([getattr(point, name) for point in report.risk_coverage] for name in ("coverage", "risk"))
+    right.plot(coverage, risk, marker="o", color=_GREY)
+    right.set(
+        xlim=(0, 1), ylim=(0, 1), xlabel="share of buildings left, the surest first", ylabel="share of them wrong"
+    )
+    right.set_title("buildings: risk and coverage")
     return figure
 
 
-def _diagram(axes: Axes, calibration: Calibration, what: str) -> None:
-    points = [point for point in calibration.bins if point.count]
+def _diagram(axes: Axes, calibration: Calibration, raw: Calibration, what: str) -> None:
     axes.plot([0, 1], [0, 1], color="#b0bec5", linestyle="--")
-    axes.plot([point.confidence for point in points], [point.accuracy for point in points], marker="o", color=_GREY)
+    for one, colour, label in ((raw, "#b0bec5", "before"), (calibration, _GREY, "calibrated")):
+        points = [point for point in one.bins if point.count]
+        confidence, accuracy = ([getattr(point, name) for point in points] for name in ("confidence", "accuracy"))
+        axes.plot(confidence, accuracy, marker="o", color=colour, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="probability given", ylabel="share that is right")
-    axes.set_title(f"{what}: calibration error {calibration.expected_calibration_error:.3f}")
+    axes.legend()
+    errors = (calibration.expected_calibration_error, raw.expected_calibration_error)
+    axes.set_title(f"{what}: calibration error {errors[0]:.3f} ({errors[1]:.3f} before)")
 
 
 def _events(report: Report) -> Figure:

@@ -126,6 +126,30 @@ class Calibration(Frozen):
         return cls(expected_calibration_error=reliability.expected_calibration_error, bins=tuple(points))
 
 
+class RiskPoint(Frozen):
+    """What is left, and how much of it is wrong, when buildings of less confidence are put aside for review."""
+
+    confidence: float = Field(ge=0, le=1, description="Buildings of less are put aside.")
+    coverage: float = Field(ge=0, le=1, description="Share of the predicted buildings that is left.")
+    risk: float = Field(ge=0, le=1, description="Share of those that is wrong in place or class.")
+    buildings: int = Field(ge=0, description="How many are left.")
+
+
+def risk_coverage(confidence: Reliability) -> tuple[RiskPoint, ...]:
+    """The risk-coverage curve (El-Yaniv & Wiener 2010) of predicted buildings, from all of them to the surest."""
+    bins = confidence.bins
+    whole = sum(one.count for one in bins)
+    points = []
+    for start in range(len(bins)):
+        left = sum(one.count for one in bins[start:])
+        if left:
+            wrong = left - sum(one.right for one in bins[start:])
+            points.append(
+                RiskPoint(confidence=start / len(bins), coverage=left / whole, risk=wrong / left, buildings=left)
+            )
+    return tuple(points)
+
+
 class SceneRow(Frozen):
     """One scene in figures."""
 
@@ -176,6 +200,9 @@ class Report(Scores):
     building_calibration: Calibration = Field(
         description="Of the building probability, over all pixels but un-classified ones."
     )
+    raw_damage_calibration: Calibration = Field(description="The same before the temperatures fitted on validation.")
+    raw_building_calibration: Calibration = Field(description="The same before the temperature fitted on validation.")
+    risk_coverage: tuple[RiskPoint, ...] = Field(description="Of predicted buildings, by confidence.")
     failures: tuple[SceneRow, ...] = Field(description="Scenes with the most wrong pixels, the worst first.")
 
 
@@ -216,6 +243,9 @@ def build_report(
         confusion=whole.pixels,
         damage_calibration=Calibration.of(whole.damage_reliability),
         building_calibration=Calibration.of(whole.building_reliability),
+        raw_damage_calibration=Calibration.of(whole.raw_damage_reliability),
+        raw_building_calibration=Calibration.of(whole.raw_building_reliability),
+        risk_coverage=risk_coverage(whole.confidence),
         failures=tuple(row for row in rows[: params.worst] if row.wrong_px),
     )
 

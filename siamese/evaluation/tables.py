@@ -14,7 +14,7 @@ _PREDICTED = ("(missed)", *DAMAGE_CLASSES)
 
 
 def plot_tables(report: Report) -> dict[str, bytes]:
-    """CSV by name: ``classes``, ``events``, ``reliability_damage``, ``reliability_building``, ``confusion``.
+    """CSV by name: ``classes``, ``events``, ``risk_coverage``, ``confusion``, ``reliability_damage``, and so on.
 
     ``confusion`` has one row a building, labelled (``actual``) and ``predicted``, as DVC's confusion template wants.
     """
@@ -25,6 +25,10 @@ def plot_tables(report: Report) -> dict[str, bytes]:
         ),
         "reliability_damage": _reliability(report.damage_calibration),
         "reliability_building": _reliability(report.building_calibration),
+        "risk_coverage": _csv(
+            ("confidence", "coverage", "risk", "buildings"),
+            ((one.confidence, one.coverage, one.risk, one.buildings) for one in report.risk_coverage),
+        ),
         "confusion": _csv(("actual", "predicted"), _buildings(report)),
     }
 

@@ -19,6 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from siamese.errors import SiameseError
+from siamese.imagery.gdal import local_gdal
 from siamese.imagery.png import SIGNATURE, check_png, png_size
 
 MAX_BANDS: Final = 32
@@ -132,7 +133,7 @@ def _decode_tiff(data: bytes, name: str, max_side_px: int) -> Raster:
 @contextmanager
 def _open_tiff(data: bytes, name: str) -> Iterator[DatasetReader]:
     try:
-        with warnings.catch_warnings(), MemoryFile(data) as memory:
+        with local_gdal(), warnings.catch_warnings(), MemoryFile(data) as memory:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(memory.name, driver="GTiff", sharing=False) as dataset:
                 yield dataset

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window
 
 from siamese.classes import UNCLASSIFIED
+from siamese.imagery.gdal import local_gdal
 from siamese.mapping.buildings import OutlineFinder, class_piece, vote
 from siamese.mapping.components import ComponentFinder, Components
 from siamese.mapping.grid import Grid
@@ -23,7 +23,7 @@ from siamese.mapping.rasters import create, describe, write_cog
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.windows import Blender, Core, Span, walk
-from siamese.model import Decision, Prediction
+from siamese.model import Decision, Prediction, calibrate
 from siamese.model.decision import building_mask
 from siamese.params import MappingParams
 from siamese.progress import progress
@@ -112,7 +112,7 @@ def draw_map(
     """
     classes, labels, single = (folder / name for name in ("classes-work.tif", "labels.tif", "single.tif"))
     files = folder / "damage.tif", folder / "buildings.parquet", folder / "buildings.geojson"
-    with rasterio.Env(**GDAL):
+    with local_gdal(**GDAL):
         with (
             create(labels, grid, "int32") as label_raster,
             create(single, grid, "uint8") as single_raster,
@@ -125,7 +125,7 @@ def draw_map(
             outlines = OutlineFinder(first.components, winner, params.simplify_px)
             unknown = 0
             with (
-                BuildingWriter(files[1], files[2], grid, event) as writer,
+                BuildingWriter(files[1], files[2], grid, event, review_below=params.review_below) as writer,
                 progress("draw map", len(first.pieces)) as advance,
             ):
                 for row, col, height, width in first.pieces:
@@ -182,7 +182,9 @@ def _predict(
     with progress("predict windows", len(windows)) as advance:
         for (rows, cols), before, after, seen in _read_ahead(grid, pre, post, windows):
             if seen.any():
-                found = predictor.predict(before, after, disaster_type, classes_only=alone)
+                found = calibrate(
+                    predictor.predict(before, after, disaster_type, classes_only=alone), predictor.decision
+                )
                 values = np.concatenate([found.building[None], found.damage])
             else:
                 values = np.zeros((_BANDS, rows.size, cols.size), np.float32)

@@ -18,6 +18,7 @@ from rasterio.io import DatasetReader
 
 from siamese.errors import SiameseError
 from siamese.imagery.decode import STRETCH_PERCENT
+from siamese.imagery.gdal import local_gdal
 from siamese.ingest.georeference import from_label
 from siamese.ingest.labels import parse_label
 from siamese.mapping.inputs import ImageFile
@@ -124,7 +125,7 @@ def opened(path: Path, name: str) -> Iterator[DatasetReader]:
             driver = DRIVERS.get(file.read(4))
         if driver is None:
             raise SiameseError("is neither PNG nor GeoTIFF", where=name, fix="convert it to one of them")
-        with rasterio.Env(**GDAL):  # settings of GDAL are a thread's own
+        with local_gdal(**GDAL):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
                 dataset = rasterio.open(path, driver=driver, sharing=False)

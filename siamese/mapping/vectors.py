@@ -26,6 +26,7 @@ SCHEMA: Final = pa.schema(
         pa.field("id", pa.string(), nullable=False),
         pa.field("damage_class", pa.string(), nullable=False),
         ("confidence", pa.float32()),
+        pa.field("review", pa.bool_(), nullable=False),
         *((f"probability_{name}", pa.float32()) for name in DAMAGE_CLASSES),
         ("probability_building", pa.float32()),
         ("area_m2", pa.float32()),
@@ -38,8 +39,9 @@ SCHEMA: Final = pa.schema(
 class BuildingWriter:
     """Writes one GeoParquet and one GeoJSON file; keeps no more than a batch in memory."""
 
-    def __init__(self, parquet: Path, geojson: Path, grid: Grid, name: str) -> None:
+    def __init__(self, parquet: Path, geojson: Path, grid: Grid, name: str, *, review_below: float) -> None:
         self.counts: dict[str, int] = {}
+        self._review_below = review_below
         self._grid = grid
         self._name = name
         self._paths = parquet, geojson
@@ -115,10 +117,12 @@ class BuildingWriter:
     def _properties(self, row: MappedBuilding, name: str) -> dict[str, Any]:
         known = row.damage_class != UNKNOWN
         damage = dict(zip(DAMAGE_CLASSES, row.damage, strict=True))
+        confidence = row.probability * damage[row.damage_class] if known else None
         return {
             "id": name,
             "damage_class": row.damage_class,
-            "confidence": row.probability * damage[row.damage_class] if known else None,
+            "confidence": confidence,
+            "review": confidence is None or confidence < self._review_below,
             **{f"probability_{which}": value if known else None for which, value in damage.items()},
             "probability_building": row.probability,
             "area_m2": row.area if self._grid.crs is not None else None,

@@ -1,7 +1,14 @@
 """How good a prediction is: the official xView2 metric, buildings, calibration."""
 
 from siamese.metrics.bootstrap import Interval, bootstrap
-from siamese.metrics.buildings import BuildingCounts, Buildings, count_buildings, macro_f1
+from siamese.metrics.buildings import (
+    BuildingCounts,
+    Buildings,
+    count_buildings,
+    judge_buildings,
+    macro_f1,
+    match_buildings,
+)
 from siamese.metrics.calibration import Reliability, count_reliability
 from siamese.metrics.xview2 import Counts, Tally, confusion, count_scene
 
@@ -17,5 +24,7 @@ __all__ = [
     "count_buildings",
     "count_reliability",
     "count_scene",
+    "judge_buildings",
     "macro_f1",
+    "match_buildings",
 ]

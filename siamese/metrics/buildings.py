@@ -74,10 +74,21 @@ class BuildingCounts(BaseModel):
         return _tallies(np.asarray(self.confusion)[1:, 1:])
 
 
-def count_buildings(target: Buildings, prediction: Buildings, iou: float) -> BuildingCounts:
-    """Matches predicted with labelled buildings, the greatest overlap first, each at most once.
+@dataclass(frozen=True)
+class Match:
+    """Which predicted building is which labelled one.
 
-    Labelled buildings without a pixel of their own (hidden under another, or outside) are not counted.
+    Args:
+        partner: (labelled,) id of the predicted building that each is matched with, 0 for none.
+        taken: (predicted,) whether it is matched.
+    """
+
+    partner: NDArray[np.int64]
+    taken: NDArray[np.bool_]
+
+
+def match_buildings(target: Buildings, prediction: Buildings, iou: float) -> Match:
+    """Matches predicted with labelled buildings, the greatest overlap first, each at most once.
 
     Args:
         target: Labelled buildings.
@@ -85,8 +96,6 @@ def count_buildings(target: Buildings, prediction: Buildings, iou: float) -> Bui
         iou: Intersection over union from which two buildings match, in (0, 1]; matches are unique above 0.5.
     """
     labelled, found, overlaps = _overlaps(target, prediction)
-    there = _areas(target) > 0
-    guessed = _areas(prediction) > 0
     partner = np.zeros(len(target.classes), np.int64)
     taken = np.zeros(len(prediction.classes), bool)
     for index in np.lexsort((found, labelled, -overlaps)):
@@ -95,6 +104,38 @@ def count_buildings(target: Buildings, prediction: Buildings, iou: float) -> Bui
         mine, theirs = labelled[index] - 1, found[index] - 1
         if not partner[mine] and not taken[theirs]:
             partner[mine], taken[theirs] = theirs + 1, True
+    return Match(partner, taken)
+
+
+def judge_buildings(
+    target: Buildings, prediction: Buildings, match: Match
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which predicted buildings are right: matched, and of the labelled class.
+
+    Returns:
+        right, (predicted,); and which can be judged at all, (predicted,): not those matched with an un-classified one.
+    """
+    truth = np.zeros(len(prediction.classes), np.uint8)
+    matched = match.partner > 0
+    truth[match.partner[matched] - 1] = target.classes[matched]
+    return truth == prediction.classes, truth != UNCLASSIFIED
+
+
+def count_buildings(target: Buildings, prediction: Buildings, iou: float, match: Match | None = None) -> BuildingCounts:
+    """Counts matches, misses and false finds; see :func:`match_buildings`.
+
+    Labelled buildings without a pixel of their own (hidden under another, or outside) are not counted.
+
+    Args:
+        target: Labelled buildings.
+        prediction: Predicted buildings of the same scene.
+        iou: Intersection over union from which two buildings match, in (0, 1]; matches are unique above 0.5.
+        match: What :func:`match_buildings` gave for them, when it is known already.
+    """
+    there = _areas(target) > 0
+    guessed = _areas(prediction) > 0
+    match = match or match_buildings(target, prediction, iou)
+    partner, taken = match.partner, match.taken
     guess = np.concatenate([[0], prediction.classes])[partner]
     known = there & (target.classes != UNCLASSIFIED)
     table = np.zeros((_SIDE, _SIDE), np.int64)

@@ -13,7 +13,7 @@ from siamese.classes import DAMAGE_CLASSES, disaster_number
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
 from siamese.model.backends import build_backend
-from siamese.model.decision import Classes, Decision, Prediction, class_raster
+from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
 from siamese.model.weights import load_network
@@ -99,7 +99,7 @@ class Predictor:
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
     ) -> Prediction:
-        """Probabilities for one pair.
+        """Probabilities for one pair, before calibration.
 
         Args:
             pre: ``(H, W, bands)`` uint8.
@@ -119,14 +119,14 @@ class Predictor:
             for backend in self._backends
         ]
         building = _mean([answer.building[::down, ::right] for answer, down, right in answers])
-        lowest = np.float32(min(self.decision.building, self.decision.damaged_building))
-        if classes_only and not (building >= lowest).any():
+        if classes_only and not (building >= least_building(self.decision)).any():
             return Prediction(building, np.full((len(DAMAGE_CLASSES), *building.shape), 0.25, np.float32))
         return Prediction(building, _mean([answer.damage()[:, ::down, ::right] for answer, down, right in answers]))
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        return class_raster(self.predict(pre, post, disaster_type, classes_only=True), self.decision)
+        prediction = self.predict(pre, post, disaster_type, classes_only=True)
+        return class_raster(calibrate(prediction, self.decision), self.decision)
 
     def _check(self, pre: Image, post: Image) -> None:
         for image, bands, name in zip((pre, post), self.bands, ("pre", "post"), strict=True):
@@ -139,11 +139,13 @@ class Predictor:
 
 
 def average_decision(decisions: Sequence[Decision]) -> Decision:
-    """The decision of an ensemble: the mean of its members' thresholds and weights, else as the first says."""
-    fields = ("building", "damaged_building")
-    means = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}
-    weights = np.mean([one.class_weights for one in decisions], axis=0)
-    return decisions[0].model_copy(update={**means, "class_weights": tuple(map(float, weights))})
+    """The decision of an ensemble: the mean of its members' figures, else as the first says."""
+    fields = ("building", "damaged_building", "building_temperature")
+    means: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}
+    for name in ("class_weights", "damage_temperatures"):
+        each = np.mean([getattr(one, name) for one in decisions], axis=0)
+        means[name] = tuple(map(float, each))
+    return decisions[0].model_copy(update=means)
 
 
 def _mean(arrays: Sequence[Floats]) -> Floats:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_ABSENT = np.array([16.0, 4.0, 8.0])
+SPLIT_ABSENT = (16.0, 4.0, 8.0)
 """Cost of a split (train, val, test) that lacks a kind. What is scarce goes to train first: a network cannot be asked
 for what it was never shown; then to test, then to val."""
 _SCENE_ABSENT = 1e6
@@ -16,9 +19,13 @@ _ROUNDS = 500
 
 
 def share_out(
-    features: Floats, shares: tuple[float, float, float], seed: int, given: Floats | None = None
+    features: Floats,
+    shares: Sequence[float],
+    seed: int,
+    given: Floats | None = None,
+    absent: Sequence[float] = SPLIT_ABSENT,
 ) -> NDArray[np.int64]:
-    """Assigns each group to train, val or test.
+    """Assigns each group to a place: to train, val or test, or to one of any number of folds.
 
     A greedy pass places groups with the rarest kind first, large before small, ties in seeded order, each where the
     whole then deviates least from its shares (after Sechidis et al., "On the Stratification of Multi-Label Data",
@@ -26,22 +33,23 @@ def share_out(
 
     Args:
         features: (groups, kinds) of each group how many scenes, then how much of each kind that is to be balanced.
-        shares: Of train, val and test; they sum to 1. A split with share 0 gets nothing.
+        shares: Of each place; they sum to 1. A place with share 0 gets nothing.
         seed: Same seed, same result; other seeds give other splits of like balance.
-        given: (3, kinds) of what the splits hold already and keep; by default nothing.
+        given: (places, kinds) of what they hold already and keep; by default nothing.
+        absent: Cost of each place that lacks a kind; by default those of train, val and test.
 
     Returns:
-        (groups,) 0 train, 1 val, 2 test. With fewer groups than wanted splits, some split stays empty.
+        (groups,) number of the place. With fewer groups than wanted places, some place stays empty.
     """
-    given = np.zeros((3, features.shape[1])) if given is None else given
+    given = np.zeros((len(shares), features.shape[1])) if given is None else given
     whole = features.sum(axis=0) + given.sum(axis=0)
     amounts, given = features / np.maximum(whole, 1), given / np.maximum(whole, 1)
     held_by = (features > 0).sum(axis=0)
-    places = _Places(amounts, given, np.array(shares), whole > 0)
+    places = _Places(amounts, given, np.array(shares), whole > 0, np.array(absent))
     totals = given.copy()
     assigned = np.full(len(features), -1)
     for group in _order(features, held_by, seed):
-        costs = [places.cost(_moved(totals, amounts[group], None, split)) for split in range(3)]
+        costs = [places.cost(_moved(totals, amounts[group], split)) for split in range(len(shares))]
         best = int(np.argmin(costs))
         totals[best] += amounts[group]
         assigned[group] = best
@@ -51,15 +59,15 @@ def share_out(
 class _Places:
     """The cost of a way to share out."""
 
-    def __init__(self, amounts: Floats, given: Floats, shares: Floats, held: NDArray[np.bool_]) -> None:
+    def __init__(self, amounts: Floats, given: Floats, shares: Floats, held: NDArray[np.bool_], absent: Floats) -> None:
         self.amounts, self.given, self.open = amounts, given, shares > 0
         self._shares = np.where(self.open, shares, 1.0)[:, None]
-        absent = np.repeat(_ABSENT[:, None], amounts.shape[1], axis=1)
-        absent[:, 0] = _SCENE_ABSENT
-        self._absent = np.where(held, absent, 0.0)
+        costs = np.repeat(absent[:, None], amounts.shape[1], axis=1)
+        costs[:, 0] = _SCENE_ABSENT
+        self._absent = np.where(held, costs, 0.0)
 
     def cost(self, totals: Floats) -> Floats:
-        """Cost of (..., 3, features) totals; of splits that are not wanted, infinite when anything is in them."""
+        """Cost of (..., places, kinds) totals; of places that are not wanted, infinite when anything is in them."""
         deviation = ((totals - self._shares) / self._shares) ** 2
         # A class that is there in part of its share costs less the nearer it is, so absence is a step, not a slope.
         each = deviation + self._absent * (totals < 1e-12)
@@ -79,10 +87,8 @@ def _order(features: Floats, held_by: NDArray[np.int64], seed: int) -> NDArray[n
     return np.lexsort((tie, -size, rank))
 
 
-def _moved(totals: Floats, amount: Floats, source: int | None, target: int) -> Floats:
+def _moved(totals: Floats, amount: Floats, target: int) -> Floats:
     after = totals.copy()
-    if source is not None:
-        after[source] -= amount
     after[target] += amount
     return after
 
@@ -90,7 +96,7 @@ def _moved(totals: Floats, amount: Floats, source: int | None, target: int) -> F
 def _improve(assigned: NDArray[np.int64], places: _Places) -> NDArray[np.int64]:
     amounts = places.amounts
     for _ in range(_ROUNDS):
-        totals = places.given + np.stack([amounts[assigned == split].sum(axis=0) for split in range(3)])
+        totals = places.given + np.stack([amounts[assigned == split].sum(axis=0) for split in range(len(places.open))])
         now = float(places.cost(totals))
         move = _best_move(assigned, totals, places)
         swap = _best_swap(assigned, totals, places) if move[0] >= now - 1e-9 else None
@@ -107,7 +113,7 @@ Change = tuple[float, list[tuple[int, int]]]
 
 def _best_move(assigned: NDArray[np.int64], totals: Floats, places: _Places) -> Change:
     best: Change = (np.inf, [])
-    for split in range(3):
+    for split in range(len(places.open)):
         groups = np.flatnonzero(assigned != split)
         if not places.open[split] or not len(groups):
             continue
@@ -124,7 +130,7 @@ def _best_swap(assigned: NDArray[np.int64], totals: Floats, places: _Places, mos
     """The best exchange between two splits, looked for among the ``most`` largest groups of each."""
     best: Change = (np.inf, [])
     size = places.amounts.sum(axis=1)
-    for one, other in ((0, 1), (0, 2), (1, 2)):
+    for one, other in combinations(range(len(places.open)), 2):
         left, right = (
             np.array(sorted(np.flatnonzero(assigned == split), key=lambda g: (-size[g], g))[:most], int)
             for split in (one, other)

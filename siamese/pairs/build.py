@@ -38,7 +38,8 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
 
     A scene that has a split keeps it: the pair set follows the last one of the same source and the same way to split
     (``pairs.split``, seed, shares, ``neighbour_gap``, ``unplaced``), so that whatever was trained on that one can be
-    scored on this one's test split. ``keep_splits: false`` shares out all anew, and later pair sets follow that.
+    scored on this one's test split (``official`` goes by folders; folds are shared out anew, so that each scene is
+    tested once). ``keep_splits: false`` shares out all anew, and later pair sets follow that.
 
     Args:
         catalog: What ``ingest`` published.
@@ -55,7 +56,7 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
     """
     for _ in range(_TRIES):
         line = Line.read(catalog, params, store)
-        keeps = params.keep_splits and params.split != "official"
+        keeps = params.keep_splits and params.split in ("event", "scene")
         pair_set = _follow(line.last(store) if keeps else None, catalog, params, store)
         if line.extend(pair_set, store):
             return pair_set

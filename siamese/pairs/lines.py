@@ -17,6 +17,8 @@ from siamese.store import ObjectStore, S3Uri, move_pointer, read_pointer
 
 _ASKED = ("split", "seed", "val_share", "test_share", "neighbour_gap", "unplaced")
 """Whoever changes one of these params asks for a new split, which is a line of its own."""
+_OF_FOLDS = ("folds", "fold", "test_events")
+"""As these do where they say anything."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Line:
     def read(cls, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> Self:
         """The line that a pair set of this catalog and these params belongs to."""
         identity = params.identity()
-        about = {"source": catalog.source} | {name: identity[name] for name in _ASKED}
+        asked = (*_ASKED, *_OF_FOLDS) if params.split == "fold" else _ASKED
+        about = {"source": catalog.source} | {name: identity[name] for name in asked}
         name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         pointer = store.lake / PairSet.kind / "lines" / f"{name}.json"
         return cls(pointer, read_pointer(store, pointer), about)

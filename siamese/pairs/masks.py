@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
-from rasterio.session import DummySession
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import BACKGROUND, SUBTYPES, UNCLASSIFIED
 from siamese.errors import SiameseError
+from siamese.imagery.gdal import local_gdal
 
 Mask = NDArray[np.uint8]
 
@@ -67,8 +66,7 @@ def burn(shapes: Iterable[tuple[BaseGeometry, int]], height: int, width: int) ->
     ordered = sorted(((shape, value) for shape, value in areas if not shape.is_empty), key=_severity)
     if not ordered:
         return np.full((height, width), BACKGROUND, np.uint8)
-    # Where AWS settings are in force rasterio makes a boto3 session for every call, which costs more than the burning.
-    with rasterio.Env(session=DummySession()):
+    with local_gdal():
         mask: Mask = rasterize(ordered, out_shape=(height, width), fill=BACKGROUND, all_touched=False, dtype="uint8")
     return mask
 

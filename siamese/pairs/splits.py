@@ -14,6 +14,8 @@ from siamese.pairs.growth import grow
 from siamese.params.pairs import PairsParams
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_FOLD_ABSENT = 8.0
+"""Cost of a fold that lacks an event or a class, as of a test split."""
 _OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}
 
 
@@ -33,6 +35,9 @@ def assign_splits(
             - ``official``: train and tier3 are train, hold is val, test is test.
             - ``event``: whole disasters are held out, those named or else chosen by share.
             - ``scene``: groups of neighbours are shared out by share of scenes and of every class.
+            - ``fold``: cross-validation. Groups of neighbours are shared out over ``folds`` parts alike in scenes,
+              events and classes; part ``fold`` is test, or ``test_events`` where they are named. A share of the rest
+              is val. Nothing that is known counts: each scene is tested in one fold only.
         known: The split of each scene that has one from before; others may be in it too.
 
     Returns:
@@ -53,6 +58,8 @@ def assign_splits(
             splits = _by_event(ordered, params, known)
         case "scene":
             splits = _by_scene(ordered, params, known)
+        case "fold":
+            splits = _by_fold(ordered, params)
     return _none_empty(splits, params, known)
 
 
@@ -71,11 +78,7 @@ def _by_event(candidates: Sequence[Candidate], params: PairsParams, known: Mappi
         events.setdefault(candidate.disaster, []).append(position)
     named: dict[str, Split] = dict.fromkeys(params.val_events, "val")
     named.update(dict.fromkeys(params.test_events, "test"))
-    unknown = sorted(set(named) - set(events))
-    if unknown:
-        raise SiameseError(
-            f"no such event: {', '.join(unknown)}", where="pairs.split: event", fix=f"there are {', '.join(events)}"
-        )
+    _check_events(named, events, params)
     # A split whose events are named takes no others.
     shares = _shares(params, val=not params.val_events, test=not params.test_events)
     kept = {one.disaster: known[one.scene] for one in candidates if one.scene in known and one.disaster not in named}
@@ -85,6 +88,13 @@ def _by_event(candidates: Sequence[Candidate], params: PairsParams, known: Mappi
     chosen = _share_out(candidates, list(free.values()), shares, params.seed, given)
     by_event = settled | dict(zip(free, chosen, strict=True))
     return {candidate.scene: by_event[candidate.disaster] for candidate in candidates}
+
+
+def _check_events(named: Iterable[str], events: Iterable[str], params: PairsParams) -> None:
+    unknown = sorted(set(named) - set(events))
+    if unknown:
+        fix = f"there are {', '.join(events)}"
+        raise SiameseError(f"no such event: {', '.join(unknown)}", where=f"pairs.split: {params.split}", fix=fix)
 
 
 def _by_scene(candidates: Sequence[Candidate], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:
@@ -103,6 +113,42 @@ def _by_scene(candidates: Sequence[Candidate], params: PairsParams, known: Mappi
     for group, split in zip(placed, chosen, strict=True):
         splits |= {alone[position].scene: split for position in group}
     return splits
+
+
+def _by_fold(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, Split]:
+    named, spread = frozenset(params.test_events), params.unplaced == "spread"
+    _check_events(named, dict.fromkeys(one.disaster for one in candidates), params)
+    groups = neighbourhoods(candidates, params.neighbour_gap)
+    placed = [group for group in groups if spread or _place_known(candidates, group)]
+    if named:
+        tested = [group for group in groups if any(candidates[position].disaster in named for position in group)]
+    else:
+        tested = _fold(candidates, placed, params)
+    held = {group[0] for group in tested}
+    rest = [group for group in placed if group[0] not in held]
+    chosen = _share_out(candidates, rest, (1 - params.val_share, params.val_share, 0.0), params.seed, ())
+    by_group: dict[int, Split] = dict.fromkeys((group[0] for group in groups), "train")
+    by_group |= dict(zip((group[0] for group in rest), chosen, strict=True))
+    by_group |= dict.fromkeys(held, "test")
+    # A neighbour of a named event shows the ground that is tested: it is in no split.
+    return {
+        candidates[position].scene: by_group[group[0]]
+        for group in groups
+        for position in group
+        if group[0] not in held or not named or candidates[position].disaster in named
+    }
+
+
+def _fold(candidates: Sequence[Candidate], groups: Sequence[list[int]], params: PairsParams) -> list[list[int]]:
+    """The groups of one of several parts of like size that hold each event and each class alike."""
+    events = sorted({one.disaster for one in candidates})
+    rows = []
+    for group in groups:
+        members = [candidates[position] for position in group]
+        rows.append([*_features(members), *(sum(one.disaster == event for one in members) for event in events)])
+    shares, absent = [1 / params.folds] * params.folds, [_FOLD_ABSENT] * params.folds
+    chosen = share_out(np.array(rows, float).reshape(len(groups), -1), shares, params.seed, absent=absent)
+    return [group for group, fold in zip(groups, chosen, strict=True) if fold == params.fold]
 
 
 def _place_known(candidates: Sequence[Candidate], group: Sequence[int]) -> bool:
@@ -139,7 +185,8 @@ def _features(group: Sequence[Candidate]) -> list[int]:
 
 
 def _none_empty(splits: dict[str, Split], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:
-    wanted = {"train": 1.0, "val": params.val_share, "test": params.test_share}
+    test_share = 1 / params.folds if params.split == "fold" else params.test_share
+    wanted = {"train": 1.0, "val": params.val_share, "test": test_share}
     empty = [split for split in SPLITS if wanted[split] > 0 and split not in splits.values()]
     if empty:
         what, where = f"{' and '.join(empty)} would hold no scene", f"pairs.split: {params.split}"
@@ -153,4 +200,6 @@ _REMEDY = {
     "event": "there are too few events: name fewer, set a share in pairs to 0, or set pairs.split to scene",
     "scene": "there are too few groups of scenes that are not neighbours and whose place is known: bring more scenes, "
     "lower pairs.neighbour_gap, set pairs.unplaced to spread, set a share to 0, or set pairs.split to event",
+    "fold": "there are too few groups of scenes that are not neighbours and whose place is known: bring more scenes, "
+    "lower pairs.folds or pairs.neighbour_gap, or set pairs.unplaced to spread",
 }

@@ -15,6 +15,7 @@ from siamese.params.ingest import IngestParams
 from siamese.params.mapping import MappingParams
 from siamese.params.network import NetworkParams
 from siamese.params.pairs import PairsParams
+from siamese.params.pretraining import PretrainingParams
 from siamese.params.promotion import PromotionParams
 from siamese.params.sample import SampleParams
 from siamese.params.section import Section
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkParams",
     "PairsParams",
     "Params",
+    "PretrainingParams",
     "PromotionParams",
     "SampleParams",
     "TrainingParams",
@@ -44,6 +46,7 @@ class Params(Section):
     pairs: PairsParams = Field(default_factory=PairsParams)
     network: NetworkParams = Field(default_factory=NetworkParams)
     training: TrainingParams = Field(default_factory=TrainingParams)
+    pretraining: PretrainingParams = Field(default_factory=PretrainingParams)
     evaluation: EvaluationParams = Field(default_factory=EvaluationParams)
     promotion: PromotionParams = Field(default_factory=PromotionParams)
     mapping: MappingParams = Field(default_factory=MappingParams)

@@ -29,6 +29,13 @@ class MappingParams(Section):
     minimum_building_px: int = Field(
         16, ge=0, description="The same in pixels, for images whose place on the ground is unknown."
     )
+    review_below: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="A building whose confidence (probability of building times that of its class) is less is marked "
+        "for review; `siamese evaluate` shows how much is wrong above each confidence.",
+    )
     simplify_px: float = Field(
         0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
     )

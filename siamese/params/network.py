@@ -45,7 +45,7 @@ class NetworkParams(Section):
         description="nominal: a logit for each damage class; ordinal: one severity and three ordered thresholds.",
     )
     disaster_film: bool = Field(
-        False, description="Condition the fused features on the disaster type (FiLM); unknown is a type too."
+        True, description="Condition the fused features on the disaster type (FiLM); unknown is a type too."
     )
     localization: Literal["pre", "fused"] = Field(
         "pre", description="What buildings are found in: the pre image by a decoder of its own, or the fused dates."

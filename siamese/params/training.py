@@ -16,8 +16,21 @@ class TrainingParams(Section):
 
     epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
     minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
+    clock: Literal["wall", "processor"] = Field(
+        "wall",
+        description="What minutes are counted by: wall, or the process's processor time over the network's threads, "
+        "so that other load on the machine does not change how much is learned.",
+    )
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(4, gt=0, le=1024, description="Crops in a step.")
+    batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
+    accumulate: int = Field(
+        1, gt=0, le=1024, description="Batches whose gradients make one step; losses and batch norm see one at a time."
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto",
+        description="Number format of the network; auto: bf16 where the hardware multiplies it, else fp32. fp16 needs "
+        "a GPU.",
+    )
     crop_px: int = Field(512, gt=0, le=4096, multiple_of=32, description="Side of a crop in pixels.")
     crop_candidates: int = Field(
         6, gt=0, le=100, description="Of 1 to this many random crops the most damaged is taken."
@@ -28,10 +41,23 @@ class TrainingParams(Section):
 
     learning_rate: float = Field(1e-3, gt=0, description="Peak of the schedule.")
     encoder_rate: float = Field(0.5, ge=0, description="Learning rate of the encoder, as a share of the others'.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Learning rate of each encoder scale, as a share of the next deeper one's."
+    )
     weight_decay: float = Field(1e-2, ge=0)
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training in which the rate rises.")
+    localization_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training that comes first and learns localization alone, on pre images; the damage "
+        "network starts from its weights, and the rate rises again (network.localization: pre).",
+    )
     frozen_scales: int = Field(
-        2, ge=0, le=6, description="Shallow encoder scales that keep their ImageNet weights; 0 with a random start."
+        2,
+        ge=0,
+        le=8,
+        description="Shallow encoder scales that keep their first weights, at most all; 0 with a random start.",
     )
     clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")
@@ -50,12 +76,42 @@ class TrainingParams(Section):
     post_shift_px: float = Field(8.0, ge=0, description="The post image alone is shifted by up to this much.")
     post_rotate_deg: float = Field(3.0, ge=0, le=180, description="The post image alone is turned by up to this much.")
     post_scale: float = Field(0.03, ge=0, lt=1, description="The post image alone is scaled by up to this share.")
-    colour_jitter: float = Field(0.2, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
-    zoom: float = Field(0.2, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
+    colour_jitter: float = Field(0.3, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
+    zoom: float = Field(0.3, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
+
+    dilate_px: int = Field(
+        0, ge=0, le=16, description="Buildings of the training mask are dilated by this much (2: 5x5, as the winner's)."
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the crops that get a damaged building of another scene of the same disaster type.",
+    )
+    unknown_disaster: float = Field(
+        0.3, ge=0, le=1, description="Share of the crops whose disaster type is kept from the network."
+    )
 
     validate_every: int = Field(1, gt=0, description="Epochs from one validation to the next.")
+    keep: Literal["last", "best"] = Field(
+        "last",
+        description="Which averaged weights are published. last: those at the end, when the rate has fallen; best: "
+        "those of the epoch with the best validation score, which on few validation scenes is mostly luck.",
+    )
     validation_scenes: int = Field(64, gt=0, description="At most this many validation scenes, evenly chosen.")
     checkpoint_seconds: float = Field(
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY
     )
     loader_threads: int = Field(2, gt=0, le=64, description="Crops prepared at once.", json_schema_extra=HOW_ONLY)
+    processes: int = Field(
+        1,
+        gt=0,
+        le=64,
+        description="Processes on this machine that share the crops of every batch, e.g. one for each GPU.",
+        json_schema_extra=HOW_ONLY,
+    )
+
+    @property
+    def crops_a_step(self) -> int:
+        """Crops that one update of the weights is made of."""
+        return self.batch * self.accumulate

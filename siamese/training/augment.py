@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese.classes import UNCLASSIFIED
 from siamese.params import TrainingParams
 
 Image = NDArray[np.uint8]
@@ -33,14 +34,30 @@ def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Cro
     pre, post, mask = crop.pre, crop.post, crop.mask
     post = _misregistered(post, params, rng)
     if params.colour_jitter:
-        pre, post = (_recoloured(image, params.colour_jitter, rng) for image in (pre, post))
+        pre, post = (recoloured(image, params.colour_jitter, rng) for image in (pre, post))
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    return Crop(*(_turned(image, turns, flip=flip) for image in (pre, post, mask)))
+    return Crop(*(turned(image, turns, flip=flip) for image in (pre, post, mask)))
 
 
-def _turned(image: Image, turns: int, *, flip: bool) -> Image:
-    turned = np.rot90(image, turns)
-    return np.ascontiguousarray(turned[:, ::-1] if flip else turned)
+def dilated(mask: Image, radius: int) -> Image:
+    """A mask whose buildings, and whose ignored pixels, are larger by ``radius`` pixels on every side.
+
+    Only background gives way; where two buildings grow together, the worse damage wins, and any damage over ignored.
+    """
+    if not radius:
+        return mask
+    kernel = np.ones((2 * radius + 1,) * 2, np.uint8)
+    ignored = mask == UNCLASSIFIED
+    buildings = cv2.dilate(np.where(ignored, np.uint8(0), mask), kernel)
+    unknown = cv2.dilate(ignored.astype(np.uint8), kernel) * np.uint8(UNCLASSIFIED)
+    grown = np.where(buildings > 0, buildings, unknown)
+    return np.asarray(np.where(mask > 0, mask, grown), np.uint8)
+
+
+def turned(image: Image, turns: int, *, flip: bool) -> Image:
+    """Turned by so many quarters, then mirrored or not."""
+    found = np.rot90(image, turns)
+    return np.ascontiguousarray(found[:, ::-1] if flip else found)
 
 
 def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generator) -> Image:
@@ -57,7 +74,7 @@ def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generato
     return np.asarray(moved, np.uint8)
 
 
-def _recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
+def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Brightness, contrast, gamma and balance through one table; saturation through one matrix."""
     contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
     brightness = rng.uniform(-strength, strength) * 0.5
@@ -65,6 +82,6 @@ def _recoloured(image: Image, strength: float, rng: np.random.Generator) -> Imag
     saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
     levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
     table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
-    recoloured = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    toned = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
     grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
-    return np.asarray(cv2.transform(recoloured, grey), np.uint8)
+    return np.asarray(cv2.transform(toned, grey), np.uint8)

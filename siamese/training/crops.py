@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,58 +12,99 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siamese.classes import disaster_number
 from siamese.errors import SiameseError
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, Image, augment
+from siamese.training.augment import Crop, Image, augment, dilated
+from siamese.training.cutmix import CutMix
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""pre and post ``(N, 3, S, S)`` uint8, channels last; mask ``(N, S, S)`` uint8."""
+
+class Batch(NamedTuple):
+    """The crops of a step.
+
+    Attributes:
+        pre: ``(N, 3, S, S)`` uint8, channels last.
+        post: The same after the disaster.
+        mask: ``(N, S, S)`` uint8: 0 background, 1..4 damage, 255 ignored.
+        disaster: ``(N,)`` int64, positions in :data:`siamese.classes.DISASTER_TYPES`.
+    """
+
+    pre: Tensor
+    post: Tensor
+    mask: Tensor
+    disaster: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+    def parts(self, count: int) -> Iterator[Batch]:
+        """So many batches of as many crops each, in order."""
+        return (Batch(*tensors) for tensors in zip(*(tensor.chunk(count) for tensor in self), strict=True))
 
 
 class CropSource:
     """Draws and prepares training crops."""
 
-    def __init__(self, reader: PairReader, params: TrainingParams) -> None:
+    def __init__(self, reader: PairReader, params: TrainingParams, *, rank: int = 0, world: int = 1) -> None:
         """Takes the train split of ``reader``.
 
+        Args:
+            reader: The pair set.
+            params: What a step shows.
+            rank: Which of several processes this is; each prepares its share of every batch.
+            world: How many there are.
+
         Raises:
-            SiameseError: It holds no scene, or a scene is not RGB.
+            SiameseError: It holds no scene, a scene is not RGB, or a batch cannot be shared out evenly.
         """
+        check_shares(params, world)
         self._reader, self._params = reader, params
+        own = params.batch // world
+        # Batch norm and losses see the processes' shares of one batch at once, so each takes some of every batch.
+        self._places = [
+            batch * params.batch + rank * own + place for batch in range(params.accumulate) for place in range(own)
+        ]
         self.scenes = reader.scenes("train")
         if not self.scenes:
             raise SiameseError(
                 "has no training scenes", where=reader.pair_set.digest, fix="lower val_share, test_share"
             )
         check_rgb(self.scenes)
+        self._cutmix = CutMix(reader, self.scenes, params) if params.cutmix else None
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
-        self.steps_an_epoch = max(1, round(crops / params.batch))
+        self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step."""
-        crops = [self._crop(step, place) for place in range(self._params.batch)]
+        """The crops of a step, as far as they are this process's."""
+        crops, disasters = zip(*(self._crop(step, place) for place in self._places), strict=True)
         pre, post = (
             torch.from_numpy(np.stack([getattr(crop, date) for crop in crops])).permute(0, 3, 1, 2)
             for date in ("pre", "post")
         )
-        return pre, post, torch.from_numpy(np.stack([crop.mask for crop in crops]))
+        mask = torch.from_numpy(np.stack([crop.mask for crop in crops]))
+        return Batch(pre, post, mask, torch.tensor(disasters, dtype=torch.int64))
 
-    def _crop(self, step: int, place: int) -> Crop:
+    def _crop(self, step: int, place: int) -> tuple[Crop, int]:
+        """A crop and the number of its disaster's type."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, place))
-        entry = self._scene(step * params.batch + place)
+        entry = self._scene(step * params.crops_a_step + place)
         size = round(params.crop_px / (1 + rng.uniform(-params.zoom, params.zoom)))
         row, col = self._window(entry, size, rng)
         crop = Crop(*self._reader.crop(entry.scene, row, col, size))
-        return augment(_resized(crop, params.crop_px), params, rng)
+        crop = _resized(crop, params.crop_px)
+        if self._cutmix is not None:
+            crop = self._cutmix.mixed(crop, entry.disaster_type, np.random.default_rng((params.seed, step, place, 1)))
+        crop = augment(crop, params, rng)
+        crop = replace(crop, mask=dilated(crop.mask, params.dilate_px))
+        known = rng.random() >= params.unknown_disaster
+        return crop, disaster_number(entry.disaster_type) if known else 0
 
     def _scene(self, number: int) -> SceneEntry:
-        """Every scene once a round, each round in an order of its own."""
-        turn, place = divmod(number, len(self.scenes))
-        order = np.random.default_rng((self._params.seed, turn)).permutation(len(self.scenes))
-        return self.scenes[int(order[place])]
+        return self.scenes[shuffled(number, len(self.scenes), self._params.seed)]
 
     def _window(self, entry: SceneEntry, size: int, rng: np.random.Generator) -> tuple[int, int]:
         """The most damaged of a few windows, by the counts in the index; so a rejected one costs no reading."""
@@ -72,6 +115,23 @@ class CropSource:
         amounts = [window_sum(damage, int(r), int(c), size, entry.block_px) for r, c in zip(rows, cols, strict=True)]
         best = int(np.argmax(amounts))
         return int(rows[best]), int(cols[best])
+
+
+def check_shares(params: TrainingParams, world: int) -> None:
+    """Refuses a batch that several processes cannot share evenly.
+
+    Raises:
+        SiameseError: They cannot.
+    """
+    if params.batch % world:
+        what = f"{params.batch} crops cannot be shared by {world} processes"
+        raise SiameseError(what, where="training.batch", fix=f"give a multiple of {world}")
+
+
+def shuffled(number: int, count: int, seed: int) -> int:
+    """Which of ``count`` things comes at position ``number``: each once a round, each round in an order of its own."""
+    turn, place = divmod(number, count)
+    return int(np.random.default_rng((seed, turn)).permutation(count)[place])
 
 
 def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, block_px: int) -> float:

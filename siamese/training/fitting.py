@@ -14,6 +14,9 @@ from siamese.model.decision import Decision, Prediction, building_mask
 
 _BINS = 50
 _CLASSES = len(DAMAGE_CLASSES)
+_LEAST_DAMAGED = 0.14
+"""A lower threshold for damaged buildings, as the xView2 winner's, would raise the score on a few scenes by luck, and
+mark much as damaged that is no building."""
 _WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.6, 2.5)
 _LEAST_GAIN = 0.003
 """A vote weight is moved only for more than this much of the score; less is noise of a few scenes."""
@@ -69,7 +72,8 @@ def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
         return LOCALIZATION_WEIGHT * localization_f1(plain, damaged) + DAMAGE_WEIGHT * mean
 
     single = max(range(1, _BINS), key=lambda plain: localization_f1(plain, plain))
-    pairs = [(plain, damaged) for plain in range(1, _BINS) for damaged in range(1, plain + 1)]
+    least = round(_LEAST_DAMAGED * _BINS)
+    pairs = [(plain, damaged) for plain in range(least, _BINS) for damaged in range(least, plain + 1)]
     best = max(pairs, key=lambda pair: score(*pair))
     found = [Decision(building=p / _BINS, damaged_building=d / _BINS) for p, d in ((single, single), best)]
     return tuple(dict.fromkeys([Decision(), *found]))

@@ -7,15 +7,22 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
+from typing import Generic, Protocol, Self, TypeVar
 
-from siamese.training.crops import Batch, CropSource
+B_co = TypeVar("B_co", covariant=True)
 
 
-class Loader:
+class Source(Protocol[B_co]):
+    """Makes batches; threads may share it."""
+
+    def batch(self, step: int, /) -> B_co:
+        """The batch of a step."""
+
+
+class Loader(Generic[B_co]):
     """Batches in order of steps, some ahead; use it as a context manager."""
 
-    def __init__(self, source: CropSource, threads: int) -> None:
+    def __init__(self, source: Source[B_co], threads: int) -> None:
         self._source, self._threads = source, threads
         self._pool = ThreadPoolExecutor(threads, "loader")
         self.waited_s = 0.0
@@ -26,9 +33,9 @@ class Loader:
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def batches(self, first: int, end: int) -> Iterator[tuple[int, Batch]]:
+    def batches(self, first: int, end: int) -> Iterator[tuple[int, B_co]]:
         """The batches of steps ``first`` to before ``end``; ``waited_s`` tells how long the caller had to wait."""
-        ahead: deque[Future[Batch]] = deque()
+        ahead: deque[Future[B_co]] = deque()
         following = first
         for step in range(first, end):
             while following < end and len(ahead) < 2 * self._threads:

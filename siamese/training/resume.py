@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -18,35 +18,37 @@ from siamese.training.curves import EpochRow
 _READS = 5
 
 
-class Progress(BaseModel):
-    """How far a training is: all but the tensors."""
+class StepProgress(BaseModel):
+    """How far any work in steps and epochs is: all but the tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int = Field(0, ge=0, description="Steps done.")
+    share: float = Field(0.0, ge=0, le=1, description="How far the training was at the last step, by steps or time.")
     elapsed_s: float = Field(0.0, ge=0, description="Seconds of training, over all restarts.")
     epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
     epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")
-    rows: tuple[EpochRow, ...] = ()
-    best_epoch: int = Field(0, ge=0, description="0 before the first validation.")
-    best_score: float = -1.0
     start: str = Field("random", description="Where the encoder's first weights came from.")
     run_id: str | None = None
 
 
-class _Pointer(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Progress(StepProgress):
+    """How far a training is."""
 
-    progress: Progress
-    state: Blob
+    rows: tuple[EpochRow, ...] = ()
+    best_epoch: int = Field(0, ge=0, description="0 before the first validation.")
+    best_score: float = -1.0
 
 
-class ProgressKeeper:
-    """Keeps the state of one training; writes in a thread of its own. Use it as a context manager."""
+P = TypeVar("P", bound=StepProgress)
 
-    def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
-        """Keeps states under ``folder``, the folder of the training's digest."""
-        self._store, self._folder = store, folder / "progress"
+
+class StateKeeper(Generic[P]):
+    """Keeps the state of one work; writes in a thread of its own. Use it as a context manager."""
+
+    def __init__(self, store: ObjectStore, folder: S3Uri, kind: type[P]) -> None:
+        """Keeps states under ``folder``, the folder of the work's digest, each with its progress of some ``kind``."""
+        self._store, self._folder, self._kind = store, folder / "progress", kind
         self._pointer = self._folder / "pointer.json"
         self._pool = ThreadPoolExecutor(1, "progress")
         self._writing: Future[None] | None = None
@@ -62,7 +64,7 @@ class ProgressKeeper:
         """Whether the last state is still being written."""
         return self._writing is not None and not self._writing.done()
 
-    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
+    def load(self) -> tuple[P, dict[str, Tensor]] | None:
         """The furthest state that was kept; None when there is none.
 
         Raises:
@@ -72,16 +74,16 @@ class ProgressKeeper:
             found = read_pointer(self._store, self._pointer)
             if found is None:
                 return None
-            pointer = _Pointer.model_validate(found)
+            progress, state = self._parsed(found)
             try:
-                return pointer.progress, deserialize(pointer.state.read(self._store), pointer.state.uri)
+                return progress, deserialize(state.read(self._store), state.uri)
             except SiameseError:
                 # Another process may have moved on and swept this state away between the two reads.
                 if attempt + 1 == _READS or read_pointer(self._store, self._pointer) == found:
                     raise
         return None
 
-    def save(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
+    def save(self, progress: P, state: Mapping[str, Tensor]) -> None:
         """Begins to keep a state; it is copied at once, so training may go on.
 
         Raises:
@@ -105,18 +107,32 @@ class ProgressKeeper:
         self.wait()
         self._store.erase(self._folder)
 
-    def _write(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
+    def _parsed(self, pointer: Mapping[str, Any]) -> tuple[P, Blob]:
+        return self._kind.model_validate(pointer["progress"]), Blob.model_validate(pointer["state"])
+
+    def _write(self, progress: P, state: Mapping[str, Tensor]) -> None:
         blob = put_blob(self._store, self._folder, f"step{progress.step}.safetensors", serialize(state))
-        mine = _Pointer(progress=progress, state=blob).model_dump(mode="json")
+        mine = {"progress": progress.model_dump(mode="json"), "state": blob.model_dump(mode="json")}
         replaced: list[Blob] = []
 
         def advance(old: dict[str, Any] | None) -> dict[str, Any] | None:
-            before = _Pointer.model_validate(old) if old else None
-            further = before is None or before.progress.step < progress.step
-            replaced[:] = [] if before is None else [before.state if further else blob]
+            if not old:
+                replaced[:] = []
+                return mine
+            before, kept = self._parsed(old)
+            further = before.step < progress.step
+            replaced[:] = [kept if further else blob]
             return mine if further else None
 
         now = move_pointer(self._store, self._pointer, advance)
         for other in replaced:
-            if now is None or other != _Pointer.model_validate(now).state:
+            if now is None or other != self._parsed(now)[1]:
                 self._store.erase(S3Uri.parse(other.uri))
+
+
+class ProgressKeeper(StateKeeper[Progress]):
+    """Keeps the state of one training."""
+
+    def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
+        """Keeps states under ``folder``, the folder of the training's digest."""
+        super().__init__(store, folder, Progress)

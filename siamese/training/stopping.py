@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from siamese.errors import SiameseError
+from siamese.training.reduce import largest
+
 
 class StopRequest:
     """Which signal asked to stop, if any."""
@@ -38,3 +41,15 @@ def stop_on_signal() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
+
+
+def asked_by(request: StopRequest) -> str | None:
+    """The signal that asked this process, or another that trains with it, to stop."""
+    number = largest(signal.Signals[request.name] if request.name else 0)
+    return signal.Signals(number).name if number else None
+
+
+def stopped(signal_name: str, steps: int) -> SiameseError:
+    """What is said of a training that was asked to stop and has kept its state."""
+    what = f"stopped by {signal_name} after step {steps}; its state is kept"
+    return SiameseError(what, where="training", fix="run it again with the same params to go on")

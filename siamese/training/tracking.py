@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import tempfile
 import time
@@ -12,7 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from siamese.manifests import PairSet
+from siamese.params.section import Section
 from siamese.progress import LOGGER
+from siamese.store import Origin
+from siamese.store.revision import git_revision
 
 _EXPERIMENT = "siamese"
 _PATIENCE_S = 60.0
@@ -126,6 +132,28 @@ class Tracker:
         if self._monitor is not None:
             self._monitor.finish()
         self._client.set_terminated(self.run_id, status)
+
+
+def run_params(sections: Mapping[str, Section]) -> dict[str, Any]:
+    """Params sections as the flat params of a run: ``section.key``."""
+    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
+
+
+def run_tags(origin: Origin, pairs: PairSet, start: str, device: str) -> dict[str, str]:
+    """What ties a run to its work: digests of what goes in, code, revision, start and device."""
+    params = json.dumps(origin.params, sort_keys=True)
+    return {
+        "siamese.digest": origin.digest,
+        "siamese.code": origin.code,
+        "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
+        "siamese.pairs": pairs.digest,
+        **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
+        "siamese.revision": git_revision(),
+        "siamese.start": start,
+        "siamese.parent": origin.inputs.get("parent", ""),
+        "siamese.device": device,
+        "mlflow.source.git.commit": git_revision(),
+    }
 
 
 def _experiment(client: Any) -> str:  # noqa: ANN401

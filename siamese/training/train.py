@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from siamese.manifests import Checkpoint, PairSet
-from siamese.model import SiameseUNet, build_network, load_imagenet, put_network
+from siamese.manifests import Checkpoint, PairSet, Pretraining
+from siamese.model import put_network
 from siamese.model.imagenet import RANDOM
 from siamese.model.precision import best_device
 from siamese.pairs import PairReader
 from siamese.params import NetworkParams, TrainingParams
-from siamese.params.section import Section
+from siamese.settings import Settings
 from siamese.store import ObjectStore, Origin, put_blob
-from siamese.store.revision import git_revision
+from siamese.training.crops import check_shares
 from siamese.training.curves import write_curves
+from siamese.training.distributed import joined, joined_group, run_processes
+from siamese.training.follow import follow
+from siamese.training.reduce import from_first, rank, share_weights
 from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.session import Session
+from siamese.training.start import first_network, seeded_network
 from siamese.training.stopping import stop_on_signal
-from siamese.training.tracking import Tracker
+from siamese.training.tracking import Tracker, run_params, run_tags
 from siamese.training.trainer import Trainer
 from siamese.training.validation import fit_decision
 
 
-def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store: ObjectStore) -> Checkpoint:
+def train(
+    pairs: PairSet,
+    network: NetworkParams,
+    params: TrainingParams,
+    store: ObjectStore,
+    *,
+    parent: Checkpoint | Pretraining | None = None,
+) -> Checkpoint:
     """Trains a network; if that is done already, says so at once; if it was cut off, goes on from its last state.
 
     Args:
@@ -37,55 +47,126 @@ def train(pairs: PairSet, network: NetworkParams, params: TrainingParams, store:
         params: How it is trained. With ``minutes``, how much is learned depends on the machine's speed; without,
             the same seed gives the same weights on the same machine, however often the training was cut off.
         store: Where to.
+        parent: What to start from. A model: every tensor of it whose name and shape fit is taken. A pre-trained
+            encoder. None starts from ImageNet weights, or from random ones.
 
     Returns:
-        The published checkpoint: averaged weights of the epoch with the best validation score, with the decision
+        The published checkpoint: averaged weights (of the last epoch, or of the best by ``keep``), with the decision
         fitted on the validation split.
 
     Raises:
-        SiameseError: There is nothing to train on, the network cannot be built, the loss is not a number, or the
-            training was asked to stop (its state is kept).
+        SiameseError: There is nothing to train on, the network cannot be built, the parent has another encoder, the
+            loss is not a number, or the training was asked to stop (its state is kept).
     """
-    origin = plan_training(pairs, network, params)
-    found = Checkpoint.find(store, origin.digest)
-    if found is not None:
-        return found
-    reader = PairReader(store, pairs, cache=store.settings.cache)
-    folder = Checkpoint.folder(store, origin.digest)
-    with ProgressKeeper(store, folder) as keeper:
-        kept = keeper.load()
-        built, start = _network(network, params.seed, fresh=kept is None)
-        progress, state = kept or (Progress(start=start), None)
-        trainer = Trainer(built, _effective(params, progress.start), best_device())
+    job = Job(pairs, network, params, store, parent)
+    if params.processes == 1 or joined():
+        with joined_group():
+            return _train(job)
+    check_shares(params, params.processes)
+    found = Checkpoint.find(store, job.origin.digest)
+    if found is None:
+        run_processes(params.processes, job.apart())
+    return found or Checkpoint.load(store, job.origin.digest)
+
+
+def plan_training(
+    pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | Pretraining | None = None
+) -> Origin:
+    """The digest under which a training is published, known before it runs."""
+    inputs = {"pairs": pairs.digest} | ({"parent": parent.digest} if parent else {})
+    sections = {"network": network, "training": params}
+    return Checkpoint.plan(inputs=inputs, params=sections, module="siamese.training")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained."""
+
+    pairs: PairSet
+    network: NetworkParams
+    params: TrainingParams
+    store: ObjectStore
+    parent: Checkpoint | Pretraining | None
+
+    @property
+    def origin(self) -> Origin:
+        """What the training is published under."""
+        return plan_training(self.pairs, self.network, self.params, self.parent)
+
+    def apart(self) -> Callable[[], Checkpoint]:
+        """The same as work for another process, which opens storage for itself."""
+        given = (self.pairs, self.network, self.params, type(self.store), self.store.settings, self.parent)
+        return partial(_train_apart, *given)
+
+
+def _train_apart(
+    pairs: PairSet,
+    network: NetworkParams,
+    params: TrainingParams,
+    kind: type[ObjectStore],
+    settings: Settings,
+    parent: Checkpoint | Pretraining | None,
+) -> Checkpoint:
+    return train(pairs, network, params, kind(settings), parent=parent)
+
+
+def _train(job: Job) -> Checkpoint:
+    """Trains in this process, and in those that have joined it."""
+    if rank() == 0:
+        found = from_first(Checkpoint.find(job.store, job.origin.digest))
+        return found or from_first(_lead(job))
+    told: Any = from_first(None)
+    if told is None:
+        _follow(job)
+        told = from_first(None)
+    checkpoint: Checkpoint = told
+    return checkpoint
+
+
+def _lead(job: Job) -> Checkpoint:
+    origin, store = job.origin, job.store
+    reader = PairReader(store, job.pairs, cache=store.settings.cache)
+    with ProgressKeeper(store, Checkpoint.folder(store, origin.digest)) as keeper:
+        trainer, progress, state = _trainer(job, keeper.load())
         tracker = Tracker(
             name=f"train {origin.digest}",
-            params=_flat({"network": network, "training": params}),
-            tags=_tags(origin, pairs, progress.start, trainer.device),
+            params=run_params({"network": job.network, "training": job.params}),
+            tags=run_tags(origin, job.pairs, progress.start, trainer.device.type),
             run_id=progress.run_id,
         )
         with tracker, stop_on_signal() as stop:
             progress = progress.model_copy(update={"run_id": tracker.run_id or progress.run_id})
-            session = Session(reader, trainer, params, keeper, tracker, progress)
+            session = Session(reader, trainer, job.params, keeper, tracker, progress)
             if state is not None:
                 session.restore(state)
             session.run(stop)
-            checkpoint = _publish(session, origin, network, store)
+            checkpoint = _publish(session, origin, job.network, store)
             keeper.sweep()
     return checkpoint
 
 
-def plan_training(pairs: PairSet, network: NetworkParams, params: TrainingParams) -> Origin:
-    """The digest under which a training is published, known before it runs."""
-    sections = {"network": network, "training": params}
-    return Checkpoint.plan(inputs={"pairs": pairs.digest}, params=sections, module="siamese.training")
+def _follow(job: Job) -> None:
+    reader = PairReader(job.store, job.pairs, cache=job.store.settings.cache)
+    trainer, progress, state = _trainer(job, None)
+    if state is not None:
+        trainer.restore(state, progress.step, progress.share)
+    with stop_on_signal() as stop:
+        follow(reader, trainer, job.params, stop)
 
 
-def _network(params: NetworkParams, seed: int, *, fresh: bool) -> tuple[SiameseUNet, str]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(params)
-    start = load_imagenet(network.encoder) if fresh and params.pretrained else RANDOM
-    return network, start
+def _trainer(
+    job: Job, kept: tuple[Progress, dict[str, Tensor]] | None
+) -> tuple[Trainer, Progress, Mapping[str, Tensor] | None]:
+    """The trainer as the first process starts it, with what that one has kept so far."""
+    kept = from_first(kept)
+    if kept is None and rank() == 0:
+        built, start = first_network(job.network, job.params.seed, job.store, job.parent)
+    else:
+        built, start = seeded_network(job.network, job.params.seed), ""
+    progress, state = kept or (Progress(start=from_first(start)), None)
+    device = best_device()
+    share_weights(built.to(device))
+    return Trainer(built, _effective(job.params, progress.start), device), progress, state
 
 
 def _effective(params: TrainingParams, start: str) -> TrainingParams:
@@ -121,22 +202,3 @@ def _publish(session: Session, origin: Origin, network: NetworkParams, store: Ob
     tracker.keep("checkpoint.json", checkpoint.model_dump_json(indent=1).encode())
     tracker.keep("network.json", config.read(store))
     return checkpoint
-
-
-def _flat(sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
-
-
-def _tags(origin: Origin, pairs: PairSet, start: str, device: torch.device) -> dict[str, str]:
-    params = json.dumps(origin.params, sort_keys=True)
-    return {
-        "siamese.digest": origin.digest,
-        "siamese.code": origin.code,
-        "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
-        "siamese.pairs": pairs.digest,
-        **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
-        "siamese.revision": git_revision(),
-        "siamese.start": start,
-        "siamese.device": device.type,
-        "mlflow.source.git.commit": git_revision(),
-    }

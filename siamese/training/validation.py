@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from siamese.metrics import Counts, count_scene
-from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
+from siamese.model import Decision, Prediction, Predictor, SiameseUNet, calibrate, class_raster
 from siamese.pairs import PairReader, SceneEntry
+from siamese.training.calibration import CalibrationEvidence, fit_temperatures
 from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
 
 _CLEARLY = 0.005
@@ -30,28 +31,39 @@ def validate(
     for scene, prediction in predictions(network, reader, scenes):
         targets = reader.targets(scene.scene)
         for number, decision in enumerate(decisions):
-            classes = class_raster(prediction, decision)
+            classes = class_raster(calibrate(prediction, decision), decision)
             counts[number] += count_scene(classes, classes, *targets)
     return tuple(counts)
 
 
 def fit_decision(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> tuple[Counts, Decision]:
-    """The decision with the best official score on some scenes; the default unless another is clearly better.
+    """Temperatures that make probabilities true, then the thresholds and vote weights with the best official score.
+
+    The default thresholds stay unless others are clearly better.
 
     Returns:
         The counts under that decision, and the decision.
     """
-    evidence = Evidence()
+    evidence = CalibrationEvidence()
     for scene, prediction in predictions(network, reader, scenes):
-        evidence.add(prediction, *reader.targets(scene.scene))
-    counts, decision = _best(network, reader, scenes, candidate_decisions(evidence))
+        evidence.add(prediction, reader.whole(scene.scene)[2])
+    tempered = fit_temperatures(evidence)
+    pixels = Evidence()
+    for scene, prediction in predictions(network, reader, scenes, tempered):
+        pixels.add(prediction, *reader.targets(scene.scene))
+    tried = [tempered.model_copy(update=_thresholds(found)) for found in candidate_decisions(pixels)]
+    counts, decision = _best(network, reader, scenes, tried)
     votes = Votes()
-    for scene, prediction in predictions(network, reader, scenes):
+    for scene, prediction in predictions(network, reader, scenes, tempered):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
     fitted = fit_votes(votes, decision)
     if fitted == decision:
         return counts, decision
     return _best(network, reader, scenes, (decision, fitted))
+
+
+def _thresholds(decision: Decision) -> dict[str, float]:
+    return {"building": decision.building, "damaged_building": decision.damaged_building}
 
 
 def _best(
@@ -64,10 +76,11 @@ def _best(
 
 
 def predictions(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]
+    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision | None = None
 ) -> Iterator[tuple[SceneEntry, Prediction]]:
-    """What a network says of each scene, one at a time."""
+    """What a network says of each scene, one at a time; calibrated when a decision is given."""
     predictor = Predictor(network, Decision())
     for scene in scenes:
         pre, post, _ = reader.whole(scene.scene)
-        yield scene, predictor.predict(pre, post)
+        prediction = predictor.predict(pre, post, scene.disaster_type)
+        yield scene, prediction if decision is None else calibrate(prediction, decision)

@@ -102,7 +102,7 @@ def test_a_second_evaluation_is_only_read(
     store: ObjectStore, checkpoint: Checkpoint, pair_set: PairSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = evaluate(checkpoint, pair_set, PARAMS, store)
-    monkeypatch.setattr(Predictor, "load", lambda *_: pytest.fail("the network was loaded again"))
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: pytest.fail("the network was loaded again"))
     assert evaluate(checkpoint, pair_set, PARAMS.model_copy(update={"workers": 5}), store) == first
     with pytest.raises(pytest.fail.Exception):
         evaluate(checkpoint, pair_set, EvaluationParams(split="val"), store)

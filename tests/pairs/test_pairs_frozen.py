@@ -76,6 +76,20 @@ def test_old_scenes_stay_newcomers_join_neighbours_and_bridges_are_left_out(
     assert {split: held.scenes for split, held in more.splits.items()} == counts
 
 
+def test_folds_are_lines_of_their_own_that_keep_nothing(store: ObjectStore, make_catalog: MakeCatalog) -> None:
+    old = [scene(f"flood_{n:08d}", 3 * n) for n in range(9)]
+    catalog = make_catalog(old)
+    folds = [build_pairs(catalog, changed(split="fold", fold=fold), store) for fold in range(3)]
+    assert len({one.digest for one in folds}) == 3
+    splits = [read_splits(store, one) for one in folds]
+    assert [Counter(found[one.name] for found in splits)["test"] for one in old] == [1] * 9
+    assert build_pairs(catalog, changed(split="fold", fold=0), store) == folds[0]
+
+    more = make_catalog([*old, *(scene(f"fire_{n:08d}", 100 + 3 * n) for n in range(3))])
+    again = [read_splits(store, build_pairs(more, changed(split="fold", fold=fold), store)) for fold in range(3)]
+    assert Counter(name for found in again for name in found if found[name] == "test") == dict.fromkeys(again[0], 1)
+
+
 def test_a_split_is_remembered_while_its_scene_is_away(store: ObjectStore, make_catalog: MakeCatalog) -> None:
     scenes = tiny_scenes(12)
     before = read_splits(store, build_pairs(make_catalog(scenes), SMALL, store))

@@ -212,6 +212,72 @@ def test_real_scenes_give_every_split_every_class_and_part_no_neighbours(real_da
         assert np.sum([scene.buildings for scene in held], axis=0) / every == pytest.approx([share] * 4, abs=0.12)
 
 
+def test_folds_test_every_scene_once_and_part_no_neighbours() -> None:
+    rng = np.random.default_rng(5)
+    scenes = [
+        candidate(
+            f"{event}_{n:02d}", tile(n + 2 * (n // 2), place), buildings=tuple(rng.poisson([9, 1, 1, 2]).tolist())
+        )
+        for place, event in ((0, "flood"), (9, "fire"))
+        for n in range(24)
+    ]
+    groups = groups_of(scenes)
+    assert len(groups) == 24
+    folds = [assign_splits(scenes, PairsParams(split="fold", folds=4, fold=fold, seed=2)) for fold in range(4)]
+    assert [sum(splits[one.scene] == "test" for splits in folds) for one in scenes] == [1] * 48
+    for splits in folds:
+        assert all(len({splits[name] for name in group}) == 1 for group in groups)
+        held = Counter((splits[one.scene], one.disaster) for one in scenes)
+        assert held["test", "flood"] == held["test", "fire"] == 6
+        assert held["val", "flood"] + held["val", "fire"] == pytest.approx(0.15 * 36, abs=2)
+    again = assign_splits(scenes[::-1], PairsParams(split="fold", folds=4, fold=0, seed=2))
+    assert again == folds[0]
+    assert assign_splits(scenes, PairsParams(split="fold", folds=4, fold=0, seed=3)) != folds[0]
+
+
+def test_folds_share_out_anew_and_never_test_scenes_of_unknown_place_unless_asked() -> None:
+    lost = [candidate(f"lost_{n:02d}", None) for n in range(4)]
+    scenes = [*scattered(12), *lost]
+    known = dict.fromkeys((one.scene for one in scenes), SPLITS[1])
+    for fold in range(3):
+        params = PairsParams(split="fold", fold=fold)
+        splits = assign_splits(scenes, params, known)
+        assert splits == assign_splits(scenes, params)
+        assert {splits[one.scene] for one in lost} == {"train"}
+    spread = [assign_splits(scenes, PairsParams(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
+    assert [sum(splits[one.scene] == "test" for splits in spread) for one in scenes] == [1] * 16
+
+
+def test_a_fold_of_named_events_validates_on_neighbourhoods_of_the_others() -> None:
+    scenes = scattered(20, "fire") + [candidate(f"wind_{n}", tile(3 * n, 9)) for n in range(3)]
+    # One shows the ground of a fire beside which it lies; it must not be trained on while that fire is tested.
+    scenes += [candidate("wind_8", tile(3 * 4, 1)), candidate("wind_9", None)]
+    splits = assign_splits(scenes, PairsParams(split="fold", test_events=("wind",)))
+    assert {one.scene for one in scenes} - set(splits) == {"fire_0004"}
+    by_event = {event: Counter(splits[n] for n in splits if n.startswith(event)) for event in ("fire", "wind")}
+    assert by_event["wind"] == {"test": 5}
+    assert by_event["fire"] == {"train": 16, "val": 3}
+    with pytest.raises(SiameseError, match=r"pairs.split: fold: no such event: storm"):
+        assign_splits(scenes, PairsParams(split="fold", test_events=("storm",)))
+
+
+def test_too_few_groups_for_folds_are_told() -> None:
+    for count in (1, 2):
+        with pytest.raises(SiameseError, match=r"would hold no scene.*pairs.folds"):
+            assign_splits(scattered(count), PairsParams(split="fold", fold=2))
+
+
+def test_real_scenes_give_folds_alike(real_data: Path) -> None:
+    scenes = [real_candidate(path) for path in sorted((real_data / "xbd" / "labels").glob("*_post_disaster.json"))]
+    folds = [assign_splits(scenes, PairsParams(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
+    assert [sum(splits[one.scene] == "test" for splits in folds) for one in scenes] == [1] * 43
+    every = np.sum([scene.buildings for scene in scenes], axis=0)
+    for splits in folds:
+        held = [scene for scene in scenes if splits[scene.scene] == "test"]
+        assert len(held) == pytest.approx(43 / 3, abs=2)
+        assert np.sum([scene.buildings for scene in held], axis=0) / every == pytest.approx([1 / 3] * 4, abs=0.2)
+
+
 def real_candidate(path: Path) -> Candidate:
     label = parse_label(path.read_bytes(), path.name, width=1024, height=1024, max_vertices=10**5)
     place = from_label(label, 1024, 1024)
@@ -226,6 +292,7 @@ def real_candidate(path: Path) -> Candidate:
         {"val_events": ["a"], "test_events": ["a"]},
         {"block_px": 100},
         {"split": "x"},
+        {"split": "fold", "folds": 3, "fold": 3},
     ],
 )
 def test_params_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:

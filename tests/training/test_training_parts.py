@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from siamese.training.augment import Crop, augment
 from siamese.training.crops import window_sum
 from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
 from siamese.training.losses import damage_loss, localization_loss
-from siamese.training.schedule import progress_of, rate_factor
+from siamese.training.schedule import clock_of, progress_of, rate_factor
 
 PARAMS = TrainingParams()
 
@@ -118,6 +120,17 @@ def test_progress_goes_by_steps_or_minutes_and_the_rate_rises_then_falls() -> No
     assert rates[:11] == sorted(rates[:11])
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert min(rates) > 0
+
+
+def test_the_processor_clock_stands_still_while_a_training_waits() -> None:
+    clock = clock_of(PARAMS.model_copy(update={"clock": "processor"}))
+    wall = clock_of(PARAMS)
+    before, began = clock(), wall()
+    time.sleep(0.3)
+    waited, worked = clock(), wall()
+    while clock() - waited < 0.05 / torch.get_num_threads():
+        pass
+    assert worked - began >= 0.3 > 5 * (waited - before)
 
 
 def predicted(seed: int) -> tuple[Prediction, np.ndarray]:

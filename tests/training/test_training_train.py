@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,8 +24,9 @@ from siamese.model import Predictor, build_network
 from siamese.model.weights import deserialize
 from siamese.pairs import PairReader, build_pairs
 from siamese.params import NetworkParams, PairsParams, TrainingParams
-from siamese.store import ObjectStore
+from siamese.store import ObjectStore, S3Uri
 from siamese.training import plan_training, train
+from siamese.training import session as session_module
 from siamese.training import trainer as trainer_module
 from siamese.training.crops import CropSource
 from siamese.training.trainer import Trainer
@@ -194,6 +197,46 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_spares_the_last_good_stat
     assert all(torch.isfinite(tensor).all() for tensor in deserialize(store.get(kept[0]), "x").values())
     checkpoint = train(pairs, NETWORK, params, store)
     assert checkpoint.epochs == 4
+
+
+def test_averaged_weights_that_are_no_numbers_are_neither_kept_nor_published(
+    store: ObjectStore, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = changed(epochs=3, checkpoint_seconds=0.001)
+    average = Trainer._update_average
+
+    def poisoned(self: Trainer) -> None:
+        average(self)
+        if self.steps == 7:
+            self.average.damage_head.final.bias[0] = math.inf
+
+    monkeypatch.setattr(Trainer, "_update_average", poisoned)
+    with pytest.raises(SiameseError, match=r"damage_head\.final\.bias of the averaged weights holds a NaN .*step 7"):
+        train(pairs, NETWORK, params, store)
+    folder = Checkpoint.folder(store, plan_training(pairs, NETWORK, params).digest)
+    pointer = json.loads(store.get(folder / "progress" / "pointer.json"))
+    assert 4 <= pointer["progress"]["step"] <= 6
+    kept = deserialize(store.get(S3Uri.parse(pointer["state"]["uri"])), "x")
+    assert any(name.startswith("best.") for name in kept)
+    assert all(torch.isfinite(tensor).all() for tensor in kept.values())
+
+
+def test_a_score_that_is_no_number_does_not_replace_the_best(
+    store: ObjectStore, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = session_module.validate, []
+
+    def poisoned(*given: object) -> tuple[object, ...]:
+        calls.append(1)
+        (counts,) = whole(*given)  # type: ignore[arg-type]
+        if len(calls) == 1:
+            return (counts,)
+        unsure = counts.scores().model_copy(update={"score": math.nan})
+        return (SimpleNamespace(scores=lambda: unsure),)
+
+    monkeypatch.setattr(session_module, "validate", poisoned)
+    assert train(pairs, NETWORK, changed(epochs=3), store).best_epoch == 1
+    assert len(calls) == 3
 
 
 def test_minutes_end_a_training_and_are_validated_and_published(store: ObjectStore, pairs: PairSet) -> None:

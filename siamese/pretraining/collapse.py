@@ -1,0 +1,52 @@
+"""Collapse: an encoder that says the same of every place, and two measures that tell."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+_LEAST_SPREAD = 0.1
+_LEAST_RANK = 2.0
+_LEAST_BATCH = 8
+"""A smaller batch has too few directions to judge by."""
+
+
+def spread(embedding: Tensor) -> float:
+    """How far embeddings are from being all the same (Chen & He 2021, figure 2).
+
+    Standard deviation of each dimension of the normalised embeddings over the batch, averaged, times the square root
+    of the number of dimensions: near 1 when they point everywhere, 0 when all are the same. Where batch norm ends the
+    projector it stays near 1 even when all lie on one line, which :func:`rank` tells.
+
+    Args:
+        embedding: ``(N, D)``, N at least 2.
+    """
+    unit = normalize(embedding.float(), dim=1)
+    return float(unit.std(0).mean() * unit.shape[1] ** 0.5)
+
+
+def rank(embedding: Tensor) -> float:
+    """In about how many directions embeddings differ (effective rank; Roy & Vetterli 2007, Garrido et al. 2023).
+
+    Args:
+        embedding: ``(N, D)``, N at least 2.
+
+    Returns:
+        1 to the lesser of N - 1 and D; 0 when all are the same.
+    """
+    unit = normalize(embedding.float(), dim=1)
+    strengths = torch.linalg.svdvals(unit - unit.mean(0))
+    shares = strengths / strengths.sum().clamp_min(1e-12)
+    return float(torch.special.entr(shares).sum().exp()) if strengths.any() else 0.0
+
+
+def warning(spread: float, rank: float, batch: int) -> str | None:
+    """What to tell of a pre-training that ended with these measures; None when all is well."""
+    if spread >= _LEAST_SPREAD and (rank >= _LEAST_RANK or batch < _LEAST_BATCH):
+        return None
+    return (
+        f"it collapsed: embeddings of different places spread by {spread:.3f} where 1 is healthy, in {rank:.1f} "
+        "directions, so the encoder is worth no more than its start; lower pretraining.learning_rate, raise "
+        "pretraining.batch, or try another pretraining.method"
+    )

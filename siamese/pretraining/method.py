@@ -1,0 +1,83 @@
+"""What all methods have in common: an encoder, its global features, a loss between views."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from siamese.model.encoders import Encoder
+from siamese.model.precision import autocast
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a method makes of a batch of views.
+
+    Attributes:
+        loss: One number.
+        embedding: ``(N, D)`` float32 of the first view, detached: what collapse is told by.
+    """
+
+    loss: Tensor
+    embedding: Tensor
+
+
+class Method(nn.Module, ABC):
+    """Teaches an encoder by comparing views; its ``state_dict()`` holds everything that changes.
+
+    Attributes:
+        encoder: The encoder that the loss teaches.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def outcome(self) -> Encoder:
+        """The encoder to keep in the end."""
+        return self.encoder
+
+    @abstractmethod
+    def compare(self, views: Sequence[Tensor]) -> Comparison:
+        """The loss of a batch.
+
+        Args:
+            views: ``(N, 3, H, W)`` float32 in 0..1 each, the two large ones first.
+        """
+
+    def after_step(self, progress: float) -> None:
+        """Does what follows a step of the optimizer.
+
+        Args:
+            progress: How far the work is, 0..1.
+        """
+
+
+def global_features(encoder: Encoder, images: Tensor) -> Tensor:
+    """The deepest feature map averaged over the image: ``(N, C)`` float32; what follows it is computed in float32."""
+    with autocast(images.device):
+        deepest = encoder(images)[-1]
+    pooled: Tensor = deepest.float().mean((2, 3))
+    return pooled
+
+
+def mlp(widths: Sequence[int], *, activation: type[nn.Module] = nn.ReLU, end_norm: bool = False) -> nn.Sequential:
+    """Linear layers with batch norm and activation between them.
+
+    Args:
+        widths: Of the input, then of each layer.
+        activation: What follows each batch norm.
+        end_norm: Batch norm without weights of its own at the end, too.
+    """
+    layers: list[nn.Module] = []
+    for given, made in pairwise(widths[:-1]):
+        layers += [nn.Linear(given, made, bias=False), nn.BatchNorm1d(made), activation()]
+    layers.append(nn.Linear(widths[-2], widths[-1], bias=not end_norm))
+    if end_norm:
+        layers.append(nn.BatchNorm1d(widths[-1], affine=False))
+    return nn.Sequential(*layers)

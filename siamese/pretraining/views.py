@@ -1,0 +1,96 @@
+"""Which views a step shows: a pure function of seed, step and place, so that resumed work goes on as if never cut."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese.errors import SiameseError
+from siamese.pairs import PairReader, SceneEntry
+from siamese.params import PretrainingParams
+from siamese.training.augment import Image, recoloured, turned
+from siamese.training.crops import check_rgb, shuffled
+
+Views = tuple[Tensor, ...]
+"""Two large views ``(N, 3, S, S)`` uint8, then the small ones ``(N, 3, s, s)``; item n of each shows the same place."""
+
+_TRIES = 4
+_BLUR_PX = (0.1, 2.0)
+
+
+class ViewSource:
+    """Draws places in scenes, and views of them.
+
+    A place is a square on the ground, a little larger than a view. Every view is a random square of it, brought to
+    size, so the scale changes but buildings keep their shape; then its colours, sharpness and heading change, each
+    view by itself. Images lie on one scale (metres a pixel) in training and maps too, so a large view changes it by
+    less than the photographs of the papers do.
+    """
+
+    def __init__(self, reader: PairReader, params: PretrainingParams) -> None:
+        """Takes the train split of ``reader``: what validation and test show is never learned from.
+
+        Raises:
+            SiameseError: It holds no scene, or a scene is not RGB.
+        """
+        self._reader, self._params = reader, params
+        self.scenes = reader.scenes("train")
+        if not self.scenes:
+            fix = "lower val_share, test_share"
+            raise SiameseError("has no scenes to learn from", where=reader.pair_set.digest, fix=fix)
+        check_rgb(self.scenes)
+        self._place_px = round(params.crop_px * params.context)
+        places = sum(
+            max(1.0, entry.height / self._place_px) * max(1.0, entry.width / self._place_px) for entry in self.scenes
+        )
+        self.steps_an_epoch = max(1, round(places / params.batch))
+
+    def batch(self, step: int) -> Views:
+        """The views of a step."""
+        places = [self.views(step, number) for number in range(self._params.batch)]
+        return tuple(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) for images in zip(*places, strict=True))
+
+    def views(self, step: int, number: int) -> list[Image]:
+        """The views of one place of a step: two of ``(S, S, 3)`` uint8, then the small ones."""
+        params = self._params
+        rng = np.random.default_rng((params.seed, step, number))
+        entry = self.scenes[shuffled(step * params.batch + number, len(self.scenes), params.seed)]
+        dates = self._place(entry, rng)
+        sizes = [(params.crop_px, (params.min_area, 1.0))] * 2
+        if params.method == "dino":
+            sizes += [(params.local_px, (params.local_min_area, params.min_area))] * params.local_crops
+        return [_view(dates[order % len(dates)], side, areas, params, rng) for order, (side, areas) in enumerate(sizes)]
+
+    def _place(self, entry: SceneEntry, rng: np.random.Generator) -> list[Image]:
+        """A square of a scene on the dates that views are cut from; another one where most of it is black."""
+        side = min(self._place_px, entry.height, entry.width)
+        wanted = slice(2)
+        if self._params.views == "augmented":
+            date = int(rng.integers(2))
+            wanted = slice(date, date + 1)
+        images: list[Image] = []
+        for _ in range(_TRIES):
+            row, col = int(rng.integers(entry.height - side + 1)), int(rng.integers(entry.width - side + 1))
+            images = list(self._reader.crop(entry.scene, row, col, side)[:2])[wanted]
+            if min(image.any(-1).mean() for image in images) > 0.5:
+                break
+        return images
+
+
+def _view(
+    place: Image, side: int, areas: tuple[float, float], params: PretrainingParams, rng: np.random.Generator
+) -> Image:
+    """A random square of a place with a share of its area, brought to ``(side, side, 3)`` and changed."""
+    cut = max(1, round(len(place) * rng.uniform(*areas) ** 0.5))
+    row, col = rng.integers(len(place) - cut + 1, size=2)
+    smooth = cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR
+    view = np.asarray(cv2.resize(place[row : row + cut, col : col + cut], (side, side), interpolation=smooth), np.uint8)
+    if params.colour_jitter:
+        view = recoloured(view, params.colour_jitter, rng)
+    if rng.random() < params.grey_share:
+        view = np.asarray(cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
+    if rng.random() < params.blur_share:
+        view = np.asarray(cv2.GaussianBlur(view, (0, 0), float(rng.uniform(*_BLUR_PX))), np.uint8)
+    return turned(view, int(rng.integers(4)), flip=bool(rng.integers(2)))

@@ -1,0 +1,77 @@
+"""Fits the temperatures of a decision on validation scenes, so that probabilities can be taken at their word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, logit
+
+from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.model import Decision, Prediction
+
+_BINS = 400
+_TINY = 1e-6
+_A_SCENE = 20_000
+"""At most so many building pixels of a scene, evenly over them, speak for their damage."""
+_LEAST_PIXELS = 1_000
+_BOUNDS = (np.log(0.25), np.log(8.0))
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class CalibrationEvidence:
+    """What a network said of pixels, and what is true of them; grows scene by scene, stays small."""
+
+    building: Floats = field(default_factory=lambda: np.zeros((_BINS, 2)))
+    """Pixels by building probability, and by whether they are building."""
+    damage: list[NDArray[np.float32]] = field(default_factory=list)
+    """(pixels, 4) log-probabilities."""
+    truth: list[NDArray[np.intp]] = field(default_factory=list)
+    """(pixels,) damage class, 0..3."""
+
+    def add(self, prediction: Prediction, mask: NDArray[np.uint8]) -> None:
+        """Adds a scene with its training mask (H, W): 0, 1..4, 255."""
+        known = mask != UNCLASSIFIED
+        bins = np.minimum((prediction.building[known] * _BINS).astype(np.int64), _BINS - 1)
+        place = bins * 2 + (mask[known] > 0)
+        self.building += np.bincount(place, minlength=2 * _BINS).reshape(_BINS, 2)
+        inside = np.flatnonzero(known & (mask > 0))
+        inside = inside[:: max(1, len(inside) // _A_SCENE)]
+        probability = prediction.damage.reshape(len(DAMAGE_CLASSES), -1)[:, inside]
+        self.damage.append(np.log(np.maximum(probability, _TINY)).T)
+        self.truth.append(mask.ravel()[inside].astype(np.intp) - 1)
+
+
+def fit_temperatures(evidence: CalibrationEvidence) -> Decision:
+    """The temperatures with the least negative log-likelihood; 1 where there are too few pixels to tell."""
+    building, damage = 1.0, np.ones(len(DAMAGE_CLASSES))
+    if evidence.building.sum(0).min() >= _LEAST_PIXELS:
+        centres = logit((np.arange(_BINS) + 0.5) / _BINS)
+
+        def miss(parameters: Floats) -> float:
+            probability = np.clip(expit(centres / np.exp(parameters[0])), _TINY, 1 - _TINY)
+            return -float(
+                evidence.building[:, 1] @ np.log(probability) + evidence.building[:, 0] @ np.log1p(-probability)
+            )
+
+        building = float(_least(lambda parameters: miss(parameters) / evidence.building.sum(), 1)[0])
+    if sum(map(len, evidence.truth)) >= _LEAST_PIXELS:
+        said, truth = np.concatenate(evidence.damage).astype(np.float64), np.concatenate(evidence.truth)
+        rows = np.arange(len(truth))
+        damage = _least(
+            lambda parameters: -float(log_softmax(said / np.exp(parameters), 1)[rows, truth].mean()),
+            len(DAMAGE_CLASSES),
+        )
+    one, two, three, four = (round(float(value), 4) for value in damage)
+    return Decision(building_temperature=round(building, 4), damage_temperatures=(one, two, three, four))
+
+
+def _least(miss: Callable[[Floats], float], count: int) -> Floats:
+    found = minimize(miss, np.zeros(count), method="L-BFGS-B", bounds=[_BOUNDS] * count)
+    temperatures: Floats = np.exp(found.x)
+    return temperatures

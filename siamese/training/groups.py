@@ -1,0 +1,60 @@
+"""Which parameters learn, and how fast: frozen scales, and a rate for each scale of the encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from siamese.model import SiameseUNet
+from siamese.model.encoders import Encoder
+from siamese.params import TrainingParams
+
+
+def freeze(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
+    """Keeps the shallow ``scales`` of every encoder as they are; all of them freeze it as a whole.
+
+    Returns:
+        Its modules, whose statistics must not change either.
+
+    Raises:
+        SiameseError: An encoder has not so many scales.
+    """
+    frozen: list[nn.Module] = []
+    for encoder in encoders(network) if scales else ():
+        shallow = encoder.shallow(scales)
+        frozen.extend((encoder,) if scales == len(encoder.channels) else shallow)
+    for module in frozen:
+        module.requires_grad_(False)
+    return tuple(frozen)
+
+
+def parameter_groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, object]]:
+    """Groups for the optimizer by learning rate, each with and without weight decay (none on biases and batch norm)."""
+    rates = _encoder_rates(network, params)
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            rate = rates.get(id(parameter), params.learning_rate)
+            groups.setdefault((rate, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": params.weight_decay if matrix else 0.0}
+        for (rate, matrix), parameters in groups.items()
+    ]
+
+
+def encoders(network: SiameseUNet) -> Iterator[Encoder]:
+    """Every encoder in a network."""
+    return (module for module in network.modules() if isinstance(module, Encoder))
+
+
+def _encoder_rates(network: SiameseUNet, params: TrainingParams) -> dict[int, float]:
+    """The rate of every parameter of an encoder, by its id."""
+    rates: dict[int, float] = {}
+    for encoder in encoders(network):
+        rate = params.learning_rate * params.encoder_rate
+        rates |= {id(parameter): rate for parameter in encoder.parameters()}
+        for scales in range(len(encoder.channels) - 1, 0, -1):
+            rate *= params.layer_decay
+            rates |= {id(parameter): rate for module in encoder.shallow(scales) for parameter in module.parameters()}
+    return rates

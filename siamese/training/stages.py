@@ -1,0 +1,50 @@
+"""Localization first: buildings are learned on pre images alone, then their damage from those weights on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.errors import SiameseError
+from siamese.model import NetworkOutput, SiameseUNet
+from siamese.params import TrainingParams
+from siamese.training.start import copy_fitting
+
+Stage = Literal["localization", "damage"]
+
+
+def stage_of(progress: float, params: TrainingParams) -> Stage:
+    """What is learned at a point of a training, 0..1."""
+    return "localization" if progress < params.localization_share else "damage"
+
+
+def check_stages(network: SiameseUNet, params: TrainingParams) -> None:
+    """Refuses localization first with a network that has no decoder for it.
+
+    Raises:
+        SiameseError: It has none.
+    """
+    if params.localization_share and network.localization_decoder is None:
+        what = "this network finds buildings in both dates at once, so localization cannot be learned first"
+        fix = "set network.localization=pre, or training.localization_share=0"
+        raise SiameseError(what, where="training.localization_share", fix=fix)
+
+
+def localized(network: SiameseUNet, pre: Tensor) -> NetworkOutput:
+    """What the pre images alone give; the damage logits are zero, with nothing to learn from them.
+
+    Args:
+        network: One with a localization decoder.
+        pre: ``(N, 3, H, W)`` float32 in 0..1; H and W are multiples of ``network.multiple``.
+    """
+    found = network.localize(pre)
+    damage = found.logits.new_zeros(()).expand(len(pre), len(DAMAGE_CLASSES), *pre.shape[-2:])
+    return NetworkOutput(found.logits, damage, found.coarse)
+
+
+def inherit(network: SiameseUNet) -> tuple[str, ...]:
+    """Gives the damage decoder every tensor of the localization decoder that fits; gives their names."""
+    assert network.localization_decoder is not None  # noqa: S101
+    return copy_fitting(network.damage_decoder, network.localization_decoder.state_dict())

@@ -1,0 +1,116 @@
+"""Which crops a step shows, and what the network is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tinytraining import NETWORK, TRAINING, tiny_pairs
+
+from siamese.classes import disaster_number
+from siamese.model import build_network
+from siamese.pairs import PairReader
+from siamese.params import TrainingParams
+from siamese.store import ObjectStore
+from siamese.training.augment import Crop, dilated
+from siamese.training.crops import CropSource
+from siamese.training.cutmix import CutMix
+from siamese.training.trainer import Trainer
+
+
+@pytest.fixture
+def reader(store: ObjectStore) -> PairReader:
+    return PairReader(store, tiny_pairs(store), cache=None)
+
+
+def changed(**changes: object) -> TrainingParams:
+    return TrainingParams.model_validate(TRAINING.model_dump() | changes)
+
+
+def test_disaster_types_reach_the_network_and_are_kept_from_it_now_and_then(
+    reader: PairReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quake = disaster_number("earthquake")
+    half = CropSource(reader, changed(batch=40, crop_px=32, unknown_disaster=0.5))
+    told = half.batch(0).disaster
+    assert set(told.tolist()) == {0, quake}
+    assert torch.equal(told, half.batch(0).disaster)
+    assert 8 < int((told == 0).sum()) < 32
+    always = CropSource(reader, changed(batch=40, crop_px=32, unknown_disaster=0.0)).batch(0)
+    assert set(always.disaster.tolist()) == {quake}
+    assert torch.equal(always.pre, half.batch(0).pre)
+    network, seen = build_network(NETWORK), []
+    forward = type(network).forward
+
+    def looking(self: torch.nn.Module, *given: torch.Tensor) -> object:
+        seen.append(given[2])
+        return forward(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(network), "forward", looking)
+    batch = CropSource(reader, changed(unknown_disaster=0.0)).batch(0)
+    Trainer(network, TRAINING, torch.device("cpu")).step(batch, 0.5)
+    assert seen[0].tolist() == [quake, quake]
+
+
+def test_dilation_grows_buildings_into_background_alone() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    mask[4:8, 4:8], mask[4:8, 9:12], mask[12:15, 12:15], mask[12:15, 3:5] = 1, 4, 255, 2
+    grown = dilated(mask, 2)
+    assert np.array_equal(dilated(mask, 0), mask)
+    assert np.array_equal(grown[mask > 0], mask[mask > 0])
+    assert (grown[2:10, 2:7] == np.where(mask[2:10, 2:7], mask[2:10, 2:7], 1)).all()
+    assert (grown[4:8, 8] == 4).all()
+    assert (grown[10:17, 10:17] == 255).all()
+    assert not grown[:2].any()
+    assert not grown[17:].any()
+    assert (grown[10:17, 1:7] == 2).all()
+
+
+def test_masks_are_dilated_where_the_params_say_so(reader: PairReader) -> None:
+    plain, grown = (CropSource(reader, changed(dilate_px=px)).batch(0) for px in (0, 2))
+    assert torch.equal(plain.pre, grown.pre)
+    assert all(
+        np.array_equal(dilated(one, 2), two) for one, two in zip(plain.mask.numpy(), grown.mask.numpy(), strict=True)
+    )
+    assert (grown.mask > 0).sum() > (plain.mask > 0).sum()
+
+
+def test_cutmix_pastes_a_damaged_building_of_both_dates_and_the_mask(reader: PairReader) -> None:
+    still = {
+        "batch": 16, "colour_jitter": 0.0, "post_shift_px": 0, "post_rotate_deg": 0, "post_scale": 0, "zoom": 0.0,
+        "crop_candidates": 1,
+    }  # fmt: skip
+    plain, mixed = (CropSource(reader, changed(cutmix=share, **still)).batch(1) for share in (0.0, 0.7))
+    again = CropSource(reader, changed(cutmix=0.7, **still)).batch(1)
+    assert all(torch.equal(one, two) for one, two in zip(mixed, again, strict=True))
+    touched = 0
+    for place in range(16):
+        changes = [(getattr(plain, name)[place] != getattr(mixed, name)[place]) for name in ("pre", "post", "mask")]
+        pasted = changes[0].any(0)
+        if not pasted.any():
+            assert not any(change.any() for change in changes)
+            continue
+        touched += 1
+        rows, cols = (torch.nonzero(pasted.any(axis)).ravel() for axis in (1, 0))
+        inside = torch.zeros_like(pasted)
+        inside[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = True
+        assert inside.sum() < pasted.numel()
+        assert not (changes[1].any(0) & ~inside).any()
+        assert not (changes[2] & ~inside).any()
+        mask = mixed.mask[place]
+        assert ((mask >= 2) & (mask <= 4) & inside).any()
+        # Bright before, as dark after as the damage says: the pieces of all three belong to one place.
+        for value, grey in ((2, 170), (3, 110), (4, 60)):
+            building = inside & (mask == value)
+            assert (mixed.pre[place][:, building] == 220).all()
+            assert (mixed.post[place][:, building] == grey).all()
+    assert 5 < touched < 16
+
+
+def test_cutmix_of_a_split_without_damage_changes_nothing(reader: PairReader) -> None:
+    unhurt = [replace(entry, pixels=entry.pixels * np.array([1, 1, 0, 0, 0, 1])) for entry in reader.scenes("train")]
+    params = changed(cutmix=1.0)
+    crop = Crop(*(np.zeros((64, 64, 3), np.uint8),) * 2, np.zeros((64, 64), np.uint8))
+    assert CutMix(reader, unhurt, params).mixed(crop, "earthquake", np.random.default_rng(0)) is crop

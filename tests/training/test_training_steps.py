@@ -1,0 +1,123 @@
+"""What one step does: accumulated parts, number formats, and numbers that are none."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tinytraining import NETWORK, TRAINING
+
+from siamese.errors import SiameseError
+from siamese.model import NetworkOutput, build_network
+from siamese.model.precision import has_bf16
+from siamese.params import TrainingParams
+from siamese.training import trainer as trainer_module
+from siamese.training.crops import Batch
+from siamese.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+
+
+def changed(**changes: object) -> TrainingParams:
+    given = {"precision": "fp32", "frozen_scales": 0, "warmup_share": 0.0}
+    return TrainingParams.model_validate(TRAINING.model_dump() | given | changes)
+
+
+def batch(crops: int, seed: int = 0) -> Batch:
+    draw = torch.Generator().manual_seed(seed)
+    pre, post = torch.randint(0, 256, (2, crops, 3, 32, 32), generator=draw, dtype=torch.uint8)
+    mask = torch.randint(0, 5, (crops, 32, 32), generator=draw, dtype=torch.uint8)
+    return Batch(pre, post, mask, torch.zeros(crops, dtype=torch.int64))
+
+
+def trainer(params: TrainingParams, seed: int = 0) -> Trainer:
+    torch.manual_seed(seed)
+    return Trainer(build_network(NETWORK), params, CPU)
+
+
+def weights(one: Trainer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in one.network.state_dict().items()}
+
+
+def mean_loss(output: NetworkOutput, mask: torch.Tensor, params: TrainingParams) -> torch.Tensor:
+    """A loss that is a mean over crops, unlike dice."""
+    del params
+    return output.localization.square().mean() + (output.damage - mask[:, None] / 4).square().mean()
+
+
+def test_accumulated_parts_make_the_update_of_one_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_module, "total_loss", mean_loss)
+    unlike = batch(6)
+    unlike.mask[:] = torch.arange(6, dtype=torch.uint8)[:, None, None] % 5
+    found = []
+    for params, shown in ((changed(batch=2, accumulate=3), 6), (changed(batch=6), 6), (changed(batch=2), 2)):
+        one = trainer(params.model_copy(update={"clip_norm": 1e9}))
+        # With statistics of its own, batch norm would tell the parts apart.
+        one.frozen = tuple(module for module in one.network.modules() if isinstance(module, torch.nn.BatchNorm2d))
+        loss = one.step(Batch(*(tensor[:shown] for tensor in unlike)), 0.0)
+        gradients = [weight.grad.ravel() for weight in one.network.parameters() if weight.grad is not None]
+        found.append((loss, torch.cat(gradients)))
+    (parts, ours), (whole, theirs), (first, only_first) = found
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert parts != pytest.approx(first, rel=1e-3)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+    assert (ours - only_first).norm() > 0.1 * ours.norm()
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_part_that_is_no_number_changes_no_weight(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, calls = trainer_module.total_loss, []
+
+    def poisoned(*given: object) -> torch.Tensor:
+        calls.append(1)
+        loss: torch.Tensor = whole(*given)  # type: ignore[arg-type]
+        return loss * float("inf") if len(calls) == part + 1 else loss
+
+    one = trainer(changed(batch=2, accumulate=3))
+    first = weights(one)
+    monkeypatch.setattr(trainer_module, "total_loss", poisoned)
+    with pytest.raises(SiameseError, match="the loss is"):
+        one.step(batch(6), 0.0)
+    learned = {name for name, _ in one.network.named_parameters()}
+    assert all(torch.equal(one.network.state_dict()[name], first[name]) for name in learned)
+    assert one.steps == 0
+
+
+def test_formats_are_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    forward = torch.nn.Conv2d.forward
+
+    def looking(self: torch.nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
+        outcome = forward(self, images)
+        seen.append(outcome.dtype)
+        return outcome
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", looking)
+    best = torch.bfloat16 if has_bf16(CPU) else torch.float32
+    for precision, expected in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("auto", best)):
+        seen.clear()
+        trainer(changed(precision=precision)).step(batch(2), 0.0)
+        assert expected in seen
+        assert len(set(seen)) == 1
+    with pytest.raises(SiameseError, match=r"training\.precision: a cpu does not train in fp16"):
+        trainer(changed(precision="fp16"))
+
+
+def test_scaled_gradients_make_the_same_step_and_too_large_a_scale_is_lowered() -> None:
+    plain, scaled = trainer(changed()), trainer(changed())
+    scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    first = weights(scaled)
+    for one in (plain, scaled):
+        one.step(batch(2), 0.0)
+    for name, tensor in plain.network.state_dict().items():
+        torch.testing.assert_close(scaled.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
+    before = weights(scaled)
+    assert any(not torch.equal(before[name], first[name]) for name in first)
+    scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=3e38)
+    scaled.step(batch(2), 0.0)
+    learned = [name for name, _ in scaled.network.named_parameters()]
+    assert all(torch.equal(scaled.network.state_dict()[name], before[name]) for name in learned)
+    assert scaled.precision.scaler.get_scale() < 3e38
+    again = trainer(changed())
+    again.precision.scaler = torch.amp.GradScaler("cpu")
+    again.restore(scaled.state(), 2)
+    assert again.precision.scaler.get_scale() == scaled.precision.scaler.get_scale()
