@@ -7,13 +7,16 @@ import copy
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from siamese.model.backends.padding import fix_padding
 from siamese.model.network import SiameseUNet
 
 
 @torch.no_grad()
 def pair_gflop(network: SiameseUNet, side_px: int = 1024) -> float:
     """10^9 multiplications and additions for one pair of square images, both halves; nothing is calculated."""
-    shapes = copy.deepcopy(network).eval().to("meta")
+    shapes = copy.deepcopy(network).eval()
+    fix_padding(shapes)
+    shapes = shapes.to("meta")
     images = [torch.empty(1, bands, side_px, side_px, device="meta") for bands in network.params.input_bands]
     with FlopCounterMode(display=False) as counter:
         shapes(*images)
