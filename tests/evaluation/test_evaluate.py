@@ -183,9 +183,15 @@ def rename_field(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"subtype"', b'"damage"', 1))
 
 
+def take_colour_away(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.convert("L").save(path)
+
+
 @pytest.mark.parametrize(
     ("file", "mar", "says"),
     [
+        ("images/storm_00000001_post_disaster.png", take_colour_away, "bands 3 before and 1 after; .* takes 3 and 3"),
         ("images/storm_00000001_post_disaster.png", cut, "truncated"),
         ("labels/storm_00000001_post_disaster.json", rename_field, "subtype is missing"),
         ("labels/storm_00000001_pre_disaster.json", Path.unlink, "no pre label"),
