@@ -283,7 +283,9 @@ def test_metrics_and_plots_are_files_for_dvc(
     tables = {
         path.stem: list(csv.DictReader(path.open())) for path in sorted((tmp_path / "reports" / "plots").glob("*.csv"))
     }
-    assert set(tables) == {"classes", "confusion", "events", "reliability_building", "reliability_damage"}
+    assert set(tables) == {
+        "classes", "confusion", "events", "reliability_building", "reliability_damage", "risk_coverage",
+    }  # fmt: skip
     assert [row["class"] for row in tables["classes"]] == ["localization", *report.confusion_labels[1:]]
     assert len(tables["confusion"]) == sum(map(sum, report.buildings.confusion))
     assert [row["event"] for row in tables["events"]] == list(report.events)
