@@ -30,12 +30,28 @@ class Normalised(nn.Module):
 
 
 class LeanNetwork(nn.Module):
-    """A copy of a network in which batch norms and the encoders' normalisation are no steps of their own."""
+    """A copy of a network in which batch norms and the encoders' normalisation are no steps of their own.
+
+    Attributes:
+        factors: Pixels of the image to one of the localization and of the damage logits: they are not enlarged, unless
+            something that is not linear comes after that.
+    """
 
     def __init__(self, network: SiameseUNet) -> None:
         super().__init__()
         self.body = _copied(network)
+        self.factors = _take_enlarging(self.body)
         self.pre, self.post = Normalised(network.encoder), Normalised(network.post_encoder or network.encoder)
+
+
+def _take_enlarging(network: SiameseUNet) -> tuple[int, int]:
+    if network.localization_head is None or network.thresholds is not None:
+        return 1, 1
+    heads = network.localization_head, network.damage_head
+    factors = heads[0].reduction, heads[1].reduction
+    for head in heads:
+        head.reduction = 1
+    return factors
 
 
 @torch.no_grad()

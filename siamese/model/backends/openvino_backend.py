@@ -12,6 +12,7 @@ import torch
 from siamese.model.backends.backend import Answer, BackendError, Floats, Image
 from siamese.model.backends.conversion import convert, import_openvino, parts
 from siamese.model.backends.lean import LeanNetwork
+from siamese.model.backends.outcome import building_probability, damage_probabilities
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import has_bf16
 
@@ -43,6 +44,7 @@ class OpenVinoBackend:
             self._openvino = import_openvino()
             self._core = self._openvino.Core()
             lean = LeanNetwork(network)
+            self._factors = lean.factors
             self._models = [convert(part) for part in parts(network, lean, 2, 3)]
             self._compare(network, lean)
         except Exception as error:
@@ -62,15 +64,20 @@ class OpenVinoBackend:
         what = np.array([disaster], np.int64)
         if not second:
             building, damage = self._run(first, before, after, what)
-            found = _cut(damage, size)
-            return Answer(_cut(building, size), lambda: found)
+            return Answer(self._building(building, size), lambda: self._damage(damage, size))
         building, *features = self._run(first, before)
 
         def assess() -> Floats:
             (damage,) = self._run(second[0], after, what, *features)
-            return _cut(damage, size)
+            return self._damage(damage, size)
 
-        return Answer(_cut(building, size), assess)
+        return Answer(self._building(building, size), assess)
+
+    def _building(self, logits: Any, size: tuple[int, int]) -> Floats:  # noqa: ANN401
+        return building_probability(logits.data, self._factors[0], size)
+
+    def _damage(self, logits: Any, size: tuple[int, int]) -> Floats:  # noqa: ANN401
+        return damage_probabilities(logits.data, self._factors[1], size)
 
     def _for_size(self, height: int, width: int) -> tuple[Any, ...]:
         size = height, width
@@ -114,6 +121,8 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": kind,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._threads,
+            # Threads tied to processors wait where other work keeps those busy.
+            "ENABLE_CPU_PINNING": False,
         }
         return self._core.compile_model(model, "CPU", settings)
 
@@ -142,10 +151,6 @@ def _as_batch(image: Image, below: int, right: int) -> Image:
     if below or right:
         image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
     return np.ascontiguousarray(image)[None]
-
-
-def _cut(tensor: Any, size: tuple[int, int]) -> Floats:  # noqa: ANN401
-    return np.array(tensor.data[..., : size[0], : size[1]], np.float32, order="C")
 
 
 def _unfit(error: Exception) -> BackendError:

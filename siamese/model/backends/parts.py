@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from siamese.model.backends.lean import LeanNetwork
@@ -17,11 +16,11 @@ class Localize(nn.Module):
         self.lean = lean
 
     def forward(self, pre: Tensor) -> tuple[Tensor, ...]:
-        """From ``(1, H, W, bands)`` uint8 to probability ``(H, W)`` and features ``(1, h, w, C)``, shallow to deep."""
+        """From ``(1, H, W, bands)`` uint8 to logits ``(h, w)`` and features ``(1, h, w, C)``, shallow to deep."""
         body = self.lean.body
         found = body.localize(self.lean.pre(pre))
         fused = found.pyramid[-len(body.fusion) :]
-        return torch.sigmoid(found.logits[0, 0]), *(level.permute(0, 2, 3, 1) for level in fused)
+        return found.logits[0, 0], *(level.permute(0, 2, 3, 1) for level in fused)
 
 
 class Assess(nn.Module):
@@ -32,10 +31,11 @@ class Assess(nn.Module):
         self.lean = lean
 
     def forward(self, post: Tensor, disaster: Tensor, *features: Tensor) -> Tensor:
-        """From ``(1, H, W, bands)`` uint8, ``(1,)`` int64 and features to probabilities ``(4, H, W)``."""
+        """From ``(1, H, W, bands)`` uint8, ``(1,)`` int64 and features to logits ``(4, h, w)``."""
         pyramid = tuple(level.permute(0, 3, 1, 2) for level in features)
         found = Localized(post.new_zeros(()), (), pyramid)
-        return torch.softmax(self.lean.body.assess(found, self.lean.post(post), disaster)[0], 0)
+        logits: Tensor = self.lean.body.assess(found, self.lean.post(post), disaster)[0]
+        return logits
 
 
 class Whole(nn.Module):
@@ -46,6 +46,6 @@ class Whole(nn.Module):
         self.lean = lean
 
     def forward(self, pre: Tensor, post: Tensor, disaster: Tensor) -> tuple[Tensor, Tensor]:
-        """From two ``(1, H, W, bands)`` uint8 and ``(1,)`` int64 to probabilities ``(H, W)`` and ``(4, H, W)``."""
+        """From two ``(1, H, W, bands)`` uint8 and ``(1,)`` int64 to logits ``(h, w)`` and ``(4, h, w)``."""
         output = self.lean.body(self.lean.pre(pre), self.lean.post(post), disaster)
-        return torch.sigmoid(output.localization[0, 0]), torch.softmax(output.damage[0], 0)
+        return output.localization[0, 0], output.damage[0]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from siamese.model.backends.backend import Answer, Floats, Image
 from siamese.model.backends.lean import LeanNetwork
+from siamese.model.backends.outcome import building_probability, damage_probabilities
 from siamese.model.backends.padding import reduce_weights
 from siamese.model.backends.parts import Assess, Localize, Whole
 from siamese.model.network import SiameseUNet
@@ -29,7 +31,7 @@ class TorchBackend:
         lean = LeanNetwork(network).to(device).to(memory_format=torch.channels_last)
         reduce_weights(lean, self._kind)
         self._localize, self._assess, self._whole = Localize(lean), Assess(lean), Whole(lean)
-        self._two_halves = network.params.localization == "pre"
+        self._factors, self._two_halves = lean.factors, network.params.localization == "pre"
 
     @property
     def name(self) -> str:
@@ -40,18 +42,32 @@ class TorchBackend:
 
     def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
         """Probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
+        size = pre.shape[0], pre.shape[1]
         what = torch.tensor([disaster], device=self.device)
         with torch.inference_mode(), self._precision():
             if not self._two_halves:
                 building, damage = self._whole(self._tensor(pre), self._tensor(post), what)
-                return Answer(_array(building), lambda: _array(damage))
+                return Answer(self._building(building, size), lambda: self._damage(damage, size))
             building, *features = self._localize(self._tensor(pre))
 
         def assess() -> Floats:
             with torch.inference_mode(), self._precision():
-                return _array(self._assess(self._tensor(post), what, *features))
+                damage = self._assess(self._tensor(post), what, *features)
+            return self._damage(damage, size)
 
-        return Answer(_array(building), assess)
+        return Answer(self._building(building, size), assess)
+
+    @torch.inference_mode()
+    def _building(self, logits: Tensor, size: tuple[int, int]) -> Floats:
+        if logits.device.type == "cpu":
+            return building_probability(logits.numpy(), self._factors[0], size)
+        return _array(torch.sigmoid(_enlarged(logits[None], self._factors[0], size)[0]))
+
+    @torch.inference_mode()
+    def _damage(self, logits: Tensor, size: tuple[int, int]) -> Floats:
+        if logits.device.type == "cpu":
+            return damage_probabilities(logits.numpy(), self._factors[1], size)
+        return _array(torch.softmax(_enlarged(logits, self._factors[1], size), 0))
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, self._kind, enabled=self._kind != torch.float32)
@@ -64,5 +80,12 @@ class TorchBackend:
         return tensor.to(self.device)
 
 
+def _enlarged(logits: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
+    """From ``(C, h, w)`` to ``(C, H, W)``, on the logits' own device."""
+    if factor > 1:
+        logits = functional.interpolate(logits[None], scale_factor=float(factor), mode="bilinear")[0]
+    return logits[:, : size[0], : size[1]]
+
+
 def _array(tensor: Tensor) -> Floats:
-    return np.ascontiguousarray(tensor.float().cpu().numpy())
+    return np.ascontiguousarray(tensor.cpu().numpy())

@@ -1,0 +1,82 @@
+"""What each contender does with a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from speed.contenders import Runner
+from speed.pairs import Image
+
+if TYPE_CHECKING:
+    from siamese.model import Prediction, SiameseUNet
+
+Predict = Callable[[Image, Image], "Prediction"]
+
+MANY = 10_000
+"""Pairs to come, as in the evaluation of a whole data set."""
+
+
+def start(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, str]:
+    """Gets a runner ready.
+
+    Returns:
+        What predicts a pair; what predicts one that shows no building; what runs it.
+    """
+    if runner == "auto":
+        return _predictor(network)
+    if runner == "eager fp32":
+        return _eager(network)
+    return _backend(runner, network)
+
+
+def _predictor(network: SiameseUNet) -> tuple[Predict, Predict, str]:
+    from siamese.model import Decision, Predictor
+
+    predictor = Predictor(network, Decision(building=1, damaged_building=1), expected_pairs=MANY)
+
+    def empty(pre: Image, post: Image) -> Prediction:
+        return predictor.predict(pre, post, classes_only=True)
+
+    return predictor.predict, empty, predictor.backend
+
+
+def _backend(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, str]:
+    import torch
+
+    from siamese.model import Prediction
+    from siamese.model.backends import Backend, OpenVinoBackend, TorchBackend
+    from siamese.model.precision import best_device
+
+    library, _, kind = runner.partition(" ")
+    backend: Backend
+    if library == "openvino":
+        backend = OpenVinoBackend(network, bf16=kind == "bf16")
+    else:
+        backend = TorchBackend(network, best_device(), {"bf16": torch.bfloat16, "fp32": torch.float32}[kind])
+
+    def predict(pre: Image, post: Image) -> Prediction:
+        answer = backend.ask(pre, post, 0)
+        return Prediction(answer.building, answer.damage())
+
+    return predict, predict, backend.name
+
+
+def _eager(network: SiameseUNet) -> tuple[Predict, Predict, str]:
+    """As one would write it in a notebook."""
+    import torch
+
+    from siamese.model import Prediction
+    from siamese.model.precision import best_device
+
+    device = best_device()
+    network = network.to(device)
+
+    @torch.inference_mode()
+    def predict(pre: Image, post: Image) -> Prediction:
+        images = [torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float() / 255 for image in (pre, post)]
+        output = network(*images)
+        building, damage = torch.sigmoid(output.localization[0, 0]), torch.softmax(output.damage[0], 0)
+        return Prediction(building.cpu().numpy(), damage.cpu().numpy())
+
+    return predict, predict, f"eager fp32, {device.type}"
