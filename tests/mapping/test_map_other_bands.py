@@ -15,12 +15,12 @@ from tinytraining import SIDE, TRAINING, tiny_catalog
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
 from siamese.evaluation import evaluate
-from siamese.ingest import read_catalog
+from siamese.ingest import ingest, read_catalog
 from siamese.manifests import Checkpoint
 from siamese.mapping import map_pair, map_scene
 from siamese.model import Decision, Predictor, build_network, put_network
 from siamese.pairs import build_pairs
-from siamese.params import EvaluationParams, MappingParams, NetworkParams, PairsParams, TrainingParams
+from siamese.params import EvaluationParams, IngestParams, MappingParams, NetworkParams, PairsParams, TrainingParams
 from siamese.store import ObjectStore, Origin, S3Uri, put_blob
 from siamese.training import train
 
@@ -74,7 +74,11 @@ def test_real_optical_and_radar_images_are_mapped(store: ObjectStore, real_data:
     with rasterio.open(pre) as before, rasterio.open(post) as after:
         optical, radar = np.moveaxis(before.read(), 0, -1), np.moveaxis(after.read(), 0, -1)
         crs = after.crs.to_string()
-    assert (optical.shape[2], radar.shape[2]) == (3, 1)
+    for path, date in ((pre, "pre"), (post, "post")):
+        name = f"la-palma-volcano_00000279_{date}_disaster.tif"
+        store.put(store.raw / "radar" / "images" / name, path.read_bytes())
+    (row,) = read_catalog(store, ingest(store.raw / "radar", IngestParams(bands=(3, 1)), store))
+    assert (row.verdict, row.bands, row.post_bands, row.georeference) == ("unlabelled", 3, 1, "geotiff")
     middle = np.s_[384:640, 384:640]
     torch.manual_seed(0)
     likely = Predictor(build_network(OPTICAL_RADAR).eval(), Decision()).predict(optical[middle], radar[middle])
