@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from siamese.evaluation.truth import SceneTask, seen
+from siamese.evaluation.truth import SceneTask
+from siamese.imagery.bands import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
 from siamese.progress import progress
 
@@ -47,8 +48,8 @@ def judge(tasks: Sequence[SceneTask], classify: Classify, iou: float) -> tuple[S
     with progress("test scenes", len(tasks)) as advance:
         for task in tasks:
             truth = task.load()
-            pre, post = (seen(image, _BANDS) for image in (truth.pre, truth.post))
-            classes = classify(pre, post, truth.disaster_type)
+            check_bands(task.scene, (truth.pre.shape[2], truth.post.shape[2]), (_BANDS, _BANDS))
+            classes = classify(truth.pre, truth.post, truth.disaster_type)
             counts = count_scene(classes, classes, truth.localization, truth.damage)
             buildings = count_buildings(truth.buildings, Buildings.from_classes(classes), iou)
             results.append(SceneResult(scene=task.scene, event=task.event, counts=counts, buildings=buildings))
