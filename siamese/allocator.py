@@ -1,8 +1,8 @@
 """What a process that runs networks should find in its environment when it starts: allocator, and how threads wait.
 
 glibc's defaults map and unmap every large activation, which costs much of a step. OpenMP's threads spin while they
-wait for each other: on a machine that has other work too, most of the time goes into that (a training beside three
-other processes on two cores learned from 1.5 crops a second instead of 0.36; alone it made no difference).
+wait for each other: on a machine that has other work too, much of the time goes into that. Read once each on two loaded
+cores, a training learned from 1.5 crops a second where it had learned from 0.36; alone on them from about as many.
 """
 
 from __future__ import annotations
