@@ -45,8 +45,6 @@ _DATA = Path(os.environ.get("SIAMESE_DATA", "../shared/data")) / "xbd"
 def main() -> None:
     """Prints one JSON line, or Markdown."""
     options = _options()
-    # Threads that wait in a spin would use up processor time on a loaded machine: four times as much was seen.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from siamese.allocator import restart_with_allocator
 
     restart_with_allocator()
@@ -150,7 +148,12 @@ def _options() -> argparse.Namespace:
         help="only this contestant; repeat for more",
     )
     add("--leave-one-event-out", action="store_true", help="one fold an event instead of folds over scenes")
-    add("--ablate", nargs="+", metavar="NAME", help="ours without a part: names of contest/ablations.yaml, or all")
+    add(
+        "--ablate",
+        nargs="+",
+        metavar="NAME",
+        help="ours with one part changed: names of contest/ablations.yaml, or all",
+    )
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one param; repeat for more")
     add("--markdown", action="store_true", help="print rows for docs/results.md instead of JSON")

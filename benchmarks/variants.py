@@ -34,7 +34,7 @@ VARIANTS: dict[str, list[str]] = {
     "localization in the fused dates": ["network.localization=fused"],
     "joint head": ["network.localization=fused", "network.heads=joint"],
     "ordinal damage": ["network.damage=ordinal"],
-    "FiLM on the disaster type": ["network.disaster_film=true"],
+    "no disaster type": ["network.disaster_film=false"],
     "no attention gates": ["network.attention_gates=false"],
     "no deep supervision": ["network.deep_supervision=false"],
     "encoder plain": ["network.encoder=plain", *_FOUR_SCALES],

@@ -6,10 +6,12 @@ import json
 
 import cv2
 import numpy as np
+import rasterio
+from affine import Affine
 from shapely import Polygon, box
 
 from siamese.ingest import ingest
-from siamese.manifests import PairSet
+from siamese.manifests import PairSet, SceneCatalog
 from siamese.pairs import build_pairs
 from siamese.params import IngestParams, NetworkParams, PairsParams, TrainingParams
 from siamese.store import ObjectStore
@@ -23,22 +25,40 @@ NETWORK = NetworkParams(
 TRAINING = TrainingParams(epochs=2, batch=2, crop_px=64, checkpoint_seconds=1e9, warmup_share=0.1)
 
 
-def tiny_pairs(store: ObjectStore, scenes: int = 6) -> PairSet:
+def tiny_pairs(store: ObjectStore, scenes: int = 6, bands: tuple[int, int] = (3, 3)) -> PairSet:
     """Bright buildings that darken with damage, far from each other; a third of the scenes to validation."""
+    params = PairsParams(val_share=0.3, test_share=0, block_px=32)
+    return build_pairs(tiny_catalog(store, scenes, bands), params, store)
+
+
+def tiny_catalog(store: ObjectStore, scenes: int = 6, bands: tuple[int, int] = (3, 3)) -> SceneCatalog:
+    """The scenes, with so many bands before and after: three are a PNG, others a GeoTIFF."""
     root = store.raw / "tiny"
     for number in range(scenes):
-        for date in ("pre", "post"):
+        for date, count in zip(("pre", "post"), bands, strict=True):
             name = f"quake_{number:08d}_{date}_disaster"
-            image, label = _scene(number, date)
-            store.put(root / "images" / f"{name}.png", cv2.imencode(".png", image)[1].tobytes())
+            image, label = _scene(number, date, count)
+            suffix, data = _encoded(image, number)
+            store.put(root / "images" / f"{name}.{suffix}", data)
             store.put(root / "labels" / f"{name}.json", json.dumps(label).encode())
-    catalog = ingest(root, IngestParams(), store)
-    return build_pairs(catalog, PairsParams(val_share=0.3, test_share=0, block_px=32), store)
+    return ingest(root, IngestParams(bands=tuple(sorted(set(bands)))), store)
 
 
-def _scene(number: int, date: str) -> tuple[np.ndarray, dict[str, object]]:
+def _encoded(image: np.ndarray, number: int) -> tuple[str, bytes]:
+    if image.shape[2] == 3:
+        return "png", cv2.imencode(".png", image)[1].tobytes()
+    # Four bands of a byte are else taken for RGB with alpha.
+    profile = {"driver": "GTiff", "dtype": "uint8", "photometric": "minisblack", "alpha": "no"}
+    place = {"crs": "EPSG:4326", "transform": Affine(1e-5, 0, number, 0, -1e-5, 10)}
+    with rasterio.MemoryFile() as memory:
+        with memory.open(width=SIDE, height=SIDE, count=image.shape[2], **profile, **place) as dataset:
+            dataset.write(np.moveaxis(image, -1, 0))
+        return "tif", memory.read()
+
+
+def _scene(number: int, date: str, bands: int = 3) -> tuple[np.ndarray, dict[str, object]]:
     rng = np.random.default_rng((number, date == "pre"))
-    image = rng.integers(40, 80, (SIDE, SIDE, 3)).astype(np.uint8)
+    image = rng.integers(40, 80, (SIDE, SIDE, bands)).astype(np.uint8)
     features: dict[str, list[object]] = {"xy": [], "lng_lat": []}
     for place, (footprint, subtype) in enumerate(_buildings(number)):
         left, top, right, bottom = map(int, footprint.bounds)

@@ -19,7 +19,7 @@ def train_ours(pairs: PairSet, params: Params, store: ObjectStore) -> tuple[Clas
     checkpoint = train(pairs, params.network, params.training, store)
     learned = Learned(
         minutes=checkpoint.minutes,
-        crops=_steps(checkpoint, store) * params.training.batch,
+        crops=_steps(checkpoint, store) * params.training.crops_a_step,
         epochs=checkpoint.epochs,
         best_epoch=checkpoint.best_epoch,
         start=checkpoint.start,

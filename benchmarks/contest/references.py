@@ -1,8 +1,8 @@
 """The references: what a practitioner would build from torchgeo or segmentation_models_pytorch in an afternoon.
 
 Encoder, its ImageNet weights and its quick depthwise convolutions, crops, augmentation, optimizer, learning rates,
-schedule, number format and budget are those of this project's network, so that network, loss and decision differ
-alone: five classes, weighted cross-entropy + dice, the epoch that validates best, the likeliest class of each pixel.
+schedule, number format, budget and which epoch is kept are those of this project's network. Network, loss and decision
+differ: five classes, weighted cross-entropy + dice, the likeliest class of each pixel. Nobody tells them what struck.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def build_reference(kind: Kind, params: NetworkParams) -> tuple[Reference, str]:
     design, channels = (FCSiamDiff, 3) if kind == "fcsiamdiff" else (smp.Unet, 6)
     network: Any = design(f"tu-{params.encoder}", encoder_weights=None, in_channels=channels, classes=CLASSES)
     body = network.encoder.model
-    body.load_state_dict(widened(encoder.body.state_dict(), body.state_dict()))
+    weights = encoder.body.get_submodule("net").state_dict()
+    body.load_state_dict(widened(weights, body.state_dict()))
     quicken_depthwise(body)
     return Reference(kind, network, encoder), start
 
@@ -112,7 +113,7 @@ def train_reference(
     model, start = build_reference(kind, network)
     training = _Training(model.to(best_device()).to(memory_format=torch.channels_last), reader, params)
     training.run(kind)
-    training.model.load_state_dict(training.best)
+    training.model.load_state_dict(training.kept)
     return Classifier(training.model), training.learned(start)
 
 
@@ -123,8 +124,9 @@ class Classifier:
         self._model, self._device = model, next(model.parameters()).device
 
     @torch.inference_mode()
-    def __call__(self, pre: Image, post: Image) -> NDArray[np.uint8]:
+    def __call__(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> NDArray[np.uint8]:
         """Takes ``(H, W, 3)`` uint8, gives ``(H, W)`` uint8."""
+        del disaster_type
         self._model.eval()
         height, width = pre.shape[:2]
         with autocast(self._device):
@@ -138,7 +140,7 @@ class Classifier:
 
 
 class _Training:
-    """The loop of a training, with the best weights so far."""
+    """The loop of a training, with the weights to keep."""
 
     def __init__(self, model: Reference, reader: PairReader, params: TrainingParams) -> None:
         self.model, self._reader, self._params = model, reader, params
@@ -147,9 +149,9 @@ class _Training:
         self._optimizer = torch.optim.AdamW(_groups(model, params), weight_decay=params.weight_decay, fused=True)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         self._began, self._spent_s, self._steps = self._clock(), 0.0, 0
-        self._epochs = self._best_epoch = 0
-        self._best_scores: Scores | None = None
-        self.best: dict[str, Tensor] = {}
+        self._epochs = self._kept_epoch = 0
+        self._kept_scores: Scores | None = None
+        self.kept: dict[str, Tensor] = {}
 
     def run(self, label: str) -> None:
         """Trains until steps or minutes are used up."""
@@ -166,7 +168,7 @@ class _Training:
                     self._end_epoch()
                 advance(100 * share - shown, note=self._note(loss))
                 shown = 100 * share
-            if self._steps % epoch or not self.best:
+            if self._steps % epoch or not self.kept:
                 self._end_epoch()
         self._spent_s = self._elapsed()
 
@@ -174,11 +176,11 @@ class _Training:
         """What it came to."""
         return Learned(
             minutes=self._spent_s / 60,
-            crops=self._steps * self._params.batch,
+            crops=self._steps * self._params.crops_a_step,
             epochs=self._epochs,
-            best_epoch=self._best_epoch,
+            best_epoch=self._kept_epoch,
             start=start,
-            validation=self._best_scores,
+            validation=self._kept_scores,
         )
 
     def _elapsed(self) -> float:
@@ -188,10 +190,10 @@ class _Training:
         self.model.train()
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_factor(share, self._params.warmup_share)
-        pre, post, mask = (tensor.to(self._device) for tensor in batch)
+        batch = batch.to(self._device)
         with autocast(self._device):
-            logits = self.model(pre.float() / 255, post.float() / 255)
-        loss = reference_loss(logits, mask, (_BACKGROUND_WEIGHT, *self._params.class_weights))
+            logits = self.model(batch.pre.float() / 255, batch.post.float() / 255)
+        loss = reference_loss(logits, batch.mask, (_BACKGROUND_WEIGHT, *self._params.class_weights))
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.model.parameters(), self._params.clip_norm)
@@ -200,12 +202,13 @@ class _Training:
         return float(loss.detach())
 
     def _end_epoch(self) -> None:
-        """Validates, and keeps the weights if they are the best so far."""
+        """Validates, and keeps the weights: always, or if they are the best so far."""
         self._epochs += 1
         scores = self._validate(self._scenes) if self._scenes else None
-        if scores is None or self._best_scores is None or scores.score >= self._best_scores.score:
-            self._best_scores, self._best_epoch = scores, self._epochs
-            self.best = copy.deepcopy(self.model.state_dict())
+        best = scores is None or self._kept_scores is None or scores.score >= self._kept_scores.score
+        if best or self._params.keep == "last":
+            self._kept_scores, self._kept_epoch = scores, self._epochs
+            self.kept = copy.deepcopy(self.model.state_dict())
 
     def _validate(self, scenes: Sequence[SceneEntry]) -> Scores:
         counts, classify = Counts(), Classifier(self.model)
@@ -216,7 +219,7 @@ class _Training:
         return counts.scores()
 
     def _note(self, loss: float) -> str:
-        score = f", best score {self._best_scores.score:.3f}" if self._best_scores else ""
+        score = f", score {self._kept_scores.score:.3f}" if self._kept_scores else ""
         return f"epoch {self._epochs + 1}, loss {loss:.3f}{score}"
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.classes import UNCLASSIFIED
-from siamese.evaluation.truth import SceneTask, SceneTruth, seen
+from siamese.evaluation.truth import SceneTask, SceneTruth
+from siamese.imagery.bands import check_bands
 from siamese.metrics import (
     BuildingCounts,
     Buildings,
@@ -141,6 +142,7 @@ def observe_all(
         def predict() -> None:
             task, future = reading.popleft()
             truth = future.result()
+            check_bands(task.scene, (truth.pre.shape[2], truth.post.shape[2]), predictor.bands)
             judging.append(pool.submit(judge, task, truth, _predict(predictor, truth)))
 
         for task in tasks:
@@ -156,7 +158,6 @@ def observe_all(
 
 
 def _predict(predictor: Predictor, truth: SceneTruth) -> Prediction:
-    pre, post = (seen(image, bands) for image, bands in zip((truth.pre, truth.post), predictor.bands, strict=True))
     # Where damage is known it is counted even if no building is found.
     known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
-    return predictor.predict(pre, post, truth.disaster_type, classes_only=not known.any())
+    return predictor.predict(truth.pre, truth.post, truth.disaster_type, classes_only=not known.any())

@@ -22,7 +22,7 @@ class SceneTruth:
 
     Args:
         pre: (H, W, bands) uint8.
-        post: (H, W, bands) uint8.
+        post: The same after the disaster, with its own number of bands.
         mask: (H, W) uint8: 0 background, 1-4 damage, 255 un-classified.
         localization: (H, W) uint8, the official localization target.
         damage: (H, W) uint8 in 0..4, the official damage target.
@@ -63,18 +63,3 @@ def label_buildings(footprints: Sequence[tuple[BaseGeometry, str]], height: int,
     if numbered:
         rasterize(numbered, out=ids)
     return Buildings(ids, np.array([class_value(subtype) for _, subtype in footprints], np.uint8))
-
-
-def seen(pixels: Image, bands: int) -> Image:
-    """What a network of so many bands sees of an image.
-
-    Args:
-        pixels: (H, W, any bands) uint8.
-        bands: How many it takes.
-
-    Returns:
-        (H, W, bands): the first bands, or a single one (of fewer than it takes, the first) repeated.
-    """
-    if pixels.shape[2] >= bands:
-        return np.ascontiguousarray(pixels[..., :bands])
-    return pixels[..., :1].repeat(bands, axis=2)

@@ -67,7 +67,8 @@ class Scene(BaseModel):
     post_label: ObjectRef | None = None
     width: int | None = Field(None, description="Pixels.")
     height: int | None = Field(None, description="Pixels.")
-    bands: int | None = None
+    bands: int | None = Field(None, description="Of the pre image, without alpha.")
+    post_bands: int | None = Field(None, description="Of the post image.")
     pixel_m: float | None = Field(None, description="Side of a pixel on the ground in metres, by the georeference.")
     gsd_m: float | None = Field(None, description="Of the post sensor, by the metadata; a pixel of xBD is smaller.")
     pre_date: str | None = Field(None, description="Capture, ISO 8601.")
@@ -134,6 +135,7 @@ SCENE_SCHEMA: Final = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bands", pa.int32()),
+        ("post_bands", pa.int32()),
         ("pixel_m", pa.float64()),
         ("gsd_m", pa.float64()),
         ("pre_date", pa.string()),

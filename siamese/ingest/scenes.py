@@ -202,8 +202,6 @@ def _compare(images: dict[str, _Image], labels: dict[str, Label]) -> Iterable[st
         pre, post = images["pre"], images["post"]
         if (pre.width, pre.height) != (post.width, post.height):
             yield f"pre image is {pre.width} x {pre.height} px, post image {post.width} x {post.height} px"
-        if pre.bands != post.bands:
-            yield f"pre image has {pre.bands} bands, post image {post.bands}"
     if len(labels) == 2:
         before, after = ({building.uid for building in labels[date].buildings} for date in _DATES)
         if before != after:
@@ -229,6 +227,7 @@ def _row(
         "width": pre.width,
         "height": pre.height,
         "bands": pre.bands,
+        "post_bands": post.bands,
     }
     place = pre.georeference or post.georeference
     if labels:

@@ -38,10 +38,14 @@ class PairPredictor(Protocol):
     def decision(self) -> Decision:
         """How its probabilities become classes."""
 
+    @property
+    def bands(self) -> tuple[int, int]:
+        """Of the pre and of the post image, as it takes them."""
+
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
     ) -> Prediction:
-        """Probabilities for one pair of ``(H, W, 3)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
+        """Probabilities for one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +204,8 @@ def _read_ahead(
 
     def read(rows: Span, cols: Span) -> tuple[Image, Image, npt.NDArray[np.bool_]]:
         part = grid.window(rows.start, cols.start, rows.size, cols.size)
-        before, one = pre.read(part) if post.touches(part) else _nothing(part)
-        after, two = post.read(part) if one.any() else _nothing(part)
+        before, one = pre.read(part) if post.touches(part) else _nothing(part, pre.bands)
+        after, two = post.read(part) if one.any() else _nothing(part, post.bands)
         return before, after, one & two
 
     with ThreadPoolExecutor(1) as pool:
@@ -213,5 +217,5 @@ def _read_ahead(
             yield window, before, after, seen
 
 
-def _nothing(grid: Grid) -> tuple[Image, Mask]:
-    return np.zeros((grid.height, grid.width, 3), np.uint8), np.zeros((grid.height, grid.width), bool)
+def _nothing(grid: Grid, bands: int) -> tuple[Image, Mask]:
+    return np.zeros((grid.height, grid.width, bands), np.uint8), np.zeros((grid.height, grid.width), bool)

@@ -34,16 +34,21 @@ class Mosaic:
     boxes: npt.NDArray[np.float64]
     """``(tiles, 4)``: left, bottom, right, top of each in the crs."""
 
+    @property
+    def bands(self) -> int:
+        """How many bands it is read with."""
+        return len(self.tiles[0].bands)
+
     def read(self, grid: Grid) -> tuple[Image, Mask]:
         """Reads what lies on a grid, warping tiles that lie on another (bilinear).
 
         Returns:
-            ``(H, W, 3)`` uint8, black where there is no data, and ``(H, W)`` bool, True where there is.
+            ``(H, W, bands)`` uint8, black where there is no data, and ``(H, W)`` bool, True where there is.
 
         Raises:
             SiameseError: A tile is damaged.
         """
-        pixels = np.zeros((grid.height, grid.width, 3), np.uint8)
+        pixels = np.zeros((grid.height, grid.width, self.bands), np.uint8)
         valid = np.zeros((grid.height, grid.width), bool)
         for number in np.flatnonzero(self._near(grid)):
             if valid.all():
@@ -97,7 +102,7 @@ def _cut(
     right, bottom = min(col + grid.width, tile.width), min(row + grid.height, tile.height)
     window = Window(left, top, max(0, right - left), max(0, bottom - top))
     if not window.width or not window.height:
-        return np.zeros((3, 0, 0), np.uint8), np.zeros((0, 0), bool), 0, 0
+        return np.zeros((len(tile.bands), 0, 0), np.uint8), np.zeros((0, 0), bool), 0, 0
     found = dataset.read(list(tile.bands), window=window)
     shape = found.shape[1:]
     seen = dataset.dataset_mask(window=window) > 0 if tile.has_mask else np.ones(shape, bool)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from siamese.classes import COLOURS, UNCLASSIFIED
+from siamese.imagery.bands import shown
 from siamese.mapping.buildings import CLASSES
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mosaic
@@ -51,7 +52,7 @@ def draw_picture(
     """
     factor = max(0.5, max(grid.width, grid.height) / longer_px)
     fine = grid if factor <= 1 else grid.coarser(factor)
-    image, _ = post.read(fine)
+    image = shown(post.read(fine)[0])
     mask = worst_classes(classes, fine.height, fine.width)
     if factor < 1:
         size = round(fine.width / factor), round(fine.height / factor)

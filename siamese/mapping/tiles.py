@@ -38,7 +38,7 @@ GDAL = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
 """A small block cache (bytes) keeps memory flat; neighbours of a user's file are neither read nor written."""
-_COLOUR_BANDS = 3
+_RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _SAMPLE_PX = 1024
 _LARGE_PNG_PX = 4096 * 4096
 _MAX_RESIDUAL_PX = 1.0
@@ -53,7 +53,7 @@ class Stretch:
     high: tuple[float, ...]
 
     def __call__(self, pixels: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:
-        """``(H, W, 3)`` of any integers to uint8."""
+        """``(H, W, bands)`` of any integers to uint8."""
         low, high = np.asarray(self.low, np.float32), np.asarray(self.high, np.float32)
         scaled = (pixels.astype(np.float32) - low) * (255 / np.maximum(high - low, 1))
         return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
@@ -69,7 +69,8 @@ class Tile:
     height: int
     crs: str | None
     transform: Affine
-    bands: tuple[int, int, int]
+    bands: tuple[int, ...]
+    """Positions in the file, from 1 on."""
     dtype: str
     has_mask: bool
     """The file itself says where it has no data, by whatever means."""
@@ -79,17 +80,18 @@ class Tile:
     """None: values are 8 bits already."""
 
 
-def open_tiles(images: Sequence[ImageFile], folder: Path) -> tuple[Tile, ...]:
+def open_tiles(images: Sequence[ImageFile], folder: Path, bands: int = 3) -> tuple[Tile, ...]:
     """Looks at the images of one date.
 
     Args:
         images: The files.
+        bands: How many are read: of three those marked red, green and blue, if any; else the first ones.
         folder: Where a large PNG, which can only be read from its first row on, is rewritten in blocks.
 
     Raises:
-        SiameseError: A file cannot be read, or has not three bands of integers.
+        SiameseError: A file cannot be read, or has not so many bands of integers.
     """
-    tiles = tuple(_look(image, folder) for image in images)
+    tiles = tuple(_look(image, folder, bands) for image in images)
     wide = [tile for tile in tiles if tile.dtype != "uint8"]
     if not wide:
         return tiles
@@ -142,9 +144,9 @@ def unreadable(name: str, error: Exception) -> SiameseError:
     return SiameseError(f"cannot be read: {cause}", where=name, fix=fix)
 
 
-def _look(image: ImageFile, folder: Path) -> Tile:
+def _look(image: ImageFile, folder: Path, count: int) -> Tile:
     with opened(image.path, image.name) as dataset:
-        bands = _colour_bands(dataset, image.name)
+        bands = _chosen_bands(dataset, image.name, count)
         for kind in {dataset.dtypes[band - 1] for band in bands}:
             if not np.issubdtype(np.dtype(kind), np.integer):
                 fix = "convert it to 8 bits (gdal_translate -ot Byte -scale)"
@@ -167,17 +169,15 @@ def _look(image: ImageFile, folder: Path) -> Tile:
         return tile
 
 
-def _colour_bands(dataset: DatasetReader, name: str) -> tuple[int, int, int]:
+def _chosen_bands(dataset: DatasetReader, name: str, count: int) -> tuple[int, ...]:
     uses = dict(zip(dataset.colorinterp, dataset.indexes, strict=True))
-    named = tuple(uses.get(use) for use in (ColorInterp.red, ColorInterp.green, ColorInterp.blue))
+    if count == len(_RGB) and all(use in uses for use in _RGB):
+        return tuple(uses[use] for use in _RGB)
     first = [band for band, use in zip(dataset.indexes, dataset.colorinterp, strict=True) if use != ColorInterp.alpha]
-    red, green, blue = named
-    if red and green and blue:
-        return red, green, blue
-    if len(first) < _COLOUR_BANDS:
-        fix = "give red, green and blue"
-        raise SiameseError(f"has {len(first)} band{'s' * (len(first) != 1)}, not 3", where=name, fix=fix)
-    return first[0], first[1], first[2]
+    if len(first) < count:
+        fix = "give red, green and blue" if count == len(_RGB) else "give the bands that the network was trained on"
+        raise SiameseError(f"has {len(first)} band{'s' * (len(first) != 1)}, not {count}", where=name, fix=fix)
+    return tuple(first[:count])
 
 
 def _in_blocks(dataset: DatasetReader, folder: Path, image: ImageFile) -> Path:
@@ -201,11 +201,11 @@ def _stretch(tiles: Sequence[Tile]) -> Stretch | None:
         with opened(tile.path, tile.name) as dataset:
             shrink = max(1.0, max(tile.width, tile.height) / _SAMPLE_PX)
             shape = max(1, int(tile.height / shrink)), max(1, int(tile.width / shrink))
-            pixels = dataset.read(list(tile.bands), out_shape=(_COLOUR_BANDS, *shape))
+            pixels = dataset.read(list(tile.bands), out_shape=(len(tile.bands), *shape))
             valid = dataset.dataset_mask(out_shape=shape) > 0
             samples.append(pixels[:, valid])
     values = np.concatenate(samples, axis=1)
     if values.size == 0 or (values.min() >= 0 and values.max() <= 255):
-        return Stretch((0.0,) * _COLOUR_BANDS, (255.0,) * _COLOUR_BANDS)
+        return Stretch((0.0,) * len(values), (255.0,) * len(values))
     low, high = np.percentile(values, STRETCH_PERCENT, axis=1)
     return Stretch(tuple(map(float, low)), tuple(map(float, high)))

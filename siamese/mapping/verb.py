@@ -22,6 +22,7 @@ from siamese.mapping.mosaic import mosaic
 from siamese.mapping.picture import draw_picture
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles
 from siamese.model import Predictor
+from siamese.model.weights import read_config
 from siamese.params import MappingParams
 from siamese.store import ObjectStore, put_blob, put_file
 
@@ -95,9 +96,7 @@ def map_scene(
     """
     if scene.pre_image is None or scene.post_image is None:
         raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
-    place = None
-    if scene.georeference == "label" and scene.crs and scene.affine:
-        place = scene.crs, scene.affine
+    place = (scene.crs, scene.affine) if scene.crs and scene.affine else None
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
     said = model or f"checkpoint {checkpoint.digest}"
     task = _Task(before, after, place, scene.scene, said, scene.disaster_type)
@@ -141,7 +140,7 @@ def _map(
     with _workplace(store) as folder:
         before = bring_images(task.pre, "pre", folder / "pre", store)
         after = bring_images(task.post, "post", folder / "post", store)
-        pre, post = _placed(before, after, task.place, folder)
+        pre, post = _placed(before, after, task.place, folder, _bands(checkpoint, predictor, store))
         grid = plan_grid(pre, post)
         earlier, later = mosaic(pre, grid.crs), mosaic(post, grid.crs)
         network = predictor or Predictor.load(
@@ -185,14 +184,17 @@ def _map(
 
 
 def _placed(
-    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path
+    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path, bands: tuple[int, int]
 ) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
     """The tiles of both dates; an xBD scene without georeference gets that of its label, both dates the same.
 
-    xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other.
+    xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other. For the
+    same reason a catalogued scene of which only one image has a georeference has it on both.
     """
-    pre, post = open_tiles(before, folder), open_tiles(after, folder)
-    if len(pre) != 1 or len(post) != 1 or pre[0].crs or post[0].crs:
+    pre, post = open_tiles(before, folder, bands[0]), open_tiles(after, folder, bands[1])
+    if len(pre) != 1 or len(post) != 1 or (pre[0].crs and post[0].crs):
+        return pre, post
+    if place is None and (pre[0].crs or post[0].crs):
         return pre, post
     size = pre[0].width, pre[0].height
     if size != (post[0].width, post[0].height):
@@ -202,6 +204,13 @@ def _placed(
         return pre, post
     crs, transform = found
     return (replace(pre[0], crs=crs, transform=transform),), (replace(post[0], crs=crs, transform=transform),)
+
+
+def _bands(checkpoint: Checkpoint, predictor: PairPredictor | None, store: ObjectStore) -> tuple[int, int]:
+    """Bands of the pre and of the post image; known before the network is loaded for as many windows as the map has."""
+    if predictor is not None:
+        return predictor.bands
+    return read_config(checkpoint.network.read(store), checkpoint.network.uri).network.input_bands
 
 
 @contextmanager

@@ -12,7 +12,11 @@ class IngestParams(Section):
 
     source: str = Field("s3://raw/scenes", description="Prefix that scenes are read from, or one archive.")
     workers: int = Field(8, gt=0, le=64, description="Scenes read at once.", json_schema_extra=HOW_ONLY)
-    bands: tuple[int, ...] = Field((3,), min_length=1, description="Numbers of bands that an image may have.")
+    bands: tuple[int, ...] = Field(
+        (3,),
+        min_length=1,
+        description="Numbers of bands that an image may have, alpha not counted; the dates of a scene may differ.",
+    )
     max_side_px: int = Field(16_384, gt=0, description="A wider or higher image is quarantined.")
     max_image_mib: int = Field(512, gt=0, description="A larger image file is quarantined unread.")
     max_label_mib: int = Field(64, gt=0, description="A larger label file is quarantined unread.")

@@ -23,15 +23,15 @@ class PretrainingParams(Section):
 
     views: Literal["augmented", "dates"] = Field(
         "augmented",
-        description="augmented: both views from one date, drawn for each place; dates: one from pre, one from post, "
-        "which teaches the encoder to ignore season and light, but damage as well.",
+        description="augmented: both views from one date, drawn for each place among those with the encoder's bands; "
+        "dates: one from pre, one from post, which teaches the encoder to ignore season and light, but damage as well.",
     )
     context: float = Field(
         1.5, ge=1, le=8, description="Side of the place that all views are cut from, in sides of a view."
     )
     min_area: float = Field(0.3, gt=0, le=1, description="A view shows this share of its place's area, or more.")
     colour_jitter: float = Field(0.4, ge=0, le=1, description="Strength of the colour changes, drawn for each view.")
-    grey_share: float = Field(0.2, ge=0, le=1, description="Share of views without colour.")
+    grey_share: float = Field(0.2, ge=0, le=1, description="Share of views without colour (RGB).")
     blur_share: float = Field(0.5, ge=0, le=1, description="Share of views that are blurred.")
 
     hidden_dim: int = Field(1024, ge=8, le=16_384, description="Width of the layers inside projector and predictor.")

@@ -35,7 +35,9 @@ def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, 
 
     Args:
         pairs: What ``pairs`` published.
-        network: Names the encoder, and whether it starts from ImageNet weights; all else of it is not used.
+        network: Names the encoder, its bands (of the pre image), and whether it starts from ImageNet weights; all else
+            of it is not used. Where the dates have other bands it learns from those that fit; for the encoder of the
+            post image give that one's name and bands here.
         params: The method, and how it learns. With ``minutes``, how much is learned depends on the machine's speed;
             without, the same seed gives the same weights on the same machine, however often it was cut off.
         store: Where to.
@@ -51,7 +53,7 @@ def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, 
     found = Pretraining.find(store, origin.digest)
     if found is not None:
         return found
-    source = ViewSource(PairReader(store, pairs, cache=store.settings.cache), params)
+    source = ViewSource(PairReader(store, pairs, cache=store.settings.cache), params, network.bands)
     folder = Pretraining.folder(store, origin.digest)
     with StateKeeper(store, folder, PretrainingProgress) as keeper:
         kept = keeper.load()
@@ -85,17 +87,18 @@ class _EncoderParams(Section):
     """What of the section ``network`` decides which encoder comes out."""
 
     encoder: str = Field(description="Encoder, by timm name.")
+    bands: int = Field(description="Bands that it takes.")
     pretrained: bool = Field(description="Start from ImageNet weights.")
 
 
 def _used(network: NetworkParams) -> _EncoderParams:
-    return _EncoderParams(encoder=network.encoder, pretrained=network.pretrained)
+    return _EncoderParams(encoder=network.encoder, bands=network.bands, pretrained=network.pretrained)
 
 
 def _method(network: NetworkParams, params: PretrainingParams, *, fresh: bool) -> tuple[Method, str]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)
-        encoder = Encoder(network.encoder)
+        encoder = Encoder(network.encoder, network.bands)
         # A teacher is a copy of the encoder, so the encoder must have its first weights before.
         start = load_imagenet(encoder) if fresh and network.pretrained else RANDOM
         return build_method(encoder, params), start

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from siamese.errors import SiameseError
+from siamese.imagery.bands import by_fours
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import PretrainingParams
 from siamese.training.augment import Image, recoloured, turned
-from siamese.training.crops import check_rgb, shuffled
+from siamese.training.crops import shuffled
 
 Views = tuple[Tensor, ...]
-"""Two large views ``(N, 3, S, S)`` uint8, then the small ones ``(N, 3, s, s)``; item n of each shows the same place."""
+"""Two large views ``(N, bands, S, S)`` uint8, then small ones ``(N, bands, s, s)``; item n of each shows one place."""
 
 _TRIES = 4
 _BLUR_PX = (0.1, 2.0)
@@ -29,18 +30,24 @@ class ViewSource:
     less than the photographs of the papers do.
     """
 
-    def __init__(self, reader: PairReader, params: PretrainingParams) -> None:
+    def __init__(self, reader: PairReader, params: PretrainingParams, bands: int = 3) -> None:
         """Takes the train split of ``reader``: what validation and test show is never learned from.
 
+        Args:
+            reader: The pair set.
+            params: What a view shows.
+            bands: As the encoder takes them. Dates with another number of bands are not shown.
+
         Raises:
-            SiameseError: It holds no scene, or a scene is not RGB.
+            SiameseError: It holds no scene, or neither date of a scene (``views: dates``: not both) has these bands.
         """
-        self._reader, self._params = reader, params
+        self._reader, self._params, self._bands = reader, params, bands
         self.scenes = reader.scenes("train")
         if not self.scenes:
             fix = "lower val_share, test_share"
             raise SiameseError("has no scenes to learn from", where=reader.pair_set.digest, fix=fix)
-        check_rgb(self.scenes)
+        for entry in self.scenes:
+            self._check(entry)
         self._place_px = round(params.crop_px * params.context)
         places = sum(
             max(1.0, entry.height / self._place_px) * max(1.0, entry.width / self._place_px) for entry in self.scenes
@@ -53,7 +60,7 @@ class ViewSource:
         return tuple(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) for images in zip(*places, strict=True))
 
     def views(self, step: int, number: int) -> list[Image]:
-        """The views of one place of a step: two of ``(S, S, 3)`` uint8, then the small ones."""
+        """The views of one place of a step: two of ``(S, S, bands)`` uint8, then the small ones."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, number))
         entry = self.scenes[shuffled(step * params.batch + number, len(self.scenes), params.seed)]
@@ -66,31 +73,45 @@ class ViewSource:
     def _place(self, entry: SceneEntry, rng: np.random.Generator) -> list[Image]:
         """A square of a scene on the dates that views are cut from; another one where most of it is black."""
         side = min(self._place_px, entry.height, entry.width)
-        wanted = slice(2)
+        wanted = self._fitting(entry)
         if self._params.views == "augmented":
-            date = int(rng.integers(2))
-            wanted = slice(date, date + 1)
+            wanted = [wanted[int(rng.integers(len(wanted)))]]
         images: list[Image] = []
         for _ in range(_TRIES):
             row, col = int(rng.integers(entry.height - side + 1)), int(rng.integers(entry.width - side + 1))
-            images = list(self._reader.crop(entry.scene, row, col, side)[:2])[wanted]
+            dates = self._reader.crop(entry.scene, row, col, side)
+            images = [dates[date] for date in wanted]
             if min(image.any(-1).mean() for image in images) > 0.5:
                 break
         return images
+
+    def _fitting(self, entry: SceneEntry) -> list[int]:
+        """The dates that the encoder can take: 0 is pre, 1 is post."""
+        return [date for date, bands in enumerate((entry.pre_bands, entry.post_bands)) if bands == self._bands]
+
+    def _check(self, entry: SceneEntry) -> None:
+        needed = 2 if self._params.views == "dates" else 1
+        if len(self._fitting(entry)) < needed:
+            which = "this encoder takes" if needed == 1 else "with pretraining.views=dates this encoder takes, of both,"
+            what = f"has bands {entry.pre_bands} before and {entry.post_bands} after; {which} {self._bands}"
+            fix = "set network.bands to those of a date, and pretraining.views=augmented where the dates differ"
+            raise SiameseError(what, where=entry.scene, fix=fix)
 
 
 def _view(
     place: Image, side: int, areas: tuple[float, float], params: PretrainingParams, rng: np.random.Generator
 ) -> Image:
-    """A random square of a place with a share of its area, brought to ``(side, side, 3)`` and changed."""
+    """A random square of a place with a share of its area, brought to ``(side, side, bands)`` and changed."""
     cut = max(1, round(len(place) * rng.uniform(*areas) ** 0.5))
     row, col = rng.integers(len(place) - cut + 1, size=2)
     smooth = cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR
-    view = np.asarray(cv2.resize(place[row : row + cut, col : col + cut], (side, side), interpolation=smooth), np.uint8)
+    square = place[row : row + cut, col : col + cut]
+    view = by_fours(square, lambda bands: cv2.resize(bands, (side, side), interpolation=smooth))
     if params.colour_jitter:
         view = recoloured(view, params.colour_jitter, rng)
-    if rng.random() < params.grey_share:
+    if rng.random() < params.grey_share and view.shape[2] == 3:
         view = np.asarray(cv2.cvtColor(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
     if rng.random() < params.blur_share:
-        view = np.asarray(cv2.GaussianBlur(view, (0, 0), float(rng.uniform(*_BLUR_PX))), np.uint8)
+        blur_px = float(rng.uniform(*_BLUR_PX))
+        view = by_fours(view, lambda bands: cv2.GaussianBlur(bands, (0, 0), blur_px))
     return turned(view, int(rng.integers(4)), flip=bool(rng.integers(2)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese.classes import UNCLASSIFIED
+from siamese.imagery.bands import by_fours
 from siamese.params import TrainingParams
 
 Image = NDArray[np.uint8]
@@ -19,8 +20,8 @@ class Crop:
     """A training example.
 
     Attributes:
-        pre: ``(S, S, 3)`` uint8.
-        post: ``(S, S, 3)`` uint8.
+        pre: ``(S, S, bands)`` uint8.
+        post: The same after the disaster, with its own number of bands.
         mask: ``(S, S)`` uint8.
     """
 
@@ -70,18 +71,32 @@ def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generato
     height, width = image.shape[:2]
     matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale), np.float64)
     matrix[:, 2] += shift
-    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(moved, np.uint8)
+
+    def moved(bands: Image) -> cv2.typing.MatLike:
+        return cv2.warpAffine(bands, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+    return by_fours(image, moved)
 
 
 def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, gamma and balance through one table; saturation through one matrix."""
+    """Brightness, contrast, gamma and balance through one table; saturation of RGB through one matrix.
+
+    Other bands than red, green and blue are not mixed: what radar and infrared have in common is no colour.
+
+    Args:
+        image: ``(H, W, bands)``.
+        strength: 0..1.
+        rng: Decides.
+    """
+    bands = image.shape[2]
     contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
     brightness = rng.uniform(-strength, strength) * 0.5
-    balance = np.exp(rng.uniform(-strength, strength, 3) * 0.3)
-    saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
+    balance = np.exp(rng.uniform(-strength, strength, bands) * 0.3) if bands > 1 else np.ones(1)
     levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
     table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
-    toned = cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None])
+    toned = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]), np.uint8)
+    if bands != 3:
+        return toned.reshape(image.shape)
+    saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
     grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
     return np.asarray(cv2.transform(toned, grey), np.uint8)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError
+from siamese.imagery.bands import by_fours, check_bands
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, Image, augment, dilated
@@ -24,8 +25,8 @@ class Batch(NamedTuple):
     """The crops of a step.
 
     Attributes:
-        pre: ``(N, 3, S, S)`` uint8, channels last.
-        post: The same after the disaster.
+        pre: ``(N, bands, S, S)`` uint8, channels last.
+        post: The same after the disaster, with its own number of bands.
         mask: ``(N, S, S)`` uint8: 0 background, 1..4 damage, 255 ignored.
         disaster: ``(N,)`` int64, positions in :data:`siamese.classes.DISASTER_TYPES`.
     """
@@ -47,17 +48,26 @@ class Batch(NamedTuple):
 class CropSource:
     """Draws and prepares training crops."""
 
-    def __init__(self, reader: PairReader, params: TrainingParams, *, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        reader: PairReader,
+        params: TrainingParams,
+        *,
+        bands: tuple[int, int] = (3, 3),
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         """Takes the train split of ``reader``.
 
         Args:
             reader: The pair set.
             params: What a step shows.
+            bands: Of the pre and of the post image, as the network takes them.
             rank: Which of several processes this is; each prepares its share of every batch.
             world: How many there are.
 
         Raises:
-            SiameseError: It holds no scene, a scene is not RGB, or a batch cannot be shared out evenly.
+            SiameseError: It holds no scene, a scene has other bands, or a batch cannot be shared out evenly.
         """
         check_shares(params, world)
         self._reader, self._params = reader, params
@@ -71,7 +81,7 @@ class CropSource:
             raise SiameseError(
                 "has no training scenes", where=reader.pair_set.digest, fix="lower val_share, test_share"
             )
-        check_rgb(self.scenes)
+        check_scenes(self.scenes, bands)
         self._cutmix = CutMix(reader, self.scenes, params) if params.cutmix else None
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
@@ -145,16 +155,14 @@ def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, bloc
     return float(share(row, amounts.shape[0]) @ amounts @ share(col, amounts.shape[1]))
 
 
-def check_rgb(scenes: Sequence[SceneEntry]) -> None:
+def check_scenes(scenes: Sequence[SceneEntry], bands: tuple[int, int]) -> None:
     """Refuses scenes that the network cannot take.
 
     Raises:
-        SiameseError: A scene has another number of bands than three; it names the first.
+        SiameseError: A scene has other bands; it names the first.
     """
     for entry in scenes:
-        if (entry.pre_bands, entry.post_bands) != (3, 3):
-            what = f"has {entry.pre_bands} bands before and {entry.post_bands} after; this network takes 3 and 3"
-            raise SiameseError(what, where=entry.scene, fix="leave it out, or give it as RGB")
+        check_bands(entry.scene, (entry.pre_bands, entry.post_bands), bands)
 
 
 def _resized(crop: Crop, side: int) -> Crop:
@@ -162,7 +170,8 @@ def _resized(crop: Crop, side: int) -> Crop:
         return crop
     smooth = cv2.INTER_AREA if crop.mask.shape[0] > side else cv2.INTER_LINEAR
 
-    def resized(image: Image, interpolation: int) -> Image:
-        return np.asarray(cv2.resize(image, (side, side), interpolation=interpolation), np.uint8)
+    def resized(image: Image) -> Image:
+        return by_fours(image, lambda bands: cv2.resize(bands, (side, side), interpolation=smooth))
 
-    return Crop(resized(crop.pre, smooth), resized(crop.post, smooth), resized(crop.mask, cv2.INTER_NEAREST))
+    mask = np.asarray(cv2.resize(crop.mask, (side, side), interpolation=cv2.INTER_NEAREST), np.uint8)
+    return Crop(resized(crop.pre), resized(crop.post), mask)

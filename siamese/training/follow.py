@@ -17,7 +17,8 @@ def follow(reader: PairReader, trainer: Trainer, params: TrainingParams, stop: S
     Raises:
         SiameseError: The loss is not a number, or one of the processes was asked to stop.
     """
-    source = CropSource(reader, params, rank=rank(), world=world())
+    bands = trainer.network.params.input_bands
+    source = CropSource(reader, params, bands=bands, rank=rank(), world=world())
     with Loader(source, params.loader_threads) as loader:
         for _, batch in loader.batches(trainer.steps, params.epochs * source.steps_an_epoch):
             share = from_first(0.0)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese.classes import COLOURS, DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.imagery.bands import shown
 
 Image = NDArray[np.uint8]
 _SIDE = 320
@@ -18,15 +19,15 @@ def example_row(pre: Image, post: Image, truth: Image, prediction: Image) -> Ima
     """One scene as a row of four pictures.
 
     Args:
-        pre: ``(H, W, 3)`` uint8.
-        post: ``(H, W, 3)`` uint8.
+        pre: ``(H, W, bands)`` uint8.
+        post: The same after the disaster, with its own number of bands.
         truth: ``(H, W)`` uint8: 0, 1..4, 255.
         prediction: ``(H, W)`` uint8: 0, 1..4.
 
     Returns:
         ``(320, 1280, 3)`` uint8, RGB.
     """
-    images = [cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for image in (pre, post)]
+    images = [cv2.resize(shown(image), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for image in (pre, post)]
     maps = [
         cv2.resize(_painted(classes), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for classes in (truth, prediction)
     ]

@@ -14,7 +14,7 @@ from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.progress import Advance
 from siamese.progress import progress as progress_bar
-from siamese.training.crops import Batch, CropSource, check_rgb
+from siamese.training.crops import Batch, CropSource, check_scenes
 from siamese.training.curves import EpochRow
 from siamese.training.loader import Loader
 from siamese.training.pictures import as_png, example_row
@@ -45,9 +45,10 @@ class Session:
     ) -> None:
         self.reader, self.trainer, self.tracker, self.progress = reader, trainer, tracker, progress
         self._params, self._keeper = params, keeper
-        self._source = CropSource(reader, params, rank=rank(), world=world())
+        bands = trainer.network.params.input_bands
+        self._source = CropSource(reader, params, bands=bands, rank=rank(), world=world())
         self.validation = chosen_scenes(reader, params.validation_scenes)
-        check_rgb(self.validation)
+        check_scenes(self.validation, bands)
         self._epoch_steps = self._source.steps_an_epoch
         self._steps = params.epochs * self._epoch_steps
         self._best: dict[str, Tensor] = {}

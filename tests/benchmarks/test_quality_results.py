@@ -120,10 +120,10 @@ def test_the_judge_counts_class_rasters_as_the_official_scorer_does() -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     buildings = Buildings((target > 0).astype(np.int32), np.array([2], np.uint8))
     truth = SceneTruth(image, image, target, (target > 0).astype(np.uint8), target, buildings)
-    (perfect,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post: target, 0.5)
+    (perfect,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post, what=None, /: target, 0.5)
     assert perfect.counts.localization.f1 == perfect.counts.minor_damage.f1 == 1
     assert perfect.buildings.damage["minor_damage"] == Tally(tp=1)
-    (nothing,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post: 0 * target, 0.5)
+    (nothing,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post, what=None, /: 0 * target, 0.5)
     assert nothing.counts.localization == Tally(fn=9)
 
 

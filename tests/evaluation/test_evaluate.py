@@ -183,9 +183,15 @@ def rename_field(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b'"subtype"', b'"damage"', 1))
 
 
+def take_colour_away(path: Path) -> None:
+    with Image.open(path) as picture:
+        picture.convert("L").save(path)
+
+
 @pytest.mark.parametrize(
     ("file", "mar", "says"),
     [
+        ("images/storm_00000001_post_disaster.png", take_colour_away, "bands 3 before and 1 after; .* takes 3 and 3"),
         ("images/storm_00000001_post_disaster.png", cut, "truncated"),
         ("labels/storm_00000001_post_disaster.json", rename_field, "subtype is missing"),
         ("labels/storm_00000001_pre_disaster.json", Path.unlink, "no pre label"),
@@ -277,7 +283,9 @@ def test_metrics_and_plots_are_files_for_dvc(
     tables = {
         path.stem: list(csv.DictReader(path.open())) for path in sorted((tmp_path / "reports" / "plots").glob("*.csv"))
     }
-    assert set(tables) == {"classes", "confusion", "events", "reliability_building", "reliability_damage"}
+    assert set(tables) == {
+        "classes", "confusion", "events", "reliability_building", "reliability_damage", "risk_coverage",
+    }  # fmt: skip
     assert [row["class"] for row in tables["classes"]] == ["localization", *report.confusion_labels[1:]]
     assert len(tables["confusion"]) == sum(map(sum, report.buildings.confusion))
     assert [row["event"] for row in tables["events"]] == list(report.events)

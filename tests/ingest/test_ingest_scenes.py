@@ -39,7 +39,8 @@ def test_a_scene_is_accepted_with_all_that_is_known_of_it(store: ObjectStore) ->
     catalog, rows = taken(store, put(store, found))
     scene = rows[GOOD]
     assert (scene.verdict, scene.reasons, scene.disaster, scene.disaster_type) == ("accepted", (), "test-wind", "wind")
-    assert (scene.width, scene.height, scene.bands, scene.gsd_m) == (SIDE, SIDE, 3, 2.0)
+    assert (scene.width, scene.height, scene.bands, scene.post_bands) == (SIDE, SIDE, 3, 3)
+    assert scene.gsd_m == 2.0
     assert (scene.pre_date, scene.post_date) == ("2018-10-10T16:48:15.000Z", "2018-10-13T16:48:15.000Z")
     assert scene.pre_sensor == "GEOEYE01"
     assert scene.georeference == "label"
@@ -162,6 +163,20 @@ def test_pre_and_post_of_different_sizes_are_quarantined(store: ObjectStore) -> 
     found = files(BAD, labels=False) | {image("post"): png(side=70)}
     _, rows = taken(store, put(store, found))
     assert rows[BAD].reasons == ("pre image is 64 x 64 px, post image 70 x 70 px",)
+
+
+def test_the_dates_may_have_other_bands_where_each_number_is_allowed(store: ObjectStore) -> None:
+    radar = tiff(np.full((SIDE, SIDE, 1), 9, np.uint8))
+    objects = files(GOOD) | files(BAD) | {image("post"): png(bands=1)}
+    objects[image("post", GOOD).replace(".png", ".tif")] = radar
+    del objects[image("post", GOOD)]
+    source = put(store, objects)
+    _, rows = taken(store, source, bands=(3, 1))
+    assert {(row.verdict, row.bands, row.post_bands) for row in rows.values()} == {("accepted", 3, 1)}
+    assert {row.georeference for row in rows.values()} == {"geotiff", "label"}
+    _, rows = taken(store, source)
+    assert {row.verdict for row in rows.values()} == {"quarantined"}
+    assert all("post image" in row.reasons[0] and "has 1 bands, not 3" in row.reasons[0] for row in rows.values())
 
 
 def test_every_reason_of_a_scene_is_told(store: ObjectStore) -> None:

@@ -25,10 +25,13 @@ GROUND = 60
 
 
 class Colours:
-    """Red above 200 in the pre image is building; green of the post image, in steps of 50, is its damage."""
+    """Red above 200 in the pre image is building; green of the post image, in steps of 50, is its damage.
 
-    def __init__(self, decision: Decision | None = None) -> None:
-        self.decision = decision or Decision()
+    Of a post image in grey, the grey is.
+    """
+
+    def __init__(self, decision: Decision | None = None, bands: tuple[int, int] = (3, 3)) -> None:
+        self.decision, self.bands = decision or Decision(), bands
         self.asked = 0
 
     def predict(
@@ -37,8 +40,9 @@ class Colours:
         """Reads the colours."""
         del disaster_type, classes_only
         self.asked += 1
+        assert (pre.shape[2], post.shape[2]) == self.bands
         building = np.where(pre[..., 0] > 200, np.float32(0.9), np.float32(0.1))
-        number = np.clip(post[..., 1] // 50, 0, 3)
+        number = np.clip(post[..., min(1, self.bands[1] - 1)] // 50, 0, 3)
         damage = np.full((4, *number.shape), 0.1, np.float32)
         np.put_along_axis(damage, number[None].astype(np.intp), 0.7, 0)
         return Prediction(building, damage)
@@ -62,6 +66,7 @@ def write(
     nodata: float | None = None,
     mask: npt.NDArray[np.bool_] | None = None,
     driver: str = "GTiff",
+    **profile: str,
 ) -> Path:
     """Writes ``(H, W, bands)`` as an image file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,6 +84,7 @@ def write(
             dtype=pixels.dtype,
             nodata=nodata,
             **place,
+            **profile,
         ) as out,
     ):
         out.write(np.moveaxis(pixels, -1, 0))
@@ -96,11 +102,12 @@ def draw(
 ) -> MapFiles:
     """Draws a map of files with the predictor that knows colours."""
     folder.mkdir(parents=True, exist_ok=True)
+    network = predictor or Colours()
     before, after = (
-        open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder) for paths in (pre, post)
+        open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder, bands)
+        for paths, bands in zip((pre, post), network.bands, strict=True)
     )
     grid = plan_grid(before, after)
-    network = predictor or Colours()
     earlier, later = mosaic(before, grid.crs), mosaic(after, grid.crs)
     return draw_map(grid, earlier, later, network, params, folder, model="colours", event="test")
 

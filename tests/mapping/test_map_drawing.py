@@ -16,10 +16,12 @@ import rasterio
 from affine import Affine
 from made_rasters import GROUND, PLACE, SMALL, UTM, Colours, draw, pair, read, write
 from PIL import Image as Picture
+from rasterio.enums import ColorInterp
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rio_cogeo import cog_validate
 
-from siamese.classes import COLOURS
+from siamese.classes import COLOURS, UNCLASSIFIED
+from siamese.errors import SiameseError
 from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.mosaic import mosaic
@@ -252,6 +254,53 @@ def test_wide_integers_become_8_bits_the_same_on_every_tile(tmp_path: Path) -> N
     stretched = after.read(grid)[0]
     assert {tuple(colour) for colour in stretched[post[..., 0] == GROUND]} == {(0, 0, 0)}
     assert stretched[post[..., 1] == 175].max() == 255
+
+
+def test_radar_after_colour_is_mapped_and_its_nodata_is_unknown(tmp_path: Path) -> None:
+    pre, post = pair(160, 160, (20, 20, 30, 30, 3), (20, 110, 20, 40, 1), (100, 20, 30, 30, 0))
+    radar = post[..., 1:2]
+    radar[90:140, 10:60] = 0
+    paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", radar, nodata=0)]
+    made = draw(*paths, tmp_path, predictor=Colours(bands=(3, 1)))
+    assert made.counts == {"destroyed": 1, "minor_damage": 1}
+    classes = read(made.classes)
+    assert ((classes == UNCLASSIFIED) == (radar[..., 0] == 0)).all()
+    (tile,) = open_tiles([image(paths[1][0])], tmp_path, 1)
+    drawn = draw_picture(
+        Grid(UTM, PLACE, 160, 160), mosaic([tile], UTM), write(tmp_path / "none.tif", np.zeros_like(radar)), {}, 160,
+        event="e", model="m",
+    )  # fmt: skip
+    (tmp_path / "picture.png").write_bytes(drawn)
+    with Picture.open(tmp_path / "picture.png") as picture:
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(2**24) or []}
+    assert colours >= {(value, value, value) for value in np.unique(radar).tolist()}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_as_many_bands_are_read_as_the_network_takes(tmp_path: Path, dtype: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 48, 5)).astype(dtype)
+    five = write(tmp_path / "five.tif", pixels, photometric="minisblack", alpha="no")
+    grid = Grid(UTM, PLACE, 48, 40)
+    for bands in range(1, 6):
+        read_all = mosaic(open_tiles([image(five)], tmp_path, bands), UTM).read(grid)[0]
+        np.testing.assert_array_equal(read_all, pixels[..., :bands])
+    aside = grid.window(0, 0, 40, 48), Grid(UTM, PLACE @ Affine.translation(0.5, 0.5), 47, 39)
+    for bands, part in zip((5, 2), aside, strict=True):
+        tiles = open_tiles([image(five)], tmp_path, bands)
+        assert mosaic(tiles, UTM).read(part)[0].shape == (part.height, part.width, bands)
+    with pytest.raises(SiameseError, match=r"five.tif: has 5 bands, not 6"):
+        open_tiles([image(five)], tmp_path, 6)
+
+
+def test_alpha_is_no_band_and_colours_are_found_by_their_names(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (40, 48, 4), np.uint8)
+    named = write(tmp_path / "rgba.tif", pixels)
+    with rasterio.open(named, "r+") as dataset:
+        dataset.colorinterp = [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.alpha]
+    assert open_tiles([image(named)], tmp_path, 3)[0].bands == (3, 2, 1)
+    assert open_tiles([image(named)], tmp_path, 2)[0].bands == (1, 2)
+    with pytest.raises(SiameseError, match=r"rgba.tif: has 3 bands, not 4"):
+        open_tiles([image(named)], tmp_path, 4)
 
 
 def test_a_large_png_is_read_in_windows(tmp_path: Path) -> None:

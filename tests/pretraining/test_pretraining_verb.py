@@ -131,10 +131,10 @@ def test_a_collapse_ends_with_a_warning_in_the_manifest_and_the_log(
 ) -> None:
     scene = tinytraining._scene
 
-    def flat(number: int, date: str) -> tuple[np.ndarray, dict[str, object]]:
-        image = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    def flat(number: int, date: str, bands: int) -> tuple[np.ndarray, dict[str, object]]:
+        image = np.full((SIDE, SIDE, bands), 128, np.uint8)
         image[int(date == "pre"), number] += 1  # scenes with the very same file would be taken for neighbours
-        return image, scene(number, date)[1]
+        return image, scene(number, date, bands)[1]
 
     monkeypatch.setattr(tinytraining, "_scene", flat)
     same = params(method="byol", epochs=2, colour_jitter=0.0, grey_share=0.0, blur_share=0.0)

@@ -32,16 +32,19 @@ class MadeScene:
 
 @dataclass
 class MadeReader:
-    """A reader of scenes in memory: the first two bands of a pixel say where it lies, the third its date."""
+    """A reader of scenes in memory: the first two bands of a pixel say where it lies, the last its date."""
 
     black: bool = False
     names: tuple[str, ...] = ("a", "b", "c")
+    bands: tuple[int, int] = (3, 3)
     pair_set: object = field(default_factory=lambda: SimpleNamespace(digest="0123456789abcdef"))
     asked: list[tuple[str, int, int, int]] = field(default_factory=list)
 
     def scenes(self, split: str) -> tuple[MadeScene, ...]:
         """Three to learn from; one in any other split."""
-        return tuple(MadeScene(name) for name in self.names) if split == "train" else (MadeScene("secret"),)
+        pre, post = self.bands
+        made = (MadeScene(name, pre_bands=pre, post_bands=post) for name in self.names)
+        return tuple(made) if split == "train" else (MadeScene("secret"),)
 
     def crop(self, scene: str, row: int, col: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A square of both dates and an empty mask; it must lie inside, in a scene to learn from."""
@@ -56,17 +59,18 @@ class MadeReader:
         dates = [pixels.copy(), pixels.copy()]
         for date, value in zip(dates, (100, 200), strict=True):
             date[..., 2] = value * date.any(-1)
-        pre, post = (date[row : row + size, col : col + size] for date in dates)
+        wanted = [np.tile(date, 2)[..., -count:] for date, count in zip(dates, self.bands, strict=True)]
+        pre, post = (date[row : row + size, col : col + size] for date in wanted)
         return pre, post, np.zeros((size, size), np.uint8)
 
 
-def source(reader: MadeReader | None = None, **changes: object) -> ViewSource:
+def source(reader: MadeReader | None = None, encoder_bands: int = 3, **changes: object) -> ViewSource:
     params = PretrainingParams.model_validate({"crop_px": 64, "batch": 4, "local_crops": 2} | changes)
-    return ViewSource(reader or MadeReader(), params)  # type: ignore[arg-type]
+    return ViewSource(reader or MadeReader(), params, encoder_bands)  # type: ignore[arg-type]
 
 
 def dates(views: list[np.ndarray]) -> list[int]:
-    return [int(np.median(view[..., 2])) for view in views]
+    return [int(np.median(view[..., -1])) for view in views]
 
 
 @settings(max_examples=25, deadline=None)
@@ -138,6 +142,26 @@ def test_black_places_are_avoided() -> None:
 def test_nothing_to_learn_from_is_one_clear_error() -> None:
     with pytest.raises(SiameseError, match="0123456789abcdef: has no scenes to learn from"):
         source(MadeReader(names=()))
+
+
+@pytest.mark.parametrize(
+    ("bands", "encoder", "shown"), [((3, 1), 3, {100}), ((3, 1), 1, {200}), ((4, 4), 4, {100, 200})]
+)
+def test_only_dates_with_the_encoders_bands_are_shown(bands: tuple[int, int], encoder: int, shown: set[int]) -> None:
+    plain = source(MadeReader(bands=bands), encoder, **PLAIN)
+    assert {date for step in range(20) for date in dates(plain.views(step, 0))} == shown
+    changed = source(MadeReader(bands=bands), encoder, grey_share=1.0, blur_share=1.0).batch(0)
+    assert [tuple(views.shape) for views in changed] == [(4, encoder, 64, 64)] * 2
+
+
+def test_scenes_that_do_not_fit_the_encoder_are_refused_by_name() -> None:
+    mixed = MadeReader(bands=(3, 1))
+    with pytest.raises(SiameseError, match="a: has bands 3 before and 1 after; this encoder takes 4"):
+        source(mixed, 4)
+    with pytest.raises(
+        SiameseError, match=r"a: has bands 3 before and 1 after; .*views=dates this encoder takes, of both"
+    ):
+        source(mixed, 3, views="dates")
 
 
 def test_a_scene_smaller_than_a_place_is_shown_whole() -> None:

@@ -10,6 +10,7 @@ import torch
 from tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.classes import disaster_number
+from siamese.errors import SiameseError
 from siamese.model import build_network
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
@@ -114,3 +115,12 @@ def test_cutmix_of_a_split_without_damage_changes_nothing(reader: PairReader) ->
     params = changed(cutmix=1.0)
     crop = Crop(*(np.zeros((64, 64, 3), np.uint8),) * 2, np.zeros((64, 64), np.uint8))
     assert CutMix(reader, unhurt, params).mixed(crop, "earthquake", np.random.default_rng(0)) is crop
+
+
+def test_other_bands_than_the_network_takes_are_refused_by_name(store: ObjectStore) -> None:
+    mixed = PairReader(store, tiny_pairs(store, scenes=3, bands=(3, 1)), cache=None)
+    with pytest.raises(SiameseError, match=r"quake_0000000\d: has bands 3 before and 1 after; .* takes 3 and 3"):
+        CropSource(mixed, changed())
+    batch = CropSource(mixed, changed(zoom=0.3, cutmix=1.0), bands=(3, 1)).batch(0)
+    assert batch.pre.shape == (2, 3, 64, 64)
+    assert batch.post.shape == (2, 1, 64, 64)

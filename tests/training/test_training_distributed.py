@@ -40,7 +40,7 @@ def pairs(store: ObjectStore) -> PairSet:
 
 
 def changed(**changes: object) -> TrainingParams:
-    given = {"precision": "fp32", "frozen_scales": 0, "batch": 4, "unknown_disaster": 0.5}
+    given = {"precision": "fp32", "frozen_scales": 0, "batch": 4, "unknown_disaster": 0.5, "learning_rate": 3e-4}
     return TrainingParams.model_validate(TRAINING.model_dump() | given | changes)
 
 
@@ -61,7 +61,8 @@ def test_two_processes_have_the_loss_curve_of_one_with_the_same_crops(
     assert len(set(expected)) == len(expected)
     assert losses(store, two) == pytest.approx(expected, rel=1e-4)
     for name, tensor in deserialize(two.weights.read(store), "x").items():
-        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-4)
+        # Adam moves even a weight whose gradient is rounding alone by about a learning rate.
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from siamese.metrics import Counts, count_scene
 from siamese.model import Decision, Prediction, class_raster
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, augment
+from siamese.training.augment import Crop, augment, recoloured
 from siamese.training.crops import window_sum
 from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
 from siamese.training.losses import damage_loss, localization_loss
+from siamese.training.pictures import example_row
 from siamese.training.schedule import clock_of, progress_of, rate_factor
 
 PARAMS = TrainingParams()
@@ -99,6 +100,46 @@ def test_only_the_post_image_is_misregistered() -> None:
     kept = sorted(given_crop.pre.ravel().tolist())
     assert all(sorted(one.pre.ravel().tolist()) == kept for one in found)
     assert any(sorted(one.post.ravel().tolist()) != sorted(given_crop.post.ravel().tolist()) for one in found)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 5, 9])
+def test_any_number_of_bands_is_augmented_as_each_band_alone(bands: int) -> None:
+    moved = PARAMS.model_copy(update={"colour_jitter": 0.0, "post_shift_px": 9.0, "post_rotate_deg": 5.0})
+    pre, post = np.random.default_rng(0).integers(0, 256, (2, 64, 64, bands), np.uint8)
+    mask = crop().mask
+    for seed in range(4):
+        whole = augment(Crop(pre, post, mask), moved, np.random.default_rng(seed))
+        for band in range(bands):
+            one = Crop(pre[..., band : band + 1], post[..., band : band + 1], mask)
+            alone = augment(one, moved, np.random.default_rng(seed))
+            assert np.array_equal(whole.pre[..., band : band + 1], alone.pre)
+            # OpenCV warps two bands by 32nds of a pixel, one, three and four by any fraction.
+            assert np.abs(whole.post[..., band : band + 1].astype(int) - alone.post).max() <= 8
+            assert np.array_equal(whole.mask, alone.mask)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 6])
+def test_bands_that_are_no_colours_change_each_for_itself(bands: int) -> None:
+    image = np.random.default_rng(bands).integers(0, 256, (64, 64, bands), np.uint8)
+    for seed in range(4):
+        changed, again = (recoloured(image, 0.5, np.random.default_rng(seed)) for _ in range(2))
+        assert changed.shape == image.shape
+        assert np.array_equal(changed, again)
+        assert not np.array_equal(changed, image)
+        for band in range(bands):
+            order = np.argsort(image[..., band], axis=None, kind="stable")
+            values, tones = image[..., band].ravel()[order], changed[..., band].ravel()[order]
+            assert (np.diff(tones.astype(int)) >= 0).all(), "brighter stays brighter"
+            assert len(np.unique(np.stack([values, tones]), axis=1).T) == len(np.unique(values)), "a table"
+
+
+@pytest.mark.parametrize("bands", [(3, 1), (4, 4), (1, 2)])
+def test_the_pictures_of_a_training_show_any_number_of_bands(bands: tuple[int, int]) -> None:
+    pre, post = (np.random.default_rng(0).integers(0, 256, (96, 96, count), np.uint8) for count in bands)
+    row = example_row(pre, post, crop(side=96).mask, crop(side=96).mask)
+    assert row.shape == (320, 1280, 3)
+    second = row[:, 320:640]
+    assert (np.ptp(second, axis=2) == 0).all() == (bands[1] < 3)
 
 
 @settings(max_examples=50, deadline=None)

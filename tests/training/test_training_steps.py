@@ -94,8 +94,9 @@ def test_formats_are_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.nn.Conv2d, "forward", looking)
     best = torch.bfloat16 if has_bf16(CPU) else torch.float32
     for precision, expected in (("fp32", torch.float32), ("bf16", torch.bfloat16), ("auto", best)):
+        one = trainer(changed(precision=precision))
         seen.clear()
-        trainer(changed(precision=precision)).step(batch(2), 0.0)
+        one.step(batch(2), 0.0)
         assert expected in seen
         assert len(set(seen)) == 1
     with pytest.raises(SiameseError, match=r"training\.precision: a cpu does not train in fp16"):
@@ -112,6 +113,7 @@ def test_scaled_gradients_make_the_same_step_and_too_large_a_scale_is_lowered() 
         torch.testing.assert_close(scaled.network.state_dict()[name], tensor, rtol=1e-3, atol=1e-4)
     before = weights(scaled)
     assert any(not torch.equal(before[name], first[name]) for name in first)
+    scaled.params = changed(damage_weight=1000.0)
     scaled.precision.scaler = torch.amp.GradScaler("cpu", init_scale=3e38)
     scaled.step(batch(2), 0.0)
     learned = [name for name, _ in scaled.network.named_parameters()]

@@ -235,7 +235,7 @@ def test_a_score_that_is_no_number_does_not_replace_the_best(
         return (SimpleNamespace(scores=lambda: unsure),)
 
     monkeypatch.setattr(session_module, "validate", poisoned)
-    assert train(pairs, NETWORK, changed(epochs=3), store).best_epoch == 1
+    assert train(pairs, NETWORK, changed(epochs=3, keep="best"), store).best_epoch == 1
     assert len(calls) == 3
 
 

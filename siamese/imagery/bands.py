@@ -1,0 +1,66 @@
+"""Images of any number of bands: whether a network takes them, changed by OpenCV, and shown to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese.errors import SiameseError
+
+Image = npt.NDArray[np.uint8]
+
+_AT_ONCE = 4
+
+
+def check_bands(scene: str, found: tuple[int, int], taken: tuple[int, int]) -> None:
+    """Refuses a scene that a network cannot take.
+
+    Args:
+        scene: Its name.
+        found: Bands of its pre and of its post image.
+        taken: Those that the network takes.
+
+    Raises:
+        SiameseError: They differ.
+    """
+    if found != taken:
+        what = f"has bands {found[0]} before and {found[1]} after; this network takes {taken[0]} and {taken[1]}"
+        fix = "leave it out, or use a network of these bands (network.bands; post_bands with relation: asymmetric)"
+        raise SiameseError(what, where=scene, fix=fix)
+
+
+def by_fours(image: Image, change: Callable[[Image], npt.ArrayLike]) -> Image:
+    """What a function of OpenCV makes of an image, whatever its number of bands.
+
+    OpenCV gives an image of one band back without its last axis, and warps at most four bands at once.
+
+    Args:
+        image: ``(H, W, bands)``.
+        change: Called with up to four bands, ``(H, W, n)``; gives as many, of any one size.
+
+    Returns:
+        ``(h, w, bands)``.
+    """
+    bands = image.shape[2]
+    groups = [image]
+    if bands > _AT_ONCE:
+        starts = range(0, bands, _AT_ONCE)
+        groups = [np.ascontiguousarray(image[..., start : start + _AT_ONCE]) for start in starts]
+    parts = [np.atleast_3d(np.asarray(change(group), np.uint8)) for group in groups]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def shown(image: Image) -> Image:
+    """What a person is shown of an image.
+
+    Args:
+        image: ``(H, W, bands)``.
+
+    Returns:
+        ``(H, W, 3)``: the first three bands as red, green and blue; of fewer than three the first one as grey.
+    """
+    if image.shape[2] < 3:
+        return image[..., :1].repeat(3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
