@@ -140,7 +140,7 @@ def _map(
     with _workplace(store) as folder:
         before = bring_images(task.pre, "pre", folder / "pre", store)
         after = bring_images(task.post, "post", folder / "post", store)
-        pre, post = _placed(before, after, task.place, folder, _bands(checkpoint, predictor, store))
+        pre, post = _placed(before, after, task.place, folder, _bands(checkpoints[0], predictor, store))
         grid = plan_grid(pre, post)
         earlier, later = mosaic(pre, grid.crs), mosaic(post, grid.crs)
         network = predictor or Predictor.load(

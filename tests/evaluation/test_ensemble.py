@@ -12,9 +12,10 @@ import torch
 from evalscenes import little_scenes
 from rich.console import Console
 
+from siamese.cli import main
 from siamese.cli.scoretable import report_text
 from siamese.errors import SiameseError
-from siamese.evaluation import evaluate, evaluate_folder, read_report
+from siamese.evaluation import Report, evaluate, evaluate_folder, read_report
 from siamese.manifests import Checkpoint, PairSet
 from siamese.model import Predictor, build_network, load_network, put_network
 from siamese.pairs import PairReader
@@ -91,3 +92,29 @@ def test_an_ensembles_evaluation_registers_no_single_model(
     both = evaluate(checkpoint, pair_set, PARAMS, store, further=[other])
     with pytest.raises(SiameseError, match="is of an ensemble of 2 checkpoints"):
         register(checkpoint, both, PromotionParams(), store)
+
+
+def test_the_command_takes_several_models(
+    store: ObjectStore,
+    checkpoint: Checkpoint,
+    other: Checkpoint,
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for use in ("raw", "lake", "maps"):
+        monkeypatch.setenv(f"SIAMESE_{use.upper()}_BUCKET", getattr(store.settings, f"{use}_bucket"))
+    (tmp_path / "params.yaml").write_text("evaluation: {resamples: 50}\n")
+    models = []
+    for number, one in enumerate((checkpoint, other)):
+        path = tmp_path / f"{number}.json"
+        path.write_text(one.model_dump_json())
+        models += ["--model", str(path)]
+    folder, report = make_folder(little_scenes()[:2]), tmp_path / "report.json"
+    words = ["--scenes", str(folder), "--params", str(tmp_path / "params.yaml"), "--json", str(report)]
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", *models, *words])
+    assert left.value.code == 0
+    assert "Ensemble" in capsys.readouterr().out
+    assert len(Report.model_validate_json(report.read_bytes()).members) == 3
