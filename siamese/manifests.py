@@ -119,6 +119,9 @@ class Evaluation(Manifest):
     kind: ClassVar[str] = "evaluation"
 
     checkpoint: str = Field(description="Digest of the Checkpoint.")
+    further: tuple[str, ...] = Field(
+        (), description="Digests of further Checkpoints, whose probabilities are averaged with those of the first."
+    )
     pairs: str = Field(description="Digest of the PairSet.")
     split: Split
     scores: Scores
@@ -148,6 +151,9 @@ class DamageMap(Manifest):
     event: str
     model: str = Field(description="Model name and version, or the digest of a checkpoint.")
     checkpoint: str = Field(description="Digest of the Checkpoint.")
+    further: tuple[str, ...] = Field(
+        (), description="Digests of further Checkpoints, whose probabilities are averaged with those of the first."
+    )
     pre: tuple[str, ...] = Field(description="Images before the disaster, as they were named.")
     post: tuple[str, ...] = Field(description="Images after it.")
     crs: str | None = Field(description="Of the raster; None: the imagery has no georeference, all is in pixels.")

@@ -21,12 +21,13 @@ def evaluate(
         ),
     ] = "latest",
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="URI",
-            help="latest, a checkpoint's digest, s3://… or what --out wrote, models:/NAME@ALIAS, models:/NAME/VERSION.",
+            help="latest (the default), a checkpoint's digest, s3://… or what --out wrote, models:/NAME@ALIAS, "
+            "models:/NAME/VERSION. Repeat it for an ensemble: probabilities are averaged.",
         ),
-    ] = "latest",
+    ] = None,
     json_file: JsonFile = None,
     metrics: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the seven official figures as flat JSON, for DVC.")
@@ -50,8 +51,9 @@ def evaluate(
 
     On a pair set the split of `evaluation.split` is scored and the evaluation is published; asked again, it is only
     read. On a folder (images/ and labels/, flat or in split folders) every labelled scene is scored and nothing is
-    published. The report tells pixels and buildings, each event with its support, a 95 % interval over scenes, the
-    confusion matrices, calibration, and the scenes that went worst.
+    published; of an ensemble each model is scored too, with what it costs. The report tells pixels and buildings, each
+    event with its support, a 95 % interval over scenes, the confusion matrices, calibration, and the scenes that went
+    worst.
     """
     from rich.console import Console
 
@@ -70,15 +72,16 @@ def evaluate(
     if local and not Path(scenes).exists():
         fix = "pass a folder with images/ and labels/, or a pair set"
         raise SiameseError("no such folder or file", where=scenes, fix=fix)
-    if not scenes.startswith("s3://") and Path(scenes).is_dir():
-        if out is not None:
-            fix = "use --json, or score a pair set"
-            raise SiameseError("--out writes a published evaluation; that of a folder is not published", fix=fix)
-        checkpoint = resolve_model(model, store)
-        report = evaluate_folder(checkpoint, Path(scenes), params, store, predictions=predictions)
+    folder = not scenes.startswith("s3://") and Path(scenes).is_dir()
+    if folder and out is not None:
+        fix = "use --json, or score a pair set"
+        raise SiameseError("--out writes a published evaluation; that of a folder is not published", fix=fix)
+    first, *further = (resolve_model(uri, store) for uri in model or ["latest"])
+    if folder:
+        report = evaluate_folder(first, Path(scenes), params, store, further=further, predictions=predictions)
     else:
         pairs = resolve(PairSet, scenes, store)
-        evaluation = evaluate_split(resolve_model(model, store), pairs, params, store, predictions=predictions)
+        evaluation = evaluate_split(first, pairs, params, store, further=further, predictions=predictions)
         evaluation.mark_latest(store)
         write_json(evaluation, out)
         report = read_report(evaluation, store)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from siamese.manifests import DamageMap
     from siamese.store import ObjectStore
 
+_CHAMPION = "models:/siamese-damage@champion"
 _IMAGERY = "A PNG or GeoTIFF, a folder or glob of tiles, or an s3:// address; repeat for more."
 
 
@@ -23,13 +24,13 @@ def map(  # noqa: A001 - the verb's name
     post: Annotated[list[str], typer.Option(metavar="IMAGE", help=f"After the disaster. {_IMAGERY}")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the map's files are copied to.")],
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="URI",
             help="models:/NAME@champion, models:/NAME/VERSION, latest, a checkpoint's digest, s3://… or what "
-            "`train --out` wrote.",
+            f"`train --out` wrote; by default {_CHAMPION}. Repeat it for an ensemble: probabilities are averaged.",
         ),
-    ] = "models:/siamese-damage@champion",
+    ] = None,
     event: Annotated[str | None, typer.Option(help="Name of the disaster; by default the first pre image's.")] = None,
     disaster_type: Annotated[
         str | None, typer.Option(help=f"What struck: {', '.join(DISASTER_TYPES[1:])}. For networks trained with it.")
@@ -57,9 +58,12 @@ def map(  # noqa: A001 - the verb's name
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
-    checkpoint = resolve_model(model, store)
-    name = model_name(model, checkpoint, store)
-    made = map_pair(pre, post, checkpoint, params, store, event=event, disaster_type=disaster_type, model=name)
+    models = model or [_CHAMPION]
+    first, *further = checkpoints = [resolve_model(uri, store) for uri in models]
+    name = " + ".join(model_name(uri, one, store) for uri, one in zip(models, checkpoints, strict=True))
+    made = map_pair(
+        pre, post, first, params, store, further=further, event=event, disaster_type=disaster_type, model=name
+    )
     made.mark_current(store)
     files = _copy(made, out, store)
     emit(made, _told(made, files), as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -11,7 +12,7 @@ from siamese.metrics import Counts, Interval, Tally
 
 if TYPE_CHECKING:
     from siamese.evaluation import Report
-    from siamese.evaluation.report import Calibration
+    from siamese.evaluation.report import Calibration, Member
 
 
 def counts_table(counts: Counts, interval: Interval | None = None) -> Table:
@@ -49,7 +50,22 @@ def report_text(report: Report) -> RenderableType:
         f"Most wrong pixels: {', '.join(row.scene for row in report.failures[:3]) or 'none'}",
     )
     skipped = (f"Not scored: {len(report.skipped)} scenes without labels",) if report.skipped else ()
-    return Group(counts_table(report.counts, report.intervals["score"]), events, *lines, *skipped)
+    ensemble = (_members_table(report.members),) if report.members else ()
+    return Group(counts_table(report.counts, report.intervals["score"]), *ensemble, events, *lines, *skipped)
+
+
+def _members_table(members: Sequence[Member]) -> Table:
+    """Each model by itself and the whole: what it reaches beside what it costs."""
+    table = Table(title="Ensemble", title_justify="left")
+    for name in ("model", "score", "localization F1", "damage F1", "GFLOP a pair", "seconds a pair"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for one in members:
+        scores = one.scores
+        name = one.models[0] if len(one.models) == 1 else f"average of {len(one.models)}"
+        figures = (scores.score, scores.localization_f1, scores.damage_f1)
+        cells = *(f"{figure:.4f}" for figure in figures), f"{one.gflop:.1f}", f"{one.seconds:.3f}"
+        table.add_row(name, *cells, style="bold" if one is members[-1] else "")
+    return table
 
 
 def _error(calibration: Calibration) -> str:

@@ -150,6 +150,16 @@ def risk_coverage(confidence: Reliability) -> tuple[RiskPoint, ...]:
     return tuple(points)
 
 
+class Member(Frozen):
+    """What one model of an ensemble reaches and costs, or all of them together."""
+
+    models: tuple[str, ...] = Field(description="Digests of the Checkpoints.")
+    scores: Scores
+    gflop: float = Field(gt=0, description="10^9 operations for a pair of 1024 x 1024 pixels that shows buildings.")
+    seconds: float = Field(gt=0, description="Mean time of the network for a pair, on the machine that scored it.")
+    runner: str = Field(description="What ran it.")
+
+
 class SceneRow(Frozen):
     """One scene in figures."""
 
@@ -185,6 +195,10 @@ class Report(Scores):
 
     format: Literal[1] = 1
     checkpoint: str = Field(description="Digest of the Checkpoint.")
+    further: tuple[str, ...] = Field((), description="Digests of those whose probabilities are averaged with its.")
+    members: tuple[Member, ...] = Field(
+        (), description="Of an ensemble that is scored on a folder: each model by itself, and at last the whole."
+    )
     data: str = Field(description="Digest of the PairSet and its split, or the folder that was scored.")
     scenes: int = Field(gt=0)
     skipped: dict[str, str] = Field(description="Scenes that could not be judged, each with its reason.")
@@ -211,16 +225,23 @@ Seen = tuple[str, str, Observation]
 
 
 def build_report(
-    seen: Sequence[Seen], *, checkpoint: str, data: str, params: EvaluationParams, skipped: Mapping[str, str]
+    seen: Sequence[Seen],
+    *,
+    checkpoints: Sequence[str],
+    data: str,
+    params: EvaluationParams,
+    skipped: Mapping[str, str],
+    members: Sequence[Member] = (),
 ) -> Report:
     """Sums up scenes, at least one.
 
     Args:
         seen: The scenes.
-        checkpoint: Digest of the network.
+        checkpoints: Digests of the network, or of those that are averaged.
         data: What was scored.
         params: How.
         skipped: Scenes left out, with reasons.
+        members: What each model of an ensemble reaches.
     """
     whole = _total(observation for _, _, observation in seen)
     by_event: dict[str, list[Observation]] = defaultdict(list)
@@ -230,7 +251,9 @@ def build_report(
     rows = sorted((SceneRow.of(*one) for one in seen), key=lambda row: (-row.wrong_px, row.scene))
     return Report(
         **whole.counts.scores().model_dump(),
-        checkpoint=checkpoint,
+        checkpoint=checkpoints[0],
+        further=tuple(checkpoints[1:]),
+        members=tuple(members),
         data=data,
         scenes=len(seen),
         skipped=dict(skipped),

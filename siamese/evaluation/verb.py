@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from siamese.evaluation.folder import scan_folder
 from siamese.evaluation.observation import Classes, Keep, observe_all
 from siamese.evaluation.pairset import split_tasks
 from siamese.evaluation.plots import draw_plots
-from siamese.evaluation.report import Report, SceneRow, Seen, build_report
-from siamese.evaluation.truth import SceneTask, SceneTruth
+from siamese.evaluation.report import Member, Report, SceneRow, Seen, build_report
+from siamese.evaluation.truth import Image, SceneTask, SceneTruth
 from siamese.manifests import Checkpoint, Evaluation, PairSet, Scores
+from siamese.metrics import Counts
 from siamese.metrics.official import OfficialScene, official_scenes
-from siamese.model import Predictor
+from siamese.model import Prediction, Predictor
 from siamese.params import EvaluationParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, put_blob
@@ -30,6 +32,7 @@ def evaluate(
     params: EvaluationParams,
     store: ObjectStore,
     *,
+    further: Sequence[Checkpoint] = (),
     predictions: Path | None = None,
 ) -> Evaluation:
     """Scores a network on one split of a pair set; what is already published is only read.
@@ -39,6 +42,7 @@ def evaluate(
         pairs: Where the scenes are.
         params: Which split, and how.
         store: Where manifests lie.
+        further: More networks; all their probabilities are averaged.
         predictions: Also write predictions and targets here, in the official naming; then the network runs in any case.
 
     Returns:
@@ -47,20 +51,25 @@ def evaluate(
     Raises:
         SiameseError: The split holds no scenes, or an object is not what was published.
     """
+    checkpoints = [checkpoint, *further]
+    digests = [one.digest for one in checkpoints]
     inputs = {"checkpoint": checkpoint.digest, "pairs": pairs.digest}
+    if further:
+        inputs["further"] = " ".join(digests[1:])
     origin = Evaluation.plan(inputs=inputs, params={"evaluation": params}, module="siamese.evaluation")
     found = Evaluation.find(store, origin.digest)
     if found is not None and predictions is None:
         return found
-    seen = _judge(checkpoint, split_tasks(pairs, params.split, store), params, store, predictions)
+    seen = _judge(checkpoints, split_tasks(pairs, params.split, store), params, store, predictions)[0]
     if found is not None:
         return found
     data = f"{pairs.digest} {params.split}"
-    report = build_report(seen, checkpoint=checkpoint.digest, data=data, params=params, skipped={})
+    report = build_report(seen, checkpoints=digests, data=data, params=params, skipped={})
     folder = Evaluation.folder(store, origin.digest)
     evaluation = Evaluation(
         origin=origin,
         checkpoint=checkpoint.digest,
+        further=tuple(digests[1:]),
         pairs=pairs.digest,
         split=params.split,
         scores=Scores(**{name: getattr(report, name) for name in Scores.model_fields}),
@@ -80,24 +89,36 @@ def evaluate_folder(
     params: EvaluationParams,
     store: ObjectStore,
     *,
+    further: Sequence[Checkpoint] = (),
     predictions: Path | None = None,
 ) -> Report:
     """Scores a network on a local folder of scenes in xBD's layout; publishes nothing.
+
+    Of an ensemble, each network is scored by itself too, so that its gain stands beside its cost.
 
     Args:
         checkpoint: The network.
         folder: ``images/`` and ``labels/``, flat or in split folders; all of its labelled scenes are scored.
         params: How; the split does not matter.
         store: Where the network lies.
+        further: More networks; all their probabilities are averaged.
         predictions: Also write predictions and targets here, in the official naming.
 
     Raises:
         SiameseError: The folder holds no labelled scene, or a file is missing, broken or not valid; it names the file.
     """
     scenes = scan_folder(folder)
-    seen = _judge(checkpoint, scenes.tasks, params, store, predictions)
-    skipped = dict.fromkeys(scenes.unlabelled, _UNLABELLED)
-    return build_report(seen, checkpoint=checkpoint.digest, data=str(folder), params=params, skipped=skipped)
+    checkpoints = [checkpoint, *further]
+    seen, whole = _judge(checkpoints, scenes.tasks, params, store, predictions)
+    alone = [_judge([one], scenes.tasks, params, store, None)[1] for one in checkpoints] if further else []
+    return build_report(
+        seen,
+        checkpoints=[one.digest for one in checkpoints],
+        data=str(folder),
+        params=params,
+        skipped=dict.fromkeys(scenes.unlabelled, _UNLABELLED),
+        members=[*alone, whole] if further else (),
+    )
 
 
 def read_report(evaluation: Evaluation, store: ObjectStore) -> Report:
@@ -119,21 +140,42 @@ def scene_table(seen: Sequence[Seen]) -> bytes:
     return out.getvalue().encode()
 
 
+class _Timed(Predictor):
+    """Counts the seconds that its networks take."""
+
+    seconds = 0.0
+
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
+        started = time.perf_counter()
+        prediction = super().predict(pre, post, disaster_type, classes_only=classes_only)
+        self.seconds += time.perf_counter() - started
+        return prediction
+
+
 def _judge(
-    checkpoint: Checkpoint,
+    checkpoints: Sequence[Checkpoint],
     tasks: Sequence[SceneTask],
     params: EvaluationParams,
     store: ObjectStore,
     predictions: Path | None,
-) -> list[Seen]:
+) -> tuple[list[Seen], Member]:
     keep = _writer(predictions, tasks) if predictions else None
-    predictor = Predictor.load(store, checkpoint, expected_pairs=len(tasks), flips=params.flips)
+    predictor = _Timed.load(store, *checkpoints, expected_pairs=len(tasks), flips=params.flips)
     seen: list[Seen] = []
     with progress("evaluate scenes", len(tasks)) as advance:
         for task, observation in observe_all(tasks, predictor, params.iou, workers=params.workers, keep=keep):
             seen.append((task.scene, task.event, observation))
             advance(note=task.scene)
-    return seen
+    counts = sum((observation.counts for _, _, observation in seen), Counts())
+    return seen, Member(
+        models=tuple(one.digest for one in checkpoints),
+        scores=counts.scores(),
+        gflop=predictor.gflop,
+        seconds=predictor.seconds / len(seen),
+        runner=predictor.backend,
+    )
 
 
 def _writer(folder: Path, tasks: Sequence[SceneTask]) -> Keep:

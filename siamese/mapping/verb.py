@@ -37,6 +37,7 @@ def map_pair(
     params: MappingParams,
     store: ObjectStore,
     *,
+    further: Sequence[Checkpoint] = (),
     event: str | None = None,
     disaster_type: str | None = None,
     model: str | None = None,
@@ -50,11 +51,12 @@ def map_pair(
         checkpoint: The network.
         params: Windows and least building.
         store: Where the map goes, bucket ``maps``.
+        further: More networks; all their probabilities are averaged.
         event: Name of the disaster; by default that of the first pre image.
         disaster_type: What struck, for networks that were trained with it; see
             :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
-        predictor: The checkpoint's network, when it is loaded already.
+        predictor: The checkpoint's network (or the ensemble), when it is loaded already.
 
     Returns:
         The map; found, not drawn again, when these images were mapped with this network and these params.
@@ -64,9 +66,10 @@ def map_pair(
             dates show different places.
     """
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
-    said = model or f"checkpoint {checkpoint.digest}"
+    checkpoints = [checkpoint, *further]
+    said = model or " + ".join(f"checkpoint {one.digest}" for one in checkpoints)
     task = _Task(before, after, None, event or _event(before[0]), said, disaster_type)
-    return _map(task, checkpoint, params, store, predictor)
+    return _map(task, checkpoints, params, store, predictor)
 
 
 def map_scene(
@@ -97,7 +100,7 @@ def map_scene(
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
     said = model or f"checkpoint {checkpoint.digest}"
     task = _Task(before, after, place, scene.scene, said, scene.disaster_type)
-    return _map(task, checkpoint, params, store, predictor)
+    return _map(task, [checkpoint], params, store, predictor)
 
 
 @dataclass(frozen=True)
@@ -122,23 +125,26 @@ class _Task:
 
 def _map(
     task: _Task,
-    checkpoint: Checkpoint,
+    checkpoints: Sequence[Checkpoint],
     params: MappingParams,
     store: ObjectStore,
     predictor: PairPredictor | None,
 ) -> DamageMap:
-    inputs = task.inputs() | {"checkpoint": checkpoint.digest}
+    digest, *further = (one.digest for one in checkpoints)
+    inputs = task.inputs() | {"checkpoint": digest}
+    if further:
+        inputs["further"] = " ".join(further)
     origin = DamageMap.plan(inputs=inputs, params={"mapping": params}, module="siamese.mapping")
     if found := DamageMap.find(store, origin.digest):
         return found
     with _workplace(store) as folder:
         before = bring_images(task.pre, "pre", folder / "pre", store)
         after = bring_images(task.post, "post", folder / "post", store)
-        pre, post = _placed(before, after, task.place, folder, _bands(checkpoint, predictor, store))
+        pre, post = _placed(before, after, task.place, folder, _bands(checkpoints[0], predictor, store))
         grid = plan_grid(pre, post)
         earlier, later = mosaic(pre, grid.crs), mosaic(post, grid.crs)
         network = predictor or Predictor.load(
-            store, checkpoint, expected_pairs=window_count(grid, params), flips=params.flips
+            store, *checkpoints, expected_pairs=window_count(grid, params), flips=params.flips
         )
         files = draw_map(
             grid,
@@ -160,7 +166,8 @@ def _map(
             origin=origin,
             event=task.event,
             model=task.model,
-            checkpoint=checkpoint.digest,
+            checkpoint=digest,
+            further=tuple(further),
             classes=put_file(store, target, "damage.tif", files.classes),
             buildings=put_file(store, target, "buildings.parquet", files.buildings),
             geojson=put_file(store, target, "buildings.geojson", files.geojson),

@@ -13,6 +13,7 @@ from siamese.classes import DAMAGE_CLASSES, disaster_number
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
 from siamese.model.backends import build_backend
+from siamese.model.cost import pair_gflop
 from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
@@ -72,6 +73,7 @@ class Predictor:
         self.decision = decision
         self._backends = [build_backend(one, device, name, expected) for one in networks]
         self._views = _VIEWS[:flips]
+        self._networks = networks
 
     @classmethod
     def load(
@@ -85,11 +87,20 @@ class Predictor:
         """The predictor of a checkpoint, or of several whose probabilities and decisions are averaged.
 
         Raises:
-            SiameseError: Objects are missing or do not fit; see :func:`siamese.model.load_network`.
+            SiameseError: Objects are missing or do not fit; see :func:`siamese.model.load_network`. Or a checkpoint
+                is given twice.
         """
+        digests = [checkpoint.digest for checkpoint in checkpoints]
+        if twice := {digest for digest in digests if digests.count(digest) > 1}:
+            raise SiameseError("is in the ensemble twice", where=f"checkpoint {min(twice)}", fix="name it once")
         networks, configs = zip(*(load_network(store, checkpoint) for checkpoint in checkpoints), strict=True)
         decision = average_decision([config.decision for config in configs])
         return cls(networks, decision, backend=backend, expected_pairs=expected_pairs, flips=flips)
+
+    @property
+    def gflop(self) -> float:
+        """10^9 operations for a pair of 1024 x 1024 pixels that shows buildings."""
+        return len(self._views) * sum(pair_gflop(one) for one in self._networks)
 
     @property
     def backend(self) -> str:

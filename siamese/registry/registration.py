@@ -37,6 +37,9 @@ def register(
             has lost a version that the bucket knows of.
         TransientError: MLflow does not answer.
     """
+    if evaluation.further:
+        what = f"is of an ensemble of {1 + len(evaluation.further)} checkpoints"
+        raise SiameseError(what, where=f"evaluation {evaluation.digest}", fix=f"evaluate {checkpoint.digest} alone")
     if evaluation.checkpoint != checkpoint.digest:
         fix = f"evaluate {checkpoint.digest} first"
         raise SiameseError(

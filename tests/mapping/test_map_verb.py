@@ -223,3 +223,16 @@ def _lng_lat(label: Path) -> list[dict[str, object]]:
 
     features = json.loads(label.read_text())["features"]["lng_lat"]
     return [{"type": "Feature", "properties": {}, "geometry": mapping(from_wkt(one["wkt"]))} for one in features]
+
+
+def test_a_map_of_an_ensemble_says_so_and_is_another_map(
+    make_checkpoint: Callable[..., Checkpoint], store: ObjectStore, files: tuple[str, str]
+) -> None:
+    one, two = make_checkpoint(), make_checkpoint()
+    alone = map_pair([files[0]], [files[1]], one, SMALL, store)
+    both = map_pair([files[0]], [files[1]], one, SMALL, store, further=[two])
+    assert alone.digest != both.digest
+    assert (both.checkpoint, both.further, alone.further) == (one.digest, (two.digest,), ())
+    assert both.model == f"checkpoint {one.digest} + checkpoint {two.digest}"
+    with pytest.raises(SiameseError, match="twice"):
+        map_pair([files[0]], [files[1]], one, SMALL, store, further=[one])
