@@ -8,13 +8,15 @@ and optimizer (benchmarks/contest/references.py), and one judge scores all.
 
 The budget is --minutes of training, of processor time over the number of threads that the network computes with: other
 load on the machine then hardly changes how much is learned (alone on a machine it is about time on the wall; --clock
-wall counts that). Validation counts as training; the last fit of thresholds and the test do not.
+wall counts that). --jobs N trains N at a time, each on its share of the threads: more is learned in all, less by each
+in its minutes. Validation counts as training; the last fit of thresholds and the test do not.
 
 Each result is kept in --work; run again, the command goes on where it was. Storage is what is set up here (AWS
 settings, `siamese up`), else a server whose data lie in --work too. Prints one JSON line, and a table on stderr.
 
     python benchmarks/quality.py [--minutes 10] [--folds N] [--only ours] [--leave-one-event-out] [--markdown]
     python benchmarks/quality.py --ablate all
+    python benchmarks/quality.py --screen cutmix dropout ordinal --runs 24 --minutes 3
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +39,10 @@ from siamese.progress import LOGGER, log_to_stderr
 
 if TYPE_CHECKING:
     from contest.results import Result
+    from contest.scenes import Collection, Fold
 
     from siamese.params import Params
+    from siamese.store import ObjectStore
 
 _DATA = Path(os.environ.get("SIAMESE_DATA", "../shared/data")) / "xbd"
 
@@ -59,10 +64,10 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace) -> str:
-    from contest.results import Results
-    from contest.running import Contest
     from contest.scenes import collect, event_folds, folds, storage
 
+    if options.screen:
+        return _screen(options)
     contestants = ablations(options.ablate) if options.ablate else chosen(options.only)
     params = _params(options)
     left_out: dict[str, str] = {}
@@ -77,9 +82,44 @@ def _run(options: argparse.Namespace) -> str:
         if not parts:
             fix = "bring more scenes, or leave out --leave-one-event-out"
             raise SiameseError("no event has enough buildings of every class", where=str(options.data), fix=fix)
-        contest = Contest(collection, store, Results(options.work / "results"), lambda more: _params(options, more))
-        results = [contest.run(one, part) for part in parts for one in contestants]
+        results = _results(options, collection, store, [(one, part) for part in parts for one in contestants])
     return _report(options, contestants, results, params, {"data": collection.fingerprint, "left_out": left_out})
+
+
+def _screen(options: argparse.Namespace) -> str:
+    from contest.scenes import collect, folds, storage
+    from contest.screening import effects, effects_markdown, screen
+
+    params = _params(options)
+    parts = folds(params.pairs)[: options.folds]
+    runs = screen(options.screen, options.runs, len(parts))
+    with storage(options.work) as store:
+        collection = collect(options.data, params.ingest, store)
+        results = _results(options, collection, store, [(one, parts[n % len(parts)]) for n, one in enumerate(runs)])
+    found = effects(options.screen, results, len(parts))
+    if options.markdown:
+        return effects_markdown(found, shlex.join(["python", *sys.argv]))
+    record = {
+        "benchmark": "quality",
+        "minutes": options.minutes,
+        "clock": options.clock,
+        "data": collection.fingerprint,
+        "runs": len(runs),
+        "effects": [one.model_dump() for one in found],
+    }
+    return json.dumps(_rounded(record))
+
+
+def _results(
+    options: argparse.Namespace, collection: Collection, store: ObjectStore, runs: Sequence[tuple[Contestant, Fold]]
+) -> list[Result]:
+    from contest.results import Results
+    from contest.running import Contest, run_side_by_side
+
+    contest = Contest(collection, store, Results(options.work / "results"), partial(_params, options))
+    if options.jobs > 1:
+        run_side_by_side(contest, runs, options.jobs)
+    return [contest.run(*one) for one in runs]
 
 
 def _report(
@@ -138,6 +178,7 @@ def _options() -> argparse.Namespace:
     add("--data", type=Path, default=_DATA, help="folder of labelled scenes, flat: images/ and labels/")
     add("--work", type=Path, default=Path("data/quality"), help="folder of kept results, and of the storage's data")
     add("--minutes", type=float, default=10.0, help="of training, for each contestant and fold")
+    add("--jobs", type=int, default=1, help="contestants trained side by side, each with its share of the threads")
     add("--clock", choices=("processor", "wall"), default="processor", help="what minutes are counted by")
     add("--folds", type=int, help="only the first so many folds; by default all, with --ablate one")
     add(
@@ -154,6 +195,13 @@ def _options() -> argparse.Namespace:
         metavar="NAME",
         help="ours with one part changed: names of contest/ablations.yaml, or all",
     )
+    add(
+        "--screen",
+        nargs="+",
+        metavar="NAME",
+        help="what each of several changes is worth: names of contest/ablations.yaml, about half of them in each run",
+    )
+    add("--runs", type=int, default=24, help="of --screen, shared out over the folds")
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one param; repeat for more")
     add("--markdown", action="store_true", help="print rows for docs/results.md instead of JSON")

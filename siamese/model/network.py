@@ -146,6 +146,7 @@ class SiameseUNet(nn.Module):
         fused = [fuse(*pair) for fuse, *pair in zip(self.fusion, before[-scales:], after[-scales:], strict=True)]
         if self.film is not None:
             fused = self.film(fused, disaster)
+        fused = [functional.dropout2d(level, self.params.dropout, self.training) for level in fused]
         maps: list[Tensor] = self.damage_decoder(fused)
         return maps
 

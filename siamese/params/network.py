@@ -57,6 +57,9 @@ class NetworkParams(Section):
         (96, 64, 32, 16), min_length=1, max_length=6, description="Localization decoder (localization: pre)."
     )
     attention_gates: bool = Field(True, description="Gate skip connections (Oktay et al. 2018).")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of the fused channels that are dropped for each crop while training."
+    )
     deep_supervision: bool = Field(True, description="Extra heads on the coarser decoder scales while training.")
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from pydantic import Field
 from siamese.params.section import HOW_ONLY, Section
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+Repeats = Annotated[int, Field(ge=1, le=100)]
 
 
 class TrainingParams(Section):
@@ -37,6 +38,12 @@ class TrainingParams(Section):
     )
     crop_weights: tuple[Weight, Weight, Weight, Weight] = Field(
         (1.0, 5.0, 5.0, 2.0), description="Weight of a pixel of each damage class in that choice."
+    )
+
+    scene_repeats: tuple[Repeats, Repeats, Repeats] = Field(
+        (1, 1, 1),
+        description="How often a round over the scenes shows one without damage, one with destroyed buildings only, "
+        "and one with minor or major damage.",
     )
 
     learning_rate: float = Field(1e-3, gt=0, description="Peak of the schedule.")

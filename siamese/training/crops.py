@@ -82,6 +82,7 @@ class CropSource:
                 "has no training scenes", where=reader.pair_set.digest, fix="lower val_share, test_share"
             )
         check_scenes(self.scenes, bands)
+        self._round = [entry for entry in self.scenes for _ in range(repeats(entry, params))]
         self._cutmix = CutMix(reader, self.scenes, params) if params.cutmix else None
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
@@ -114,7 +115,7 @@ class CropSource:
         return crop, disaster_number(entry.disaster_type) if known else 0
 
     def _scene(self, number: int) -> SceneEntry:
-        return self.scenes[shuffled(number, len(self.scenes), self._params.seed)]
+        return self._round[shuffled(number, len(self._round), self._params.seed)]
 
     def _window(self, entry: SceneEntry, size: int, rng: np.random.Generator) -> tuple[int, int]:
         """The most damaged of a few windows, by the counts in the index; so a rejected one costs no reading."""
@@ -125,6 +126,15 @@ class CropSource:
         amounts = [window_sum(damage, int(r), int(c), size, entry.block_px) for r, c in zip(rows, cols, strict=True)]
         best = int(np.argmax(amounts))
         return int(rows[best]), int(cols[best])
+
+
+def repeats(entry: SceneEntry, params: TrainingParams) -> int:
+    """How often a round over the scenes shows one, by the worst that it teaches about rare classes."""
+    _, minor, major, destroyed = (entry.pixels[..., number].any() for number in range(1, 5))
+    undamaged, once_destroyed, partly = params.scene_repeats
+    if minor or major:
+        return partly
+    return once_destroyed if destroyed else undamaged
 
 
 def check_shares(params: TrainingParams, world: int) -> None:
