@@ -15,7 +15,7 @@ from siamese.evaluation import evaluate
 from siamese.ingest import ingest
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SceneCatalog
 from siamese.pairs import build_pairs
-from siamese.registry import promote, register
+from siamese.registry import promote, register, resolve_model
 from siamese.store import ObjectStore, S3Uri
 from siamese.training import plan_training
 
@@ -42,12 +42,19 @@ def pair_scenes(catalog: str, overrides: Overrides) -> str:
 
 
 @step
-def train_on_gpu_pool(pairs: str, overrides: Overrides) -> str:
+def find_parent(model: str) -> str:
+    """The Checkpoint's digest of the model to start from, as its alias stands now."""
+    return resolve_model(model, ObjectStore()).digest
+
+
+@step
+def train_on_gpu_pool(pairs: str, overrides: Overrides, parent: str | None = None) -> str:
     """Has a worker of the ``gpu`` pool train, unless that is done; gives the Checkpoint's digest."""
     store, params = ObjectStore(), read_params(overrides)
-    digest = plan_training(PairSet.load(store, pairs), params.network, params.training).digest
+    start = Checkpoint.load(store, parent) if parent else None
+    digest = plan_training(PairSet.load(store, pairs), params.network, params.training, start).digest
     if Checkpoint.find(store, digest) is None:
-        parameters = {"pairs": pairs, "overrides": overrides}
+        parameters = {"pairs": pairs, "overrides": overrides, "parent": parent}
         run = cast("FlowRun", run_deployment(TRAIN_DEPLOYMENT, parameters=parameters, poll_interval=POLL_S))
         if run.state is not None and run.state.is_crashed():
             raise TransientError("the training run crashed; it goes on from its last checkpoint", where=run.name)
@@ -84,12 +91,15 @@ def pass_gate(version: str, pairs: str, overrides: Overrides) -> dict[str, objec
 
 
 @flow(name="retrain", persist_result=True, result_serializer="json")
-def retrain(source: str | None = None, overrides: Overrides | None = None) -> dict[str, object]:
+def retrain(
+    source: str | None = None, overrides: Overrides | None = None, parent: str | None = None
+) -> dict[str, object]:
     """Carries the scenes under a prefix to a gated model; what is already published is found, not done again.
 
     Args:
         source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of params.yaml.
         overrides: What this run changes of params.yaml, e.g. ``{"training.minutes": 15}``.
+        parent: Model to start from instead of ImageNet, e.g. ``models:/siamese-damage@champion``.
 
     Returns:
         The digests of all that was made, and the gate's decision.
@@ -97,7 +107,8 @@ def retrain(source: str | None = None, overrides: Overrides | None = None) -> di
     changes = dict(overrides or {}) | ({"ingest.source": source} if source else {})
     catalog = ingest_scenes(changes)
     pairs = pair_scenes(catalog, changes)
-    checkpoint = train_on_gpu_pool(pairs, changes)
+    start = find_parent(parent) if parent else None
+    checkpoint = train_on_gpu_pool(pairs, changes, start)
     evaluation = evaluate_checkpoint(checkpoint, pairs, changes)
     version = register_checkpoint(checkpoint, evaluation, changes)
     decision = pass_gate(version, pairs, changes)

@@ -22,11 +22,20 @@ class DisasterFilm(nn.Module):
             nn.init.zeros_(table.weight)
 
     def forward(self, pyramid: Sequence[Tensor], disaster: Tensor | None) -> list[Tensor]:
-        """Takes and gives a pyramid of ``(N, C, H, W)``; ``disaster`` is ``(N,)`` int64, None where all is unknown."""
+        """Takes and gives a pyramid of ``(N, C, H, W)``; ``disaster`` is ``(N,)`` int64, None where all is unknown.
+
+        Outside training a type that no training scene had counts as unknown: nothing was learned for it.
+        """
         if disaster is None:
             disaster = torch.zeros(len(pyramid[0]), dtype=torch.long, device=pyramid[0].device)
+        elif not self.training:
+            disaster = torch.where(self.learned()[disaster], disaster, torch.zeros_like(disaster))
         return [
             level * (1 + scale(disaster)[..., None, None].to(level.dtype))
             + shift(disaster)[..., None, None].to(level.dtype)
             for level, scale, shift in zip(pyramid, self.scales, self.shifts, strict=True)
         ]
+
+    def learned(self) -> Tensor:
+        """``(types,)`` bool: which types differ from the zeros that they began with."""
+        return torch.stack([(table.weight != 0).any(1) for table in (*self.scales, *self.shifts)]).any(0)

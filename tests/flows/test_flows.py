@@ -124,6 +124,17 @@ def test_maps_are_published_once(project: Project) -> None:
     assert project.lake() == made
 
 
+def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
+    parent, changed = "models:/siamese-damage@champion", {"training.epochs": 1, "training.seed": 2}
+    project.deploy_run("retrain/cpu", parent=parent, overrides=changed)
+    code = (
+        "from siamese.registry import resolve_model; from siamese.store import ObjectStore; s = ObjectStore()\n"
+        "one, two = (resolve_model(f'models:/siamese-damage/{number}', s) for number in (1, 2))\n"
+        "print(two.origin.inputs['parent'] == one.digest, two.start == f'checkpoint {one.digest}')"
+    )
+    assert project.run(sys.executable, "-c", code).split() == ["True", "True"]
+
+
 def _wait_for(project: Project, ending: str) -> str:
     for _ in range(200):
         for line in project.lake():

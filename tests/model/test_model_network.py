@@ -185,6 +185,21 @@ def test_disaster_types_matter_where_they_should_and_unknown_is_the_default() ->
     assert disaster_number("meteorite") == disaster_number(None) == disaster_number("unknown") == 0
 
 
+def test_a_disaster_type_of_no_training_scene_counts_as_unknown() -> None:
+    network = build(variant("film")).eval()
+    with torch.no_grad():
+        for parameter in network.film.parameters():
+            parameter.zero_()
+        network.film.shifts[0].weight[0] += 1
+        network.film.scales[-1].weight[3] += 1
+    assert network.film.learned().tolist() == [True, False, False, True, False, False, False]
+    pre, post, _ = images(variant("film"), number=1)
+    with torch.inference_mode():
+        unknown, fire, flood = (network(pre, post, torch.tensor([number])).damage for number in (0, 2, 3))
+    assert torch.equal(unknown, fire)
+    assert not torch.equal(unknown, flood)
+
+
 def test_attention_finds_what_was_only_shifted() -> None:
     attention = build_fusion("attention", 16, 16).eval()
     torch.manual_seed(0)
