@@ -53,8 +53,19 @@ def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> 
         create_link_artifact(link, f"{version.name} version {version.version} in MLflow", key="model")
 
 
-def publish_maps(digests: Sequence[str]) -> None:
-    """Leaves a table of the maps made, with links that hold a week, and the picture of the most damaged one."""
+def publish_maps(digests: Sequence[str], failures: Mapping[str, str]) -> None:
+    """Leaves a table of the maps made, with links that hold a week, and the picture of the most damaged one.
+
+    Args:
+        digests: Of the maps.
+        failures: Why a scene has none, by scene; they get a table of their own.
+    """
+    if failures:
+        create_table_artifact(
+            [{"scene": scene, "reason": reason} for scene, reason in failures.items()],
+            key="scenes-without-map",
+            description=f"{len(failures)} scenes without a map",
+        )
     store = ObjectStore()
     maps = [DamageMap.load(store, digest) for digest in digests]
     if not maps:

@@ -67,8 +67,7 @@ def map_pair(
     """
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
     checkpoints = [checkpoint, *further]
-    said = model or " + ".join(f"checkpoint {one.digest}" for one in checkpoints)
-    task = _Task(before, after, None, event or _event(before[0]), said, disaster_type)
+    task = _Task(before, after, None, event or _event(before[0]), model or _named(checkpoints), disaster_type)
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -78,6 +77,7 @@ def map_scene(
     params: MappingParams,
     store: ObjectStore,
     *,
+    further: Sequence[Checkpoint] = (),
     model: str | None = None,
     predictor: PairPredictor | None = None,
 ) -> DamageMap:
@@ -88,8 +88,9 @@ def map_scene(
         checkpoint: The network.
         params: Windows and least building.
         store: Where scene and map lie.
-        model: What the map says of its model; by default the checkpoint's digest.
-        predictor: The checkpoint's network, when it is loaded already.
+        further: More networks; all their probabilities are averaged.
+        model: What the map says of its model; by default the checkpoints' digests.
+        predictor: The checkpoint's network (or the ensemble), when it is loaded already.
 
     Raises:
         SiameseError: The scene lacks an image, or an image is no longer what was ingested.
@@ -98,9 +99,9 @@ def map_scene(
         raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
     place = (scene.crs, scene.affine) if scene.crs and scene.affine else None
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
-    said = model or f"checkpoint {checkpoint.digest}"
-    task = _Task(before, after, place, scene.scene, said, scene.disaster_type)
-    return _map(task, [checkpoint], params, store, predictor)
+    checkpoints = [checkpoint, *further]
+    task = _Task(before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type)
+    return _map(task, checkpoints, params, store, predictor)
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,10 @@ def _workplace(store: ObjectStore) -> Iterator[Path]:
     store.settings.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="map-", dir=store.settings.cache) as folder:
         yield Path(folder)
+
+
+def _named(checkpoints: Sequence[Checkpoint]) -> str:
+    return " + ".join(f"checkpoint {one.digest}" for one in checkpoints)
 
 
 def _event(image: FoundImage) -> str:

@@ -99,7 +99,11 @@ class TrainingParams(Section):
         0.3, ge=0, le=1, description="Share of the crops whose disaster type is kept from the network."
     )
 
-    validate_every: int = Field(1, gt=0, description="Epochs from one validation to the next.")
+    validate_every: int = Field(
+        3,
+        gt=0,
+        description="Epochs from one validation to the next; on few scenes one takes a tenth of an epoch's time.",
+    )
     keep: Literal["last", "best"] = Field(
         "last",
         description="Which averaged weights are published. last: those at the end, when the rate has fallen; best: "

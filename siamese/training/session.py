@@ -124,7 +124,8 @@ class Session:
             (counts,) = validate(self.trainer.average, self.reader, self.validation)
             scores = counts.scores()
         judged = self.trainer.stage == "damage" or last
-        if due and judged and (self._params.keep == "last" or scores is None or scores.score >= now.best_score):
+        better = due and (scores is None or scores.score >= now.best_score)
+        if judged and (better or self._params.keep == "last"):
             self._best = {name: tensor.detach().clone() for name, tensor in self.trainer.average.state_dict().items()}
             best = scores.score if scores else -1.0
             self._update(best_epoch=epoch, best_score=best)

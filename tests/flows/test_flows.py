@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import psutil
 import pytest
 import yaml
@@ -119,9 +121,22 @@ def test_maps_are_published_once(project: Project) -> None:
     scenes = [f"sample-{event}_{number:08d}" for number in range(4) for event in ("wind", "flood", "fire")]
     project.deploy_run("damage_map/cpu", scenes=scenes)
     made = project.lake()
-    assert len([line for line in made if "/mapping/" in line and "manifest.json" in line]) == 4
+    assert len(_maps(project)) == 4
     project.deploy_run("damage_map/cpu", scenes=scenes)
     assert project.lake() == made
+
+
+def test_a_scene_that_cannot_be_mapped_holds_up_no_other(project: Project) -> None:
+    grey = project.root / "data" / "grey" / "images"
+    grey.mkdir(parents=True)
+    for date in ("pre", "post"):
+        cv2.imwrite(str(grey / f"aaa_00000000_{date}_disaster.png"), np.full((256, 256), 90, np.uint8))
+    project.run(str(BIN / "siamese"), "upload", "data/grey", "s3://raw/scenes")
+    others = [f"sample-{event}_00000004" for event in ("wind", "flood", "fire")]
+    made = len(_maps(project))
+    with pytest.raises(AssertionError, match=r"1 of 2 scenes have no map, the first: aaa_00000000: .*bands"):
+        project.deploy_run("damage_map/cpu", scenes=["aaa_00000000", *others])
+    assert len(_maps(project)) == made + 1
 
 
 def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
@@ -133,6 +148,10 @@ def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
         "print(two.origin.inputs['parent'] == one.digest, two.start == f'checkpoint {one.digest}')"
     )
     assert project.run(sys.executable, "-c", code).split() == ["True", "True"]
+
+
+def _maps(project: Project) -> list[str]:
+    return [line for line in project.lake() if "/mapping/" in line and "manifest.json" in line]
 
 
 def _wait_for(project: Project, ending: str) -> str:
