@@ -96,7 +96,7 @@ def _measure(options: argparse.Namespace) -> Measured:
     from siamese.manifests import PairSet
     from siamese.model import build_network, load_imagenet
     from siamese.model.precision import best_device
-    from siamese.pairs import PairReader
+    from siamese.pairs import TRAINING_MEMORY, PairReader
     from siamese.params import NetworkParams, TrainingParams
     from siamese.store import ObjectStore
     from siamese.training.crops import CropSource
@@ -109,7 +109,8 @@ def _measure(options: argparse.Namespace) -> Measured:
     if options.reference:
         params = params.model_copy(update={"precision": "fp32", "frozen_scales": 0})
         shape = NetworkParams(encoder="resnet34", fusion="concat", pretrained=False)
-    reader = PairReader(store, PairSet.load(store, options.pairs), cache=store.settings.cache)
+    pairs, cache = PairSet.load(store, options.pairs), store.settings.cache
+    reader = PairReader(store, pairs, cache=cache, memory_limit=TRAINING_MEMORY)
     torch.manual_seed(0)
     network = build_network(shape)
     if shape.pretrained:

@@ -17,7 +17,7 @@ from contest.results import Learned, Result, Results, result_key
 from contest.scenes import Collection, Fold, post_only
 from siamese.evaluation.pairset import split_tasks
 from siamese.manifests import PairSet
-from siamese.pairs import PairReader, build_pairs
+from siamese.pairs import TRAINING_MEMORY, PairReader, build_pairs
 from siamese.params import Params
 from siamese.progress import LOGGER, log_to_stderr
 from siamese.store import ObjectStore
@@ -104,5 +104,6 @@ class Contest:
             case "ours" | "post-only":
                 return train_ours(pairs, params, self.store)
             case "fcsiamdiff" | "unet" as kind:
-                reader = PairReader(self.store, pairs, cache=self.store.settings.cache)
+                cache = self.store.settings.cache
+                reader = PairReader(self.store, pairs, cache=cache, memory_limit=TRAINING_MEMORY)
                 return train_reference(kind, reader, params.network, params.training)

@@ -5,11 +5,12 @@ from siamese.pairs.build import build_pairs
 from siamese.pairs.index import SceneEntry, read_splits
 from siamese.pairs.masks import training_mask
 from siamese.pairs.prepare import PairBuilding
-from siamese.pairs.reader import PairReader
+from siamese.pairs.reader import TRAINING_MEMORY, PairReader
 from siamese.pairs.targets import official_targets
 
 __all__ = [
     "PIXEL_CLASSES",
+    "TRAINING_MEMORY",
     "PairBuilding",
     "PairReader",
     "SceneEntry",

@@ -19,6 +19,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import PairSet, Split
 from siamese.pairs.blocks import Image, decode_png
 from siamese.pairs.cache import ContentCache
+from siamese.pairs.decoded import DecodedBlocks, Images
 from siamese.pairs.fetch import fetch_blocks
 from siamese.pairs.index import BlockAddress, BlockIndex, SceneEntry
 from siamese.pairs.masks import Mask
@@ -28,6 +29,8 @@ from siamese.store import Blob, ObjectStore
 
 CACHE_LIMIT = 20 * 2**30
 """Bytes of local copies, by default."""
+TRAINING_MEMORY = 512 * 2**20
+"""Bytes of decoded pixels that suit a training: 70 scenes of xBD, which are then not decoded for every crop."""
 _THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -38,7 +41,13 @@ class PairReader:
     """
 
     def __init__(
-        self, store: ObjectStore, pair_set: PairSet, *, cache: Path | None, cache_limit: int = CACHE_LIMIT
+        self,
+        store: ObjectStore,
+        pair_set: PairSet,
+        *,
+        cache: Path | None,
+        cache_limit: int = CACHE_LIMIT,
+        memory_limit: int = 0,
     ) -> None:
         """Reads the index.
 
@@ -47,26 +56,34 @@ class PairReader:
             pair_set: Its manifest.
             cache: Folder for local copies, e.g. ``store.settings.cache``; None keeps none.
             cache_limit: About how many bytes of them.
+            memory_limit: At most so many bytes of decoded pixels are held in memory, for reading few scenes often.
 
         Raises:
             SiameseError: The index is missing or is not what was published.
         """
         self.pair_set = pair_set
         self._store, self._process = store, os.getpid()
-        self._cache_folder, self._cache_limit = cache, cache_limit
+        self._cache_folder, self._cache_limit, self._memory_limit = cache, cache_limit, memory_limit
+        self._decoded = DecodedBlocks(memory_limit)
         self._blocks = ContentCache(cache / "blocks", cache_limit) if cache else None
         self._tables = ContentCache(cache / "tables", cache_limit // 4, folders=1) if cache else None
         self._index = BlockIndex(self._table(pair_set.index), pair_set.block_px)
         self._buildings: bytes | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("pair_set", "_cache_folder", "_cache_limit")
+        kept = ("pair_set", "_cache_folder", "_cache_limit", "_memory_limit")
         return {"kind": type(self._store), "settings": self._store.settings} | {k: getattr(self, k) for k in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         store = state["kind"](state["settings"])
-        limit = state["_cache_limit"]
-        PairReader.__init__(self, store, state["pair_set"], cache=state["_cache_folder"], cache_limit=limit)
+        PairReader.__init__(
+            self,
+            store,
+            state["pair_set"],
+            cache=state["_cache_folder"],
+            cache_limit=state["_cache_limit"],
+            memory_limit=state["_memory_limit"],
+        )
 
     def scenes(self, split: Split) -> tuple[SceneEntry, ...]:
         """The scenes of a split, in order of name."""
@@ -127,13 +144,17 @@ class PairReader:
         post = np.zeros((*shape, entry.post_bands), np.uint8)
         mask = np.full((*shape, 1), UNCLASSIFIED, np.uint8)
         wanted = [(at, self._index.address(block)) for block, at in _overlapped(entry, window)]
-        samples = fetch_blocks([address for _, address in wanted], self.pair_set.shards, self._storage(), self._blocks)
+        held = {address.sha256: self._decoded.get(address.sha256) for _, address in wanted}
+        missing = [address for _, address in wanted if held[address.sha256] is None]
+        samples = fetch_blocks(missing, self.pair_set.shards, self._storage(), self._blocks)
 
         def paint(block: tuple[tuple[int, int], BlockAddress]) -> None:
             (top, left), address = block
-            sample = memoryview(samples[address.sha256])
-            for image, span in ((pre, address.pre), (post, address.post), (mask, address.mask)):
-                pixels = decode_png(sample[span.offset : span.offset + span.length], image.shape[2])
+            images = held[address.sha256]
+            if images is None:
+                images = _decode(memoryview(samples[address.sha256]), address, entry)
+                self._decoded.put(address.sha256, images)
+            for image, pixels in zip((pre, post, mask), images, strict=True):
                 _paste(pixels, image, top - window.row, left - window.col)
 
         _each(paint, wanted, threads)
@@ -161,6 +182,12 @@ class _Window:
     col: int
     height: int
     width: int
+
+
+def _decode(sample: memoryview, address: BlockAddress, entry: SceneEntry) -> Images:
+    spans = zip((address.pre, address.post, address.mask), (entry.pre_bands, entry.post_bands, 1), strict=True)
+    pre, post, mask = (decode_png(sample[span.offset : span.offset + span.length], bands) for span, bands in spans)
+    return pre, post, mask
 
 
 def _overlapped(entry: SceneEntry, window: _Window) -> Iterator[tuple[int, tuple[int, int]]]:

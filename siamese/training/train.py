@@ -13,7 +13,7 @@ from siamese.manifests import Checkpoint, PairSet, Pretraining
 from siamese.model import put_network
 from siamese.model.imagenet import RANDOM
 from siamese.model.precision import best_device
-from siamese.pairs import PairReader
+from siamese.pairs import TRAINING_MEMORY, PairReader
 from siamese.params import NetworkParams, TrainingParams
 from siamese.settings import Settings
 from siamese.store import ObjectStore, Origin, put_blob
@@ -125,7 +125,7 @@ def _train(job: Job) -> Checkpoint:
 
 def _lead(job: Job) -> Checkpoint:
     origin, store = job.origin, job.store
-    reader = PairReader(store, job.pairs, cache=store.settings.cache)
+    reader = _reader(job)
     with ProgressKeeper(store, Checkpoint.folder(store, origin.digest)) as keeper:
         trainer, progress, state = _trainer(job, keeper.load())
         tracker = Tracker(
@@ -145,8 +145,12 @@ def _lead(job: Job) -> Checkpoint:
     return checkpoint
 
 
+def _reader(job: Job) -> PairReader:
+    return PairReader(job.store, job.pairs, cache=job.store.settings.cache, memory_limit=TRAINING_MEMORY)
+
+
 def _follow(job: Job) -> None:
-    reader = PairReader(job.store, job.pairs, cache=job.store.settings.cache)
+    reader = _reader(job)
     trainer, progress, state = _trainer(job, None)
     if state is not None:
         trainer.restore(state, progress.step, progress.share)

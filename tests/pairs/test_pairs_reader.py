@@ -19,6 +19,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import PairSet, SceneCatalog
 from siamese.pairs import PairReader, build_pairs, official_targets, training_mask
 from siamese.pairs.blocks import cut_blocks, decode_png
+from siamese.pairs.decoded import DecodedBlocks
 from siamese.params import PairsParams
 from siamese.settings import Settings
 from siamese.store import ObjectStore, S3Uri
@@ -239,3 +240,33 @@ def test_both_dates_may_have_other_bands_and_a_number_that_no_png_holds_is_refus
             list(cut_blocks("mixed_1", images[3], images[bands], mask, 16))
     with pytest.raises(SiameseError, match="mixed_1: its images differ in size"):
         list(cut_blocks("mixed_1", images[3], images[3][:8], mask, 16))
+
+
+def test_decoded_blocks_are_held_up_to_a_limit_and_are_the_same_pixels(
+    counting: CountingStore, pair_set: PairSet, scenes: dict[str, TinyScene]
+) -> None:
+    plain = PairReader(counting, pair_set, cache=None)
+    held = PairReader(counting, pair_set, cache=None, memory_limit=2**20)
+    name = min(scenes)
+    for _ in range(2):
+        for ours, theirs in zip(held.crop(name, -5, 3, 50), plain.crop(name, -5, 3, 50), strict=True):
+            assert np.array_equal(ours, theirs)
+            ours[:] = 7
+    counting.reads.clear()
+    held.crop(name, 0, 10, 40)
+    assert counting.reads == []
+    assert pickle.loads(pickle.dumps(held))._decoded._limit == 2**20  # noqa: S301
+
+
+def test_decoded_blocks_never_take_more_than_the_limit() -> None:
+    held = DecodedBlocks(1000)
+    for number in range(50):
+        image = np.full((10, 10, 1), number, np.uint8)
+        held.put(bytes([number]), (image, image, image))
+        assert held.get(bytes([number])) is not None
+    kept = [number for number in range(50) if held.get(bytes([number])) is not None]
+    assert len(kept) == 3
+    assert all((held.get(bytes([number]))[0] == number).all() for number in kept)
+    huge = np.zeros((100, 100, 1), np.uint8)
+    held.put(b"huge", (huge, huge, huge))
+    assert held.get(b"huge") is None
