@@ -74,8 +74,7 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     Returns:
         (H, W) uint8 in 0..4, the prediction once decided; and what was counted.
     """
-    prediction = calibrate(raw, decision)
-    classes = class_raster(prediction, decision)
+    prediction, classes = calibrate(raw, decision), class_raster(raw, decision)
     found = Buildings.from_classes(classes)
     match = match_buildings(truth.buildings, found, iou)
     right, judged = judge_buildings(truth.buildings, found, match)

@@ -35,7 +35,7 @@ class MappedBuilding:
     probability: float
     """Mean probability of being a building."""
     damage: tuple[float, ...]
-    """Mean probability of each damage class."""
+    """Mean probability of each damage class, calibrated."""
     pixels: int
     area: float
     """m², or pixels where the place on the ground is unknown."""
@@ -48,7 +48,7 @@ def vote(
 
     A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
     """
-    weighted = components.damage * np.asarray(decision.class_weights)
+    weighted = components.votes * np.asarray(decision.class_weights)
     winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(components) else np.zeros(0, np.uint8)
     winner[components.touches_no_data] = UNCLASSIFIED
     least = params.minimum_building_m2 if in_metres else params.minimum_building_px

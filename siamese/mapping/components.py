@@ -17,7 +17,8 @@ Mask = npt.NDArray[np.bool_]
 
 NO_DATA = -1
 """Label of a pixel that one of the dates does not show."""
-_FIGURES = 3 + len(DAMAGE_CLASSES)
+_CLASSES = len(DAMAGE_CLASSES)
+_FIGURES = 3 + 2 * _CLASSES
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Components:
         pixels: Pixels.
         area: Ground in m²; pixels where that is unknown.
         probability: Mean probability of being a building.
-        damage: ``(n, 4)`` mean probability of each damage class.
+        damage: ``(n, 4)`` mean probability of each damage class, calibrated.
+        votes: ``(n, 4)`` the same as the network gave it, by which the class is decided.
         touches_no_data: Whether a pixel of it, or one beside it, is not seen on both dates.
         first: Row-major index of its first pixel.
         last_piece: Number of the last piece that it reaches into.
@@ -40,6 +42,7 @@ class Components:
     area: npt.NDArray[np.float64]
     probability: npt.NDArray[np.float64]
     damage: npt.NDArray[np.float64]
+    votes: npt.NDArray[np.float64]
     touches_no_data: Mask
     first: npt.NDArray[np.int64]
     last_piece: npt.NDArray[np.int64]
@@ -75,6 +78,7 @@ class ComponentFinder:
         seen: Mask,
         building: npt.NDArray[np.float32],
         damage: npt.NDArray[np.float32],
+        votes: npt.NDArray[np.float32],
         pixel_area: float,
     ) -> Labels:
         """Labels the next piece.
@@ -85,7 +89,8 @@ class ComponentFinder:
             mask: ``(h, w)``, pixels that are building.
             seen: ``(h, w)``, pixels that both dates show; a building lies only there.
             building: ``(h, w)`` probability of being a building.
-            damage: ``(4, h, w)`` probability of each class.
+            damage: ``(4, h, w)`` probability of each class, calibrated.
+            votes: ``(4, h, w)`` the same as the network gave it.
             pixel_area: Ground that a pixel covers here.
 
         Returns:
@@ -97,7 +102,7 @@ class ComponentFinder:
         labels: Labels = np.where(mask, local + self._count, 0).astype(np.int32)
         labels[~seen] = NO_DATA
         if count > 1:
-            self._measure(row, col, local, count, building, damage, pixel_area)
+            self._measure(row, col, local, count, building, damage, votes, pixel_area)
             near = cv2.dilate((~seen).astype(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
             self._touching.append(np.unique(labels[near & mask]))
         if col == 0:
@@ -139,7 +144,8 @@ class ComponentFinder:
             pixels=pixels.astype(np.int64),
             area=sums[:, 1],
             probability=sums[:, 2] / pixels,
-            damage=sums[:, 3:] / pixels[:, None],
+            damage=sums[:, 3 : 3 + _CLASSES] / pixels[:, None],
+            votes=sums[:, 3 + _CLASSES :] / pixels[:, None],
             touches_no_data=touching,
             first=first,
             last_piece=last,
@@ -153,12 +159,13 @@ class ComponentFinder:
         count: int,
         building: npt.NDArray[np.float32],
         damage: npt.NDArray[np.float32],
+        votes: npt.NDArray[np.float32],
         pixel_area: float,
     ) -> None:
         rows, cols = np.nonzero(local)
         label = local[rows, cols]
         pixels = np.bincount(label, minlength=count)
-        sums = [np.bincount(label, values[rows, cols], count) for values in (building, *damage)]
+        sums = [np.bincount(label, values[rows, cols], count) for values in (building, *damage, *votes)]
         self._figures.append(np.stack([pixels, pixels * pixel_area, *sums], axis=1)[1:])
         # Pixels come in row-major order, so the first of each label is its first index.
         _, starts = np.unique(label, return_index=True)

@@ -163,7 +163,8 @@ def _label(
         window = Window(core.col, core.row, width, height)
         area = grid.window(core.row, core.col, height, width).pixel_m2() or 1.0
         mask = building_mask(prediction, decision)
-        found = finder.add(core.row, core.col, mask, piece.seen, prediction.building, prediction.damage, area)
+        told = calibrate(prediction, decision)
+        found = finder.add(core.row, core.col, mask, piece.seen, told.building, told.damage, prediction.damage, area)
         labels.write(found, 1, window=window)
         if not decision.per_building:
             single.write(((prediction.damage * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)
@@ -186,9 +187,7 @@ def _predict(
     with progress("predict windows", len(windows)) as advance:
         for (rows, cols), before, after, seen in _read_ahead(grid, pre, post, windows):
             if seen.any():
-                found = calibrate(
-                    predictor.predict(before, after, disaster_type, classes_only=alone), predictor.decision
-                )
+                found = predictor.predict(before, after, disaster_type, classes_only=alone)
                 values = np.concatenate([found.building[None], found.damage])
             else:
                 values = np.zeros((_BANDS, rows.size, cols.size), np.float32)

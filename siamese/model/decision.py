@@ -1,8 +1,11 @@
-"""From probabilities to classes: calibration, thresholds, and one vote a building."""
+"""From probabilities to classes by thresholds and one vote a building; and to probabilities that are true.
+
+Classes are decided by probabilities as the network gives them: training weighs rare classes more, as the harmonic mean
+of their F1 asks for. Calibration takes that back for whoever reads the probabilities; it changes no class.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -33,6 +36,7 @@ class Prediction:
 
 
 Temperature = Annotated[float, Field(gt=0, le=100)]
+Bias = Annotated[float, Field(ge=-10, le=10)]
 
 
 class Decision(BaseModel):
@@ -43,10 +47,13 @@ class Decision(BaseModel):
     building_temperature: Temperature = Field(
         1.0, description="Divides the logit of building, so that probabilities can be taken at their word."
     )
-    damage_temperatures: tuple[Temperature, Temperature, Temperature, Temperature] = Field(
-        (1.0, 1.0, 1.0, 1.0), description="Each divides its damage class's log-probability, before the softmax."
+    damage_temperature: Temperature = Field(
+        1.0, description="Divides the log-probability of each damage class, before its bias and the softmax."
     )
-    building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability.")
+    damage_biases: tuple[Bias, Bias, Bias, Bias] = Field(
+        (0.0, 0.0, 0.0, 0.0), description="Added to the log-probability of each damage class."
+    )
+    building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability (uncalibrated).")
     damaged_building: float = Field(0.5, ge=0, le=1, description="The same where damage is likelier than not.")
     class_weights: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="Weight of each damage class in a building's vote."
@@ -56,39 +63,38 @@ class Decision(BaseModel):
 
 
 def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
-    """What a network says, with the temperatures of a decision (Guo et al. 2017, "On Calibration").
+    """What a network says, with the temperatures and biases of a decision.
+
+    Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"), for damage with a bias for each
+    class (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected Calibration"), since training that weighs
+    rare classes more makes them seem more likely than they are.
 
     Args:
         prediction: As the network gave it.
-        decision: Its temperatures.
+        decision: Its temperatures and biases.
     """
     building, damage = prediction.building, prediction.damage
     if decision.building_temperature != 1:
         certain = np.clip(building, _TINY, 1 - _TINY)
         logit = np.log(certain) - np.log1p(-certain)
         building = (1 / (1 + np.exp(-logit / np.float32(decision.building_temperature)))).astype(np.float32)
-    if decision.damage_temperatures != (1, 1, 1, 1):
-        powers = 1 / np.asarray(decision.damage_temperatures, np.float32)
-        scaled = np.maximum(damage, _TINY) ** powers[:, None, None]
+    if decision.damage_temperature != 1 or any(decision.damage_biases):
+        factors = np.exp(np.asarray(decision.damage_biases, np.float32))[:, None, None]
+        scaled = np.maximum(damage, _TINY) ** np.float32(1 / decision.damage_temperature) * factors
         damage = scaled / scaled.sum(0)
     return Prediction(building, damage)
 
 
 def least_building(decision: Decision) -> float:
-    """Where the network's building probability, before calibration, is below this everywhere, nothing is building."""
-    threshold = min(decision.building, decision.damaged_building)
-    if not 0 < threshold < 1:
-        return threshold
-    scaled = math.log(threshold / (1 - threshold)) * decision.building_temperature
-    # A little less, for what calibration rounds.
-    return 0.999 / (1 + math.exp(-scaled))
+    """Where the network's building probability is below this everywhere, nothing is building."""
+    return min(decision.building, decision.damaged_building)
 
 
 def class_raster(prediction: Prediction, decision: Decision) -> Classes:
     """The class of every pixel.
 
     Args:
-        prediction: Probabilities, calibrated.
+        prediction: Probabilities as the network gave them.
         decision: Thresholds and weights.
 
     Returns:

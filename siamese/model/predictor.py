@@ -14,7 +14,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
 from siamese.model.backends import build_backend
 from siamese.model.cost import pair_gflop
-from siamese.model.decision import Classes, Decision, Prediction, calibrate, class_raster, least_building
+from siamese.model.decision import Classes, Decision, Prediction, class_raster, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
 from siamese.model.weights import load_network
@@ -136,8 +136,7 @@ class Predictor:
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        prediction = self.predict(pre, post, disaster_type, classes_only=True)
-        return class_raster(calibrate(prediction, self.decision), self.decision)
+        return class_raster(self.predict(pre, post, disaster_type, classes_only=True), self.decision)
 
     def _check(self, pre: Image, post: Image) -> None:
         for image, bands, name in zip((pre, post), self.bands, ("pre", "post"), strict=True):
@@ -151,9 +150,9 @@ class Predictor:
 
 def average_decision(decisions: Sequence[Decision]) -> Decision:
     """The decision of an ensemble: the mean of its members' figures, else as the first says."""
-    fields = ("building", "damaged_building", "building_temperature")
+    fields = ("building", "damaged_building", "building_temperature", "damage_temperature")
     means: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}
-    for name in ("class_weights", "damage_temperatures"):
+    for name in ("class_weights", "damage_biases"):
         each = np.mean([getattr(one, name) for one in decisions], axis=0)
         means[name] = tuple(map(float, each))
     return decisions[0].model_copy(update=means)

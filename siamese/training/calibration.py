@@ -1,8 +1,8 @@
-"""Fits the temperatures of a decision on validation scenes, so that probabilities can be taken at their word."""
+"""Fits temperatures and biases on validation scenes, so that probabilities can be taken at their word."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,14 +11,17 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
-from siamese.model import Decision, Prediction
+from siamese.model import Prediction
 
 _BINS = 400
 _TINY = 1e-6
 _A_SCENE = 20_000
 """At most so many building pixels of a scene, evenly over them, speak for their damage."""
 _LEAST_PIXELS = 1_000
-_BOUNDS = (np.log(0.25), np.log(8.0))
+_TEMPERATURES = (float(np.log(0.25)), float(np.log(8.0)))
+_BIASES = (-4.0, 4.0)
+_PULL = 1e-3
+"""Towards no bias, for classes that the scenes hardly show."""
 
 Floats = NDArray[np.float64]
 
@@ -47,31 +50,40 @@ class CalibrationEvidence:
         self.truth.append(mask.ravel()[inside].astype(np.intp) - 1)
 
 
-def fit_temperatures(evidence: CalibrationEvidence) -> Decision:
-    """The temperatures with the least negative log-likelihood; 1 where there are too few pixels to tell."""
-    building, damage = 1.0, np.ones(len(DAMAGE_CLASSES))
+def fit_calibration(evidence: CalibrationEvidence) -> dict[str, object]:
+    """The temperatures and biases with the least negative log-likelihood; none where there are too few pixels to tell.
+
+    Returns:
+        Fields of a :class:`siamese.model.Decision`.
+    """
+    building, damage, biases = 1.0, 1.0, np.zeros(len(DAMAGE_CLASSES))
     if evidence.building.sum(0).min() >= _LEAST_PIXELS:
         centres = logit((np.arange(_BINS) + 0.5) / _BINS)
 
         def miss(parameters: Floats) -> float:
             probability = np.clip(expit(centres / np.exp(parameters[0])), _TINY, 1 - _TINY)
-            return -float(
-                evidence.building[:, 1] @ np.log(probability) + evidence.building[:, 0] @ np.log1p(-probability)
-            )
+            told = evidence.building[:, 1] @ np.log(probability) + evidence.building[:, 0] @ np.log1p(-probability)
+            return -float(told) / float(evidence.building.sum())
 
-        building = float(_least(lambda parameters: miss(parameters) / evidence.building.sum(), 1)[0])
+        building = float(np.exp(_least(miss, [_TEMPERATURES])[0]))
     if sum(map(len, evidence.truth)) >= _LEAST_PIXELS:
         said, truth = np.concatenate(evidence.damage).astype(np.float64), np.concatenate(evidence.truth)
         rows = np.arange(len(truth))
-        damage = _least(
-            lambda parameters: -float(log_softmax(said / np.exp(parameters), 1)[rows, truth].mean()),
-            len(DAMAGE_CLASSES),
-        )
-    one, two, three, four = (round(float(value), 4) for value in damage)
-    return Decision(building_temperature=round(building, 4), damage_temperatures=(one, two, three, four))
+
+        def miss_damage(parameters: Floats) -> float:
+            told = log_softmax(said / np.exp(parameters[0]) + np.append(0.0, parameters[1:]), 1)[rows, truth]
+            return -float(told.mean()) + _PULL * float((parameters[1:] ** 2).sum())
+
+        found = _least(miss_damage, [_TEMPERATURES, *[_BIASES] * (len(DAMAGE_CLASSES) - 1)])
+        damage, biases = float(np.exp(found[0])), np.append(0.0, found[1:])
+    one, two, three, four = (round(float(value), 4) for value in biases)
+    return {
+        "building_temperature": round(building, 4),
+        "damage_temperature": round(damage, 4),
+        "damage_biases": (one, two, three, four),
+    }
 
 
-def _least(miss: Callable[[Floats], float], count: int) -> Floats:
-    found = minimize(miss, np.zeros(count), method="L-BFGS-B", bounds=[_BOUNDS] * count)
-    temperatures: Floats = np.exp(found.x)
-    return temperatures
+def _least(miss: Callable[[Floats], float], bounds: Sequence[tuple[float, float]]) -> Floats:
+    found: Floats = minimize(miss, np.zeros(len(bounds)), method="L-BFGS-B", bounds=bounds).x
+    return found

@@ -121,8 +121,7 @@ class Session:
         due = last or share >= 1 or epoch % self._params.validate_every == 0
         scores = None
         if due and self.validation:
-            (counts,) = validate(self.trainer.average, self.reader, self.validation)
-            scores = counts.scores()
+            scores = validate(self.trainer.average, self.reader, self.validation).scores()
         judged = self.trainer.stage == "damage" or last
         better = due and (scores is None or scores.score >= now.best_score)
         if judged and (better or self._params.keep == "last"):

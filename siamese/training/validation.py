@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from siamese.metrics import Counts, count_scene
-from siamese.model import Decision, Prediction, Predictor, SiameseUNet, calibrate, class_raster
+from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
 from siamese.pairs import PairReader, SceneEntry
-from siamese.training.calibration import CalibrationEvidence, fit_temperatures
-from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
-
-_CLEARLY = 0.005
-"""Less of a gain in score, on a few scenes, is noise."""
+from siamese.training.calibration import CalibrationEvidence, fit_calibration
+from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
@@ -20,67 +17,58 @@ def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
     return tuple(scenes[number * len(scenes) // min(most, len(scenes))] for number in range(min(most, len(scenes))))
 
 
-def validate(
-    network: SiameseUNet,
-    reader: PairReader,
-    scenes: Sequence[SceneEntry],
-    decisions: Sequence[Decision] = (Decision(),),
-) -> tuple[Counts, ...]:
-    """The official counts of a network under each of some decisions."""
-    counts = [Counts() for _ in decisions]
-    for scene, prediction in predictions(network, reader, scenes):
-        targets = reader.targets(scene.scene)
-        for number, decision in enumerate(decisions):
-            classes = class_raster(calibrate(prediction, decision), decision)
-            counts[number] += count_scene(classes, classes, *targets)
-    return tuple(counts)
+def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> Counts:
+    """The official counts of a network under the default decision."""
+    (counts,) = _count(network, reader, scenes, (Decision(),))
+    return sum(counts, Counts())
 
 
 def fit_decision(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> tuple[Counts, Decision]:
-    """Temperatures that make probabilities true, then the thresholds and vote weights with the best official score.
-
-    The default thresholds stay unless others are clearly better.
+    """What makes probabilities true, and the thresholds and vote weights that are clearly better than the default.
 
     Returns:
         The counts under that decision, and the decision.
     """
-    evidence = CalibrationEvidence()
+    evidence, pixels = CalibrationEvidence(), Evidence()
     for scene, prediction in predictions(network, reader, scenes):
         evidence.add(prediction, reader.whole(scene.scene)[2])
-    tempered = fit_temperatures(evidence)
-    pixels = Evidence()
-    for scene, prediction in predictions(network, reader, scenes, tempered):
         pixels.add(prediction, *reader.targets(scene.scene))
-    tried = [tempered.model_copy(update=_thresholds(found)) for found in candidate_decisions(pixels)]
-    counts, decision = _best(network, reader, scenes, tried)
+    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))
     votes = Votes()
-    for scene, prediction in predictions(network, reader, scenes, tempered):
+    for scene, prediction in predictions(network, reader, scenes):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
     fitted = fit_votes(votes, decision)
-    if fitted == decision:
-        return counts, decision
-    return _best(network, reader, scenes, (decision, fitted))
-
-
-def _thresholds(decision: Decision) -> dict[str, float]:
-    return {"building": decision.building, "damaged_building": decision.damaged_building}
+    if fitted != decision:
+        counts, decision = _best(network, reader, scenes, (decision, fitted))
+    return counts, decision.model_copy(update=fit_calibration(evidence))
 
 
 def _best(
     network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decisions: Sequence[Decision]
 ) -> tuple[Counts, Decision]:
-    counts = validate(network, reader, scenes, decisions)
-    scores = [found.scores().score for found in counts]
-    best = max(range(len(scores)), key=lambda number: scores[number] - (_CLEARLY if number else 0))
-    return counts[best], decisions[best]
+    counts = _count(network, reader, scenes, decisions)
+    best = agreed(decisions, counts)
+    return sum(counts[best], Counts()), decisions[best]
+
+
+def _count(
+    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decisions: Sequence[Decision]
+) -> list[list[Counts]]:
+    """By decision, the official counts of each scene."""
+    counts: list[list[Counts]] = [[] for _ in decisions]
+    for scene, prediction in predictions(network, reader, scenes):
+        targets = reader.targets(scene.scene)
+        for each, decision in zip(counts, decisions, strict=True):
+            classes = class_raster(prediction, decision)
+            each.append(count_scene(classes, classes, *targets))
+    return counts
 
 
 def predictions(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision | None = None
+    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]
 ) -> Iterator[tuple[SceneEntry, Prediction]]:
-    """What a network says of each scene, one at a time; calibrated when a decision is given."""
+    """What a network says of each scene, one at a time."""
     predictor = Predictor(network, Decision())
     for scene in scenes:
         pre, post, _ = reader.whole(scene.scene)
-        prediction = predictor.predict(pre, post, scene.disaster_type)
-        yield scene, prediction if decision is None else calibrate(prediction, decision)
+        yield scene, predictor.predict(pre, post, scene.disaster_type)

@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese.metrics import Counts, count_scene
-from siamese.model import Decision, Prediction, class_raster
+from siamese.metrics import Counts, Tally, count_scene
+from siamese.model import Decision, Prediction, calibrate, class_raster
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, augment, recoloured
+from siamese.training.calibration import CalibrationEvidence, fit_calibration
 from siamese.training.crops import window_sum
-from siamese.training.fitting import Evidence, Votes, candidate_decisions, fit_votes
+from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 from siamese.training.losses import damage_loss, localization_loss
 from siamese.training.pictures import example_row
 from siamese.training.schedule import clock_of, progress_of, rate_factor
@@ -218,3 +219,44 @@ def test_a_fitted_decision_scores_better_than_the_default() -> None:
 def test_nothing_to_fit_on_leaves_the_default() -> None:
     assert candidate_decisions(Evidence()) == (Decision(),)
     assert fit_votes(Votes(), Decision()) == Decision()
+    assert agreed((Decision(), Decision(building=0.4)), ((), ())) == 0
+    assert fit_calibration(CalibrationEvidence()) == {
+        "building_temperature": 1.0,
+        "damage_temperature": 1.0,
+        "damage_biases": (0.0, 0.0, 0.0, 0.0),
+    }
+
+
+def counted(*right: int) -> list[Counts]:
+    """A scene each, of 10,000 pixels of every class, so many of them right."""
+    tallies = (Tally(tp=tp, fp=10_000 - tp, fn=10_000 - tp) for tp in right)
+    return [Counts(localization=t, no_damage=t, minor_damage=t, major_damage=t, destroyed=t) for t in tallies]
+
+
+def test_another_decision_is_taken_only_when_nearly_all_resamples_agree() -> None:
+    decisions = Decision(), Decision(building=0.4), Decision(building=0.3)
+    default = counted(5000, 5000, 5000, 5000)
+    lucky = counted(5000, 4900, 4900, 9900)
+    assert sum(lucky, Counts()).scores().score > sum(default, Counts()).scores().score
+    better, best = counted(5200, 5100, 5100, 5100), counted(5200, 5300, 5100, 5300)
+    assert agreed(decisions, (default, lucky, lucky)) == 0
+    assert agreed(decisions, (default, lucky, better)) == 2
+    assert agreed(decisions, (default, best, better)) == 1
+
+
+def test_calibration_finds_the_bias_of_weighted_training_and_takes_it_back() -> None:
+    rng = np.random.default_rng(0)
+    shape = (200, 200)
+    logits = rng.normal(0, 1.5, (4, *shape))
+    true = np.exp(logits) / np.exp(logits).sum(0)
+    truth = (true.cumsum(0) < rng.random(shape)).sum(0).clip(max=3) + 1
+    tilted = np.exp(0.5 * logits + np.log([1, 3, 3, 2])[:, None, None])
+    raw = Prediction(np.full(shape, 0.9, np.float32), (tilted / tilted.sum(0)).astype(np.float32))
+    mask = np.where(rng.random(shape) < 0.9, truth, 0).astype(np.uint8)
+    evidence = CalibrationEvidence()
+    evidence.add(raw, mask)
+    decision = Decision().model_copy(update=fit_calibration(evidence))
+    assert decision.damage_temperature == pytest.approx(0.5, rel=0.1)
+    told = calibrate(raw, decision)
+    assert np.abs(told.damage - true).mean() < 0.2 * np.abs(raw.damage - true).mean()
+    assert np.array_equal(class_raster(raw, decision), class_raster(raw, Decision()))
