@@ -226,13 +226,13 @@ def test_a_score_that_is_no_number_does_not_replace_the_best(
 ) -> None:
     whole, calls = session_module.validate, []
 
-    def poisoned(*given: object) -> tuple[object, ...]:
+    def poisoned(*given: object) -> object:
         calls.append(1)
-        (counts,) = whole(*given)  # type: ignore[arg-type]
+        counts = whole(*given)  # type: ignore[arg-type]
         if len(calls) == 1:
-            return (counts,)
+            return counts
         unsure = counts.scores().model_copy(update={"score": math.nan})
-        return (SimpleNamespace(scores=lambda: unsure),)
+        return SimpleNamespace(scores=lambda: unsure)
 
     monkeypatch.setattr(session_module, "validate", poisoned)
     assert train(pairs, NETWORK, changed(epochs=3, keep="best"), store).best_epoch == 1
