@@ -167,7 +167,12 @@ def _wait_for(project: Project, ending: str) -> str:
 
 
 def _digest_of_pairs(project: Project) -> str:
-    return next(line.split("/")[4] for line in project.lake() if line.startswith("s3://lake/pairs/"))
+    (digest,) = {
+        line.split("/")[4]
+        for line in project.lake()
+        if line.startswith("s3://lake/pairs/") and line.split()[0].endswith("/manifest.json")
+    }
+    return digest
 
 
 def _kill_worker_and_flow(pool: str, root: Path) -> None:
