@@ -31,7 +31,7 @@ check: $(INSTALLED)
 
 lock: $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet pip-tools
-	$(VENV)/bin/pip-compile --quiet --extra dev --extra imagenet --generate-hashes --allow-unsafe --strip-extras \
+	$(VENV)/bin/pip-compile --quiet --extra dev --extra imagenet --extra int8 --generate-hashes --allow-unsafe --strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o requirements.lock pyproject.toml
 
 clean:

@@ -75,8 +75,31 @@ class Scores(BaseModel):
     damage_f1_destroyed: float = Field(ge=0, le=1)
 
 
+class QuantizedPart(BaseModel):
+    """One part of a network in 8-bit integers: OpenVINO's intermediate representation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    operations: Blob = Field(description="XML.")
+    constants: Blob = Field(description="Binary: what the operations refer to.")
+
+
+class Quantized(BaseModel):
+    """A network in 8-bit integers, and what that changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(description="Digest of the checkpoint that it was made from.")
+    parts: tuple[QuantizedPart, ...] = Field(description="One, or two where localization looks at the pre image alone.")
+    scenes: int = Field(gt=0, description="Of the train split, that the ranges of numbers were taken from.")
+    before: Scores | None = Field(description="Of the source, on the validation split; None where that is empty.")
+    changed: float | None = Field(
+        ge=0, le=1, description="Share of validation pixels, building before or after, that got another class."
+    )
+
+
 class Checkpoint(Manifest):
-    """A trained network. Given by ``train``."""
+    """A trained network. Given by ``train``, and by ``quantize``."""
 
     kind: ClassVar[str] = "training"
 
@@ -90,6 +113,7 @@ class Checkpoint(Manifest):
     minutes: float = Field(0, ge=0, description="Time of training, over all restarts.")
     validation: Scores | None = Field(None, description="Official scores on the validation split.")
     run_id: str | None = Field(description="MLflow run, when there was a server.")
+    quantized: Quantized | None = Field(None, description="Then this runs in place of the weights.")
 
 
 class Pretraining(Manifest):

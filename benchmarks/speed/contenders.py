@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from siamese.params import NetworkParams
 
-Runner = Literal["auto", "torch bf16", "torch fp32", "openvino bf16", "openvino fp32", "eager fp32"]
+Runner = Literal["auto", "torch bf16", "torch fp32", "openvino int8", "openvino bf16", "openvino fp32", "eager fp32"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ REFERENCE_TOLD = (
     "eager fp32, default allocator"
 )
 ALONE = (
+    Contender("openvino_int8", "openvino int8"),
     Contender("openvino_bf16", "openvino bf16"),
     Contender("openvino_fp32", "openvino fp32"),
     Contender("torch_bf16", "torch bf16"),

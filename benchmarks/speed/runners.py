@@ -10,6 +10,7 @@ from speed.pairs import Image
 
 if TYPE_CHECKING:
     from siamese.model import Prediction, SiameseUNet
+    from siamese.model.backends import Graph
 
 Predict = Callable[[Image, Image], "Prediction"]
 
@@ -50,7 +51,9 @@ def _backend(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, st
 
     library, _, kind = runner.partition(" ")
     backend: Backend
-    if library == "openvino":
+    if kind == "int8":
+        backend = OpenVinoBackend(network, graphs=_int8(network))
+    elif library == "openvino":
         backend = OpenVinoBackend(network, bf16=kind == "bf16")
     else:
         backend = TorchBackend(network, best_device(), {"bf16": torch.bfloat16, "fp32": torch.float32}[kind])
@@ -60,6 +63,14 @@ def _backend(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, st
         return Prediction(answer.building, answer.damage())
 
     return predict, predict, backend.name
+
+
+def _int8(network: SiameseUNet) -> tuple[Graph, ...]:
+    from siamese.quantization.calibration import int8_graphs
+    from speed.pairs import decode, pair_of_png
+
+    pre, post = map(decode, pair_of_png(512))
+    return int8_graphs(network, [lambda: (pre, post, 0)])
 
 
 def _eager(network: SiameseUNet) -> tuple[Predict, Predict, str]:

@@ -16,6 +16,7 @@ from siamese.cli.map import map as map_verb
 from siamese.cli.pairs import pairs
 from siamese.cli.params import params
 from siamese.cli.pretrain import pretrain
+from siamese.cli.quantize import quantize
 from siamese.cli.registry import history, promote, register, rollback
 from siamese.cli.sample import sample
 from siamese.cli.score import score
@@ -40,10 +41,10 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Local stack": (up, down, status),
     "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
     "Which model is champion": (register, promote, rollback, history),
-    "Beside the chain": (pretrain, score, params),
+    "Beside the chain": (pretrain, quantize, score, params),
 }
 
-NETWORK_VERBS = {"pretrain", "train", "evaluate", "map"}
+NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map"}
 """Verbs that run a network, and so want its allocator from the start of the process."""
 
 for panel, verbs in PANELS.items():

@@ -12,12 +12,12 @@ import torch
 from siamese.classes import DAMAGE_CLASSES, disaster_number
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
-from siamese.model.backends import build_backend
+from siamese.model.backends import Graph, build_backend
 from siamese.model.cost import pair_gflop
 from siamese.model.decision import Classes, Decision, Prediction, class_raster, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
-from siamese.model.weights import load_network
+from siamese.model.weights import load_graphs, load_network
 from siamese.settings import BackendName, Settings
 from siamese.store import ObjectStore
 
@@ -48,6 +48,7 @@ class Predictor:
         backend: BackendName | None = None,
         expected_pairs: int = 1,
         flips: Flips = 1,
+        graphs: Sequence[Sequence[Graph]] = (),
     ) -> None:
         """Gets ready.
 
@@ -58,9 +59,10 @@ class Predictor:
             backend: By default the setting ``SIAMESE_BACKEND``.
             expected_pairs: How many pairs it will be asked about: what pays for many does not for few.
             flips: Views of each pair that are averaged: as it is, mirrored, upside down, both.
+            graphs: For each network its parts in 8-bit integers, none of one that was not quantized.
 
         Raises:
-            SiameseError: The networks take images of different bands.
+            SiameseError: The networks take images of different bands, or one is quantized and cannot run here.
         """
         networks = [network] if isinstance(network, SiameseUNet) else list(network)
         self.bands = networks[0].params.input_bands
@@ -71,7 +73,10 @@ class Predictor:
         name, device = backend or Settings().backend, device or best_device()
         expected = expected_pairs * flips
         self.decision = decision
-        self._backends = [build_backend(one, device, name, expected) for one in networks]
+        self._backends = [
+            build_backend(one, device, name, expected, parts)
+            for one, parts in zip(networks, graphs or [()] * len(networks), strict=True)
+        ]
         self._views = _VIEWS[:flips]
         self._networks = networks
 
@@ -95,7 +100,8 @@ class Predictor:
             raise SiameseError("is in the ensemble twice", where=f"checkpoint {min(twice)}", fix="name it once")
         networks, configs = zip(*(load_network(store, checkpoint) for checkpoint in checkpoints), strict=True)
         decision = average_decision([config.decision for config in configs])
-        return cls(networks, decision, backend=backend, expected_pairs=expected_pairs, flips=flips)
+        graphs = [load_graphs(store, checkpoint) for checkpoint in checkpoints]
+        return cls(networks, decision, backend=backend, expected_pairs=expected_pairs, flips=flips, graphs=graphs)
 
     @property
     def gflop(self) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
+from siamese.model.backends import Graph
 from siamese.model.decision import Decision
 from siamese.model.network import SiameseUNet, build_network
 from siamese.params import NetworkParams
@@ -61,6 +62,16 @@ def load_network(store: ObjectStore, checkpoint: Checkpoint) -> tuple[SiameseUNe
     """
     config = read_config(checkpoint.network.read(store), checkpoint.network.uri)
     return restore(checkpoint.weights.read(store), config, checkpoint.weights.uri), config
+
+
+def load_graphs(store: ObjectStore, checkpoint: Checkpoint) -> tuple[Graph, ...]:
+    """The parts of a checkpoint's network in 8-bit integers; none unless it was quantized.
+
+    Raises:
+        SiameseError: An object is missing or is not what was published.
+    """
+    parts = checkpoint.quantized.parts if checkpoint.quantized else ()
+    return tuple(Graph(part.operations.read(store), part.constants.read(store)) for part in parts)
 
 
 def read_config(data: bytes, where: str) -> NetworkConfig:

@@ -17,6 +17,7 @@ from siamese.params.network import NetworkParams
 from siamese.params.pairs import PairsParams
 from siamese.params.pretraining import PretrainingParams
 from siamese.params.promotion import PromotionParams
+from siamese.params.quantization import QuantizationParams
 from siamese.params.sample import SampleParams
 from siamese.params.section import Section
 from siamese.params.training import TrainingParams
@@ -32,6 +33,7 @@ __all__ = [
     "Params",
     "PretrainingParams",
     "PromotionParams",
+    "QuantizationParams",
     "SampleParams",
     "TrainingParams",
     "load_params",
@@ -47,6 +49,7 @@ class Params(Section):
     network: NetworkParams = Field(default_factory=NetworkParams)
     training: TrainingParams = Field(default_factory=TrainingParams)
     pretraining: PretrainingParams = Field(default_factory=PretrainingParams)
+    quantization: QuantizationParams = Field(default_factory=QuantizationParams)
     evaluation: EvaluationParams = Field(default_factory=EvaluationParams)
     promotion: PromotionParams = Field(default_factory=PromotionParams)
     mapping: MappingParams = Field(default_factory=MappingParams)

@@ -1,8 +1,22 @@
 """What runs a trained network: one interface, and what stands behind it on each machine."""
 
-from siamese.model.backends.backend import Answer, Backend, BackendError
+from siamese.model.backends.backend import Answer, Backend, BackendError, Image
 from siamese.model.backends.choice import BREAK_EVEN_PAIRS, build_backend
+from siamese.model.backends.conversion import import_openvino
+from siamese.model.backends.graph import Graph, write_graph
 from siamese.model.backends.openvino_backend import OpenVinoBackend
 from siamese.model.backends.torch_backend import TorchBackend
 
-__all__ = ["BREAK_EVEN_PAIRS", "Answer", "Backend", "BackendError", "OpenVinoBackend", "TorchBackend", "build_backend"]
+__all__ = [
+    "BREAK_EVEN_PAIRS",
+    "Answer",
+    "Backend",
+    "BackendError",
+    "Graph",
+    "Image",
+    "OpenVinoBackend",
+    "TorchBackend",
+    "build_backend",
+    "import_openvino",
+    "write_graph",
+]

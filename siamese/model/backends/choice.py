@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 
+from siamese.errors import SiameseError
 from siamese.model.backends.backend import Answer, Backend, BackendError, Image
+from siamese.model.backends.graph import Graph
 from siamese.model.backends.openvino_backend import OpenVinoBackend
 from siamese.model.backends.torch_backend import TorchBackend
 from siamese.model.network import SiameseUNet
@@ -20,25 +23,49 @@ BREAK_EVEN_PAIRS = 20
 Measured with `benchmarks/inference.py`: 1.5 s later ready, 0.08 s quicker a pair."""
 
 
-def build_backend(network: SiameseUNet, device: torch.device, name: BackendName, expected_pairs: int) -> Backend:
+def build_backend(
+    network: SiameseUNet,
+    device: torch.device,
+    name: BackendName,
+    expected_pairs: int,
+    graphs: Sequence[Graph] = (),
+) -> Backend:
     """The backend for a network; one that fails, now or later, makes way for PyTorch with a warning.
 
     ``auto`` takes OpenVINO on a CPU when at least :data:`BREAK_EVEN_PAIRS` are expected, else PyTorch: the choice then
     depends on the work alone, not on when a compiler in the background is done, and the same work gives the same bits.
+    A network in 8-bit integers was judged as such, so nothing else ever runs in its place.
 
     Args:
         network: What is run.
         device: Where PyTorch would run it.
         name: Which backend.
         expected_pairs: How many pairs it will be asked about.
+        graphs: Its parts in 8-bit integers, if it was quantized.
+
+    Raises:
+        SiameseError: It was quantized, and OpenVINO cannot run that here.
     """
     wanted = device.type == "cpu" and expected_pairs >= BREAK_EVEN_PAIRS
-    if name == "torch" or (name == "auto" and not wanted):
-        backend: Backend = TorchBackend(network, device)
+    backend: Backend
+    if graphs:
+        backend = _int8(network, name, graphs)
+    elif name == "torch" or (name == "auto" and not wanted):
+        backend = TorchBackend(network, device)
     else:
         backend = _Guarded(network, device)
     _say(f"network runs on {backend.name}")
     return backend
+
+
+def _int8(network: SiameseUNet, name: BackendName, graphs: Sequence[Graph]) -> Backend:
+    fix = "use the checkpoint that it was made from"
+    if name == "torch":
+        raise SiameseError("PyTorch cannot run a quantized network", where="SIAMESE_BACKEND", fix=f"unset it, or {fix}")
+    try:
+        return OpenVinoBackend(network, graphs=graphs)
+    except BackendError as error:
+        raise SiameseError(f"OpenVINO cannot run it: {error}", where="quantized network", fix=fix) from error
 
 
 class _Guarded:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from siamese.model.backends.backend import Answer, BackendError, Floats, Image
 from siamese.model.backends.conversion import convert, import_openvino, parts
+from siamese.model.backends.graph import Graph, read_graph
 from siamese.model.backends.lean import LeanNetwork
 from siamese.model.backends.outcome import building_probability, damage_probabilities
 from siamese.model.network import SiameseUNet
@@ -23,21 +26,27 @@ _TOLERANCE = 0.01
 
 
 class OpenVinoBackend:
-    """Runs a network on the CPU, compiled for each size of images on demand."""
+    """Runs a network on the CPU, compiled for each size of images on demand.
 
-    def __init__(self, network: SiameseUNet, *, bf16: bool | None = None) -> None:
-        """Converts the network, and sees that it says the same.
+    Attributes:
+        models: OpenVINO's, of the network's parts, for images of any size.
+    """
+
+    def __init__(self, network: SiameseUNet, *, bf16: bool | None = None, graphs: Sequence[Graph] = ()) -> None:
+        """Converts the network, and sees that it says the same; or takes what was made of it before.
 
         Args:
             network: What is run; later changes to it are not seen.
             bf16: Whether to calculate in bfloat16 or float32; by default as the processor is fastest.
+            graphs: Its parts in 8-bit integers, as :mod:`siamese.quantization` makes them.
 
         Raises:
-            BackendError: OpenVINO is missing, or cannot convert the network for images of any size.
+            BackendError: OpenVINO is missing, cannot convert the network for images of any size, or cannot read a
+                graph.
         """
         self._bf16 = has_bf16(torch.device("cpu")) if bf16 is None else bf16
         self._threads, self._multiple = torch.get_num_threads(), network.multiple
-        self._bands = network.params.input_bands
+        self._bands, self._int8 = network.params.input_bands, bool(graphs)
         self._lock = threading.Lock()
         self._sizes: OrderedDict[tuple[int, int], tuple[Any, ...]] = OrderedDict()
         try:
@@ -45,23 +54,26 @@ class OpenVinoBackend:
             self._core = self._openvino.Core()
             lean = LeanNetwork(network)
             self._factors = lean.factors
-            self._models = [convert(part) for part in parts(network, lean, 2, 3)]
-            self._compare(network, lean)
+            if graphs:
+                self.models = [read_graph(self._core, graph) for graph in graphs]
+            else:
+                self.models = [convert(part) for part in parts(network, lean, 2, 3)]
+                self._compare(network, lean)
         except Exception as error:
             raise _unfit(error) from error
 
     @property
     def name(self) -> str:
         """E.g. ``openvino bf16, 2 threads``."""
-        return f"openvino {'bf16' if self._bf16 else 'fp32'}, {self._threads} threads"
+        kind = "int8" if self._int8 else "bf16" if self._bf16 else "fp32"
+        return f"openvino {kind}, {self._threads} threads"
 
     def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
         """Probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
-        size = height, width = pre.shape[:2]
-        below, right = -height % self._multiple, -width % self._multiple
-        first, *second = self._for_size(height + below, width + right)
-        before, after = (_as_batch(image, below, right) for image in (pre, post))
+        size = pre.shape[:2]
+        before, after = self._as_batch(pre), self._as_batch(post)
         what = np.array([disaster], np.int64)
+        first, *second = self._for_size(*before.shape[1:3])
         if not second:
             building, damage = self._run(first, before, after, what)
             return Answer(self._building(building, size), lambda: self._damage(damage, size))
@@ -72,6 +84,22 @@ class OpenVinoBackend:
             return self._damage(damage, size)
 
         return Answer(self._building(building, size), assess)
+
+    def given(self, part: int, pre: Image, post: Image, disaster: int) -> list[npt.NDArray[Any]]:
+        """What one of :attr:`models` is given for a pair."""
+        before, after, what = self._as_batch(pre), self._as_batch(post), np.array([disaster], np.int64)
+        if len(self.models) == 1:
+            return [before, after, what]
+        if part == 0:
+            return [before]
+        features = self._run(self._for_size(*before.shape[1:3])[0], before)[1:]
+        return [after, what, *(tensor.data.copy() for tensor in features)]
+
+    def _as_batch(self, image: Image) -> Image:
+        below, right = (-side % self._multiple for side in image.shape[:2])
+        if below or right:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
+        return np.ascontiguousarray(image)[None]
 
     def _building(self, logits: Any, size: tuple[int, int]) -> Floats:  # noqa: ANN401
         return building_probability(logits.data, self._factors[0], size)
@@ -94,7 +122,7 @@ class OpenVinoBackend:
 
     def _compile(self, height: int, width: int, *, bf16: bool) -> tuple[Any, ...]:
         pre, post = ([1, height, width, bands] for bands in self._bands)
-        first, *second = (model.clone() for model in self._models)
+        first, *second = (model.clone() for model in self.models)
         if not second:
             first.reshape(dict(enumerate([pre, post, [1]])))
             return (self._compiled(first, bf16=bf16),)
@@ -145,12 +173,6 @@ class OpenVinoBackend:
                 far = float(np.abs(ours.data - theirs.numpy()).max()) / max(1.0, float(theirs.abs().max()))
                 if not far <= _TOLERANCE:
                     raise ValueError(f"it says otherwise than PyTorch, by {far:.3g}")
-
-
-def _as_batch(image: Image, below: int, right: int) -> Image:
-    if below or right:
-        image = np.pad(image, ((0, below), (0, right), (0, 0)), mode="edge")
-    return np.ascontiguousarray(image)[None]
 
 
 def _unfit(error: Exception) -> BackendError:
