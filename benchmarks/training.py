@@ -5,7 +5,7 @@ as many steps of a reference, so that every gain is a ratio from one run. The re
 as it is often built and trained: encoder ResNet-34, fusion by concatenation, nothing frozen, eager float32, the
 allocator's defaults. Needs S3 storage: the usual AWS settings or `siamese up`.
 
-    python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 512] [--batch 4] [--encoder NAME]
+    python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 256] [--batch 16] [--encoder NAME]
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--scenes", type=int, default=6)
-    parser.add_argument("--crop-px", type=int, default=512)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--crop-px", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--encoder", default="tf_efficientnet_lite0")
     parser.add_argument("--pairs", help="digest of a pair set to use instead of made-up scenes")
     parser.add_argument("--reference", action="store_true", help=argparse.SUPPRESS)

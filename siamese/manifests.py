@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from siamese.errors import NotPublishedError
 from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "unlabelled"]
+"""What scenes are for; unlabelled ones, which only `pretrain` looks at, are in a pair set if it was asked for them."""
 
 
 class SceneCatalog(Manifest):

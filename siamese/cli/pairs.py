@@ -40,6 +40,8 @@ def pairs(
 
     When new scenes come, the old ones keep their split, so that the champion is never scored on what it was trained
     on; new tiles that lie between scenes of two splits are left out, and named here.
+
+    For `siamese pretrain`, scenes without labels come too: siamese pairs --set pairs.unlabelled=true
     """
     from siamese.manifests import SceneCatalog
     from siamese.pairs import build_pairs

@@ -13,14 +13,14 @@ import shapely
 
 from siamese.classes import SUBTYPES, UNCLASSIFIED
 from siamese.errors import TransientError
-from siamese.ingest.catalog import Scene, read_catalog
+from siamese.ingest.catalog import Scene, Verdict, read_catalog
 from siamese.manifests import PairSet, SceneCatalog, Split
 from siamese.pairs.groups import Candidate
 from siamese.pairs.lines import Line, read_assignments, write_assignments
 from siamese.pairs.parallel import ordered_map
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
-from siamese.pairs.splits import SPLITS, assign_splits
+from siamese.pairs.splits import SPLITS, assign_splits, learnable_unlabelled
 from siamese.pairs.statistics import Tally, write_csv
 from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
 from siamese.params.pairs import PairsParams
@@ -31,10 +31,14 @@ _BUDGET_PX = 32 * 2**20
 """Pixels of scenes under way at once; about 8 bytes of memory each."""
 _INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
 _TRIES = 5
+UNLABELLED: Split = "unlabelled"
 
 
 def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
     """Makes training pairs of every accepted scene; if that is done already, says so at once.
+
+    With ``pairs.unlabelled`` scenes without labels come too, as a split of their own that only ``pretrain`` looks at.
+    Such a scene is kept as one of train in what later pair sets follow, so that it is never tested on.
 
     A scene that has a split keeps it: the pair set follows the last one of the same source and the same way to split
     (``pairs.split``, seed, shares, ``neighbour_gap``, ``unplaced``), so that whatever was trained on that one can be
@@ -83,14 +87,20 @@ def _same_work(done: Origin, asked: Origin) -> bool:
 def _make(
     origin: Origin, known: dict[str, Split], catalog: SceneCatalog, params: PairsParams, store: ObjectStore
 ) -> PairSet:
-    candidates = [_candidate(scene) for scene in _accepted(store, catalog)]
+    candidates = [_candidate(scene) for scene in _scenes(store, catalog, "accepted")]
     splits = assign_splits(candidates, params, known)
+    unlabelled: tuple[str, ...] = ()
+    if params.unlabelled:
+        others = [_candidate(scene) for scene in _scenes(store, catalog, "unlabelled")]
+        unlabelled = learnable_unlabelled(others, candidates, params, known | splits)
+    assigned = splits | dict.fromkeys(unlabelled, UNLABELLED)
     folder = PairSet.folder(store, origin.digest)
-    with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(splits)) as advance:
+    with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(assigned)) as advance:
         output = _Output(store, folder, Path(scratch), params)
         with output.index, output.buildings:
-            for split in SPLITS:
-                scenes = (scene for scene in _accepted(store, catalog) if splits.get(scene.scene) == split)
+            for split in (*SPLITS, UNLABELLED):
+                verdict: Verdict = "unlabelled" if split == UNLABELLED else "accepted"
+                scenes = (one for one in _scenes(store, catalog, verdict) if assigned.get(one.scene) == split)
                 for prepared in ordered_map(
                     partial(prepare_scene, store=store, block_px=params.block_px),
                     scenes,
@@ -106,7 +116,13 @@ def _make(
             index=put_file(store, folder, "index.parquet", output.index_file),
             buildings=put_file(store, folder, "buildings.parquet", output.buildings_file),
             statistics=put_blob(store, folder, "statistics.csv", write_csv(output.tally.events()), "text/csv"),
-            assignments=put_blob(store, folder, "assignments.csv", write_assignments(known | splits), "text/csv"),
+            assignments=put_blob(
+                store,
+                folder,
+                "assignments.csv",
+                write_assignments(known | splits | dict.fromkeys(unlabelled, "train")),
+                "text/csv",
+            ),
             left_out=tuple(sorted(one.scene for one in candidates if one.scene not in splits)),
             shards=tuple(output.blobs),
             block_px=params.block_px,
@@ -139,8 +155,8 @@ class _Output:
         self.blobs.append(put_blob(self._store, self._folder, f"shard-{number:05d}.tar", data, "application/x-tar"))
 
 
-def _accepted(store: ObjectStore, catalog: SceneCatalog) -> Iterator[Scene]:
-    return (scene for scene in read_catalog(store, catalog) if scene.verdict == "accepted")
+def _scenes(store: ObjectStore, catalog: SceneCatalog, verdict: Verdict) -> Iterator[Scene]:
+    return (scene for scene in read_catalog(store, catalog) if scene.verdict == verdict)
 
 
 def _candidate(scene: Scene) -> Candidate:

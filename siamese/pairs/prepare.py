@@ -1,4 +1,4 @@
-"""Prepares one accepted scene: reads its images and labels, burns its mask, cuts its blocks."""
+"""Prepares one scene: reads its images and labels, burns its mask, cuts its blocks."""
 
 from __future__ import annotations
 
@@ -45,14 +45,18 @@ def prepare_scene(scene: Scene, store: ObjectStore, block_px: int) -> PreparedSc
     """Reads a scene and makes its blocks.
 
     The mask comes from the footprints on the post image, where the damage shows. Where either image holds no data
-    nothing can be learned, so the mask is 255 there.
+    nothing can be learned, so the mask is 255 there, and all over a scene without labels.
 
     Raises:
         SiameseError: An object is no longer what was ingested, or the scene's images do not go together.
     """
     pre, post = (_image(scene, ref, store) for ref in (scene.pre_image, scene.post_image))
-    buildings = _paired(scene, _label(scene, scene.pre_label, store), _label(scene, scene.post_label, store))
+    labelled = scene.verdict == "accepted"
+    labels = (_label(scene, ref, store) for ref in (scene.pre_label, scene.post_label)) if labelled else ((), ())
+    buildings = _paired(scene, *labels)
     mask = training_mask(((one.post, one.subtype) for one in buildings), *post.pixels.shape[:2])
+    if not labelled:
+        mask[:] = UNCLASSIFIED
     for raster in (pre, post):
         if raster.valid is not None and raster.valid.shape == mask.shape:
             mask[~raster.valid] = UNCLASSIFIED

@@ -17,6 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _FOLD_ABSENT = 8.0
 """Cost of a fold that lacks an event or a class, as of a test split."""
 _OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}
+_HELD_FOLDERS = ("hold", "test")
 
 
 def assign_splits(
@@ -61,6 +62,36 @@ def assign_splits(
         case "fold":
             splits = _by_fold(ordered, params)
     return _none_empty(splits, params, known)
+
+
+def learnable_unlabelled(
+    unlabelled: Sequence[Candidate], labelled: Sequence[Candidate], params: PairsParams, splits: Mapping[str, Split]
+) -> tuple[str, ...]:
+    """Scenes without labels that show nothing of what is held out.
+
+    Args:
+        unlabelled: Scenes without labels.
+        labelled: Accepted scenes.
+        params: How these were split.
+        splits: Of these; and of all that ever had one.
+
+    Returns:
+        Names: not of scenes that were held out before, touch one that is, or lie in its event (``split: event``, named
+        events) or in an official folder for validation or test.
+    """
+    held = {scene for scene, split in splits.items() if split != "train"}
+    events = {*params.val_events, *params.test_events}
+    if params.split == "event":
+        events |= {one.disaster for one in labelled if one.scene in held}
+    everyone = [*labelled, *unlabelled]
+    free = [
+        everyone[position]
+        for group in neighbourhoods(everyone, params.neighbour_gap)
+        if not any(everyone[position].scene in held for position in group)
+        for position in group
+        if position >= len(labelled)
+    ]
+    return tuple(sorted(one.scene for one in free if one.disaster not in events and one.official not in _HELD_FOLDERS))
 
 
 def _official(candidates: Sequence[Candidate]) -> dict[str, Split]:

@@ -13,6 +13,8 @@ from siamese.manifests import Split, SplitStatistics
 from siamese.pairs.blocks import PIXEL_CLASSES
 from siamese.pairs.splits import SPLITS
 
+_ORDER: tuple[Split, ...] = (*SPLITS, "unlabelled")
+
 
 @dataclass
 class EventTally:
@@ -62,11 +64,13 @@ class Tally:
 
     def events(self) -> list[EventTally]:
         """Every event of every split, in order of split and name."""
-        return [self._events[key] for key in sorted(self._events, key=lambda key: (SPLITS.index(key[0]), key[1]))]
+        return [self._events[key] for key in sorted(self._events, key=lambda key: (_ORDER.index(key[0]), key[1]))]
 
     def by_split(self) -> dict[Split, SplitStatistics]:
         """The sums of each split, empty ones too."""
-        return {split: _sum([event for event in self.events() if event.split == split]) for split in SPLITS}
+        events = self.events()
+        held = [*SPLITS, *({event.split for event in events} - set(SPLITS))]
+        return {split: _sum([event for event in events if event.split == split]) for split in held}
 
 
 _COLUMNS = (

@@ -38,10 +38,11 @@ class NetworkParams(Section):
         "every post pixel has looked for its like among the 3x3 pre pixels around it.",
     )
     heads: Literal["two", "joint"] = Field(
-        "two", description="two: localization and damage; joint: one head of 5 classes (localization: fused)."
+        "two",
+        description="two: localization and damage; joint: one of 5 classes (localization: fused, damage: nominal).",
     )
     damage: Literal["nominal", "ordinal"] = Field(
-        "nominal",
+        "ordinal",
         description="nominal: a logit for each damage class; ordinal: one severity and three ordered thresholds.",
     )
     disaster_film: bool = Field(
@@ -69,7 +70,7 @@ class NetworkParams(Section):
         if self.heads == "joint" and self.localization != "fused":
             raise ValueError("heads: joint finds buildings in the fused dates; it needs localization: fused")
         if self.heads == "joint" and self.damage == "ordinal":
-            raise ValueError("heads: joint has a logit for each class; damage: ordinal needs heads: two")
+            raise ValueError("heads: joint has a logit for each class; it needs damage: nominal")
         return self
 
     @property

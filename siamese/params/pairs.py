@@ -41,6 +41,11 @@ class PairsParams(Section):
         description="Scenes that have a split keep it when new scenes come; false shares out all anew (split: event, "
         "scene).",
     )
+    unlabelled: bool = Field(
+        False,
+        description="Also take scenes without labels, for `siamese pretrain`; not those beside held-out scenes, nor of "
+        "held-out events or folders.",
+    )
     block_px: int = Field(128, gt=0, multiple_of=16, description="Side of a stored block in pixels.")
     shard_mib: int = Field(64, gt=0, description="Shards are closed at about this size.")
     workers: int = Field(4, gt=0, le=64, description="Scenes prepared at once.", json_schema_extra=HOW_ONLY)

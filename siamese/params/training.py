@@ -23,7 +23,7 @@ class TrainingParams(Section):
         "so that other load on the machine does not change how much is learned.",
     )
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(4, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
+    batch: int = Field(16, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
     accumulate: int = Field(
         1, gt=0, le=1024, description="Batches whose gradients make one step; losses and batch norm see one at a time."
     )
@@ -32,7 +32,7 @@ class TrainingParams(Section):
         description="Number format of the network; auto: bf16 where the hardware multiplies it, else fp32. fp16 needs "
         "a GPU.",
     )
-    crop_px: int = Field(512, gt=0, le=4096, multiple_of=32, description="Side of a crop in pixels.")
+    crop_px: int = Field(256, gt=0, le=4096, multiple_of=32, description="Side of a crop in pixels.")
     crop_candidates: int = Field(
         6, gt=0, le=100, description="Of 1 to this many random crops the most damaged is taken."
     )
@@ -46,7 +46,7 @@ class TrainingParams(Section):
         "and one with minor or major damage.",
     )
 
-    learning_rate: float = Field(1e-3, gt=0, description="Peak of the schedule.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak of the schedule.")
     encoder_rate: float = Field(0.5, ge=0, description="Learning rate of the encoder, as a share of the others'.")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Learning rate of each encoder scale, as a share of the next deeper one's."
@@ -70,7 +70,7 @@ class TrainingParams(Section):
     ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")
 
     loss: Literal["focal_dice", "focal", "dice", "cross_entropy", "lovasz", "ordinal"] = Field(
-        "focal_dice", description="Kind of loss; damage is weighted by class in all of them."
+        "ordinal", description="Kind of loss; damage is weighted by class in all of them."
     )
     focal_gamma: float = Field(2.0, ge=0, description="Focal loss: how much easy pixels count less.")
     dice_weight: float = Field(1.0, ge=0, description="Dice loss beside the focal loss.")

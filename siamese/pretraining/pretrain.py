@@ -30,8 +30,8 @@ from siamese.training.tracking import Tracker, run_params, run_tags
 def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, store: ObjectStore) -> Pretraining:
     """Pre-trains an encoder; if that is done already, says so at once; if it was cut off, goes on from its last state.
 
-    It learns from the images of the train split, never from labels, nor from what validation and test show. A pair set
-    holds accepted scenes only, so scenes that the catalog calls ``unlabelled`` are not learned from.
+    It learns from the images of the train split, and of the unlabelled scenes of a pair set that was made with
+    ``pairs.unlabelled``; never from labels, nor from what validation and test show.
 
     Args:
         pairs: What ``pairs`` published.

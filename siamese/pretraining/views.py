@@ -31,7 +31,7 @@ class ViewSource:
     """
 
     def __init__(self, reader: PairReader, params: PretrainingParams, bands: int = 3) -> None:
-        """Takes the train split of ``reader``: what validation and test show is never learned from.
+        """Takes the train split and the unlabelled scenes of ``reader``: what is held out is never learned from.
 
         Args:
             reader: The pair set.
@@ -42,7 +42,7 @@ class ViewSource:
             SiameseError: It holds no scene, or neither date of a scene (``views: dates``: not both) has these bands.
         """
         self._reader, self._params, self._bands = reader, params, bands
-        self.scenes = reader.scenes("train")
+        self.scenes = reader.scenes("train") + reader.scenes("unlabelled")
         if not self.scenes:
             fix = "lower val_share, test_share"
             raise SiameseError("has no scenes to learn from", where=reader.pair_set.digest, fix=fix)

@@ -11,7 +11,7 @@ from contest.screening import design, effects, effects_markdown, screen
 from siamese.errors import SiameseError
 from siamese.metrics import BuildingCounts, Counts, Tally
 
-NAMES = ["cutmix", "dropout", "ordinal", "random-start"]
+NAMES = ["cutmix", "dropout", "no-zoom", "random-start"]
 
 
 def test_about_half_of_the_runs_of_each_fold_have_a_change_and_no_two_changes_go_together() -> None:
@@ -40,11 +40,11 @@ def test_effects_are_found_again_in_what_they_made() -> None:
     results = [_result(fold=n % 3, correct=500 + 30 * (n % 3) + 80 * row[0] - 40 * row[2]) for n, row in _rows()]
     found = effects(NAMES, results, 3)
     gains = {one.change: one.gain["localization_f1"] for one in found}
-    assert gains == pytest.approx({"cutmix": 0.08, "dropout": 0, "ordinal": -0.04, "random-start": 0}, abs=1e-9)
+    assert gains == pytest.approx({"cutmix": 0.08, "dropout": 0, "no-zoom": -0.04, "random-start": 0}, abs=1e-9)
     assert all(one.error["localization_f1"] < 1e-9 for one in found)
     rows = effects_markdown(found, "command").splitlines()
     assert rows[4].startswith("| cutmix | +")
-    assert rows[-1].startswith("| ordinal | -")
+    assert rows[-1].startswith("| no-zoom | -")
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "five bands": {"bands": 5},
     "attention": {"fusion": "attention"},
     "fused localization": FUSED,
-    "joint head": FUSED | {"heads": "joint"},
-    "ordinal": {"damage": "ordinal"},
+    "joint head": FUSED | {"heads": "joint", "damage": "nominal"},
+    "nominal": {"damage": "nominal"},
     "film": {"disaster_film": True},
     "to full size": {"decoder_channels": (16, 12, 8, 8, 4)},
 }

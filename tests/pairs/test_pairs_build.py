@@ -16,9 +16,10 @@ import shapely
 import webdataset as wds
 from tinyscenes import TinyScene, tiny_scenes
 
+from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
 from siamese.manifests import PairSet, SceneCatalog
-from siamese.pairs import PIXEL_CLASSES, build_pairs, training_mask
+from siamese.pairs import PIXEL_CLASSES, PairReader, build_pairs, training_mask
 from siamese.pairs.statistics import read_csv
 from siamese.params import PairsParams
 from siamese.store import ObjectStore, S3Uri
@@ -147,6 +148,33 @@ def test_only_accepted_scenes_are_taken(store: ObjectStore, make_catalog: MakeCa
     assert (catalog.accepted, catalog.unlabelled, catalog.quarantined) == (4, 1, 1)
     pair_set = build_pairs(catalog, SMALL, store)
     assert {row["scene"] for row in rows_of(store, pair_set)} == {scene.name for scene in scenes[2:]}
+
+
+def test_scenes_without_labels_come_if_asked_for_and_are_never_held_out_later(
+    store: ObjectStore, make_catalog: MakeCatalog
+) -> None:
+    scenes, labels = tiny_scenes(8), store.raw / "scenes" / "labels"
+    make_catalog(scenes)
+    for scene in scenes[:3]:
+        for date in ("pre", "post"):
+            store.client.delete_object(Bucket=labels.bucket, Key=f"{labels.key}/{scene.name}_{date}_disaster.json")
+    bare = make_catalog(scenes[3:])
+    params = SMALL.model_copy(update={"unlabelled": True})
+    pair_set = build_pairs(bare, params, store)
+    names = {scene.name for scene in scenes[:3]}
+    assert pair_set.splits["unlabelled"].scenes == 3
+    assert sum(held.scenes for held in pair_set.splits.values()) == 8
+    reader = PairReader(store, pair_set, cache=None)
+    assert {entry.scene for entry in reader.scenes("unlabelled")} == names
+    for entry in reader.scenes("unlabelled"):
+        pre, post, mask = reader.whole(entry.scene)
+        assert pre.shape == post.shape == (*mask.shape, 3)
+        assert pre.any()
+        assert (mask == UNCLASSIFIED).all()
+    assert not names & {entry.scene for split in ("train", "val", "test") for entry in reader.scenes(split)}
+    grown = build_pairs(make_catalog(scenes), params, store)
+    assert "unlabelled" not in grown.splits
+    assert names <= {entry.scene for entry in PairReader(store, grown, cache=None).scenes("train")}
 
 
 def test_a_scene_that_changed_after_ingest_is_told(store: ObjectStore, make_catalog: MakeCatalog) -> None:

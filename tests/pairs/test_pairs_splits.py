@@ -16,7 +16,7 @@ from siamese.errors import SiameseError
 from siamese.ingest import parse_label
 from siamese.ingest.georeference import from_label
 from siamese.pairs.groups import Bounds, Candidate, neighbourhoods
-from siamese.pairs.splits import SPLITS, assign_splits
+from siamese.pairs.splits import SPLITS, assign_splits, learnable_unlabelled
 from siamese.params import PairsParams
 
 SIDE = 0.005
@@ -298,3 +298,27 @@ def real_candidate(path: Path) -> Candidate:
 def test_params_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         PairsParams.model_validate(wrong)
+
+
+def test_scenes_without_labels_show_nothing_of_what_is_held_out() -> None:
+    labelled = scattered(3)
+    splits = {"flood_0000": "train", "flood_0001": "val", "flood_0002": "test", "gone_0000": "test"}
+    bare = [
+        candidate("flood_0010", tile(0.9)),  # beside train
+        candidate("flood_0011", tile(3, 0.9)),  # beside val
+        candidate("flood_0012", tile(7)),  # beside test
+        candidate("flood_0013", tile(8)),  # beside that one
+        candidate("flood_0014", None, images=("flood_0002",)),  # the same image as test
+        candidate("flood_0015", tile(50)),
+        candidate("fire_0000", None),
+        candidate("fire_0001", tile(60), official="test"),
+        candidate("gone_0000", tile(70)),  # held out when it had labels
+    ]
+
+    def learnable(**changes: object) -> set[str]:
+        params = PairsParams.model_validate(changes)
+        return set(learnable_unlabelled(bare, labelled, params, splits))  # type: ignore[arg-type]
+
+    assert learnable() == {"flood_0010", "flood_0015", "fire_0000"}
+    assert learnable(split="event") == {"fire_0000"}
+    assert learnable(split="fold", test_events=("fire",)) == {"flood_0010", "flood_0015"}

@@ -37,14 +37,15 @@ class MadeReader:
     black: bool = False
     names: tuple[str, ...] = ("a", "b", "c")
     bands: tuple[int, int] = (3, 3)
+    unlabelled: tuple[str, ...] = ()
     pair_set: object = field(default_factory=lambda: SimpleNamespace(digest="0123456789abcdef"))
     asked: list[tuple[str, int, int, int]] = field(default_factory=list)
 
     def scenes(self, split: str) -> tuple[MadeScene, ...]:
         """Three to learn from; one in any other split."""
         pre, post = self.bands
-        made = (MadeScene(name, pre_bands=pre, post_bands=post) for name in self.names)
-        return tuple(made) if split == "train" else (MadeScene("secret"),)
+        names = {"train": self.names, "unlabelled": self.unlabelled}.get(split, ("secret",))
+        return tuple(MadeScene(name, pre_bands=pre, post_bands=post) for name in names)
 
     def crop(self, scene: str, row: int, col: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A square of both dates and an empty mask; it must lie inside, in a scene to learn from."""
@@ -177,3 +178,10 @@ def test_each_change_changes_views(key: str) -> None:
     assert not np.array_equal(one, two)
     if key == "grey_share":
         assert np.array_equal(two[..., 0], two[..., 2])
+
+
+def test_scenes_without_labels_are_shown_beside_those_of_train() -> None:
+    reader = MadeReader(unlabelled=("d", "e"))
+    source = ViewSource(reader, PretrainingParams(**PLAIN, batch=10, crop_px=64))  # type: ignore[arg-type]
+    source.batch(0)
+    assert {scene for scene, *_ in reader.asked} == {"a", "b", "c", "d", "e"}
