@@ -76,7 +76,7 @@ def _tampered(change: str) -> tuple[bytes, NetworkConfig]:
         case "extra":
             tensors["stranger"] = torch.zeros(1)
         case "shape":
-            tensors[name] = tensors[name][:2]
+            tensors[name] = tensors[name][:, :2]
         case "kind":
             tensors[name] = tensors[name].half()
         case "nan":
@@ -92,7 +92,7 @@ def _tampered(change: str) -> tuple[bytes, NetworkConfig]:
     [
         ("missing", "damage_head.final.weight is missing from the weights"),
         ("extra", "stranger is no part of the network"),
-        ("shape", r"damage_head.final.weight is \(2, "),
+        ("shape", r"damage_head.final.weight is \(1, 2, "),
         ("kind", "torch.float16"),
         ("nan", "holds a NaN"),
         ("pickle", "not safetensors"),

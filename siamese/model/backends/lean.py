@@ -66,7 +66,7 @@ def _copied(network: SiameseUNet) -> SiameseUNet:
     fold_batch_norms(lean, lambda: lean(*images))
     ours, theirs = lean(*images), plain(*images)
     same = all(
-        torch.allclose(one, two, rtol=1e-3, atol=1e-3 * max(1.0, float(two.abs().max())))
+        torch.allclose(one, two, rtol=1e-4, atol=1e-4 * max(1.0, float(two.abs().max())))
         for one, two in ((ours.localization, theirs.localization), (ours.damage, theirs.damage))
     )
     chosen = lean if same else plain
