@@ -60,7 +60,7 @@ def test_accumulated_parts_make_the_update_of_one_large_batch(monkeypatch: pytes
     assert parts == pytest.approx(whole, rel=1e-5)
     assert parts != pytest.approx(first, rel=1e-3)
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
-    assert (ours - only_first).norm() > 0.1 * ours.norm()
+    assert (ours - only_first).norm() > 0.05 * ours.norm()
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
