@@ -20,7 +20,7 @@ from siamese.pairs.lines import Line, read_assignments, write_assignments
 from siamese.pairs.parallel import ordered_map
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
-from siamese.pairs.splits import SPLITS, assign_splits, learnable_unlabelled
+from siamese.pairs.splits import SPLITS, UNLABELLED, assign_splits, learnable_unlabelled
 from siamese.pairs.statistics import Tally, write_csv
 from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
 from siamese.params.pairs import PairsParams
@@ -31,7 +31,6 @@ _BUDGET_PX = 32 * 2**20
 """Pixels of scenes under way at once; about 8 bytes of memory each."""
 _INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
 _TRIES = 5
-UNLABELLED: Split = "unlabelled"
 
 
 def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from siamese.classes import SUBTYPES
 from siamese.manifests import Split, SplitStatistics
 from siamese.pairs.blocks import PIXEL_CLASSES
-from siamese.pairs.splits import SPLITS
+from siamese.pairs.splits import SPLITS, UNLABELLED
 
-_ORDER: tuple[Split, ...] = (*SPLITS, "unlabelled")
+_ORDER = (*SPLITS, UNLABELLED)
 
 
 @dataclass
@@ -67,9 +67,9 @@ class Tally:
         return [self._events[key] for key in sorted(self._events, key=lambda key: (_ORDER.index(key[0]), key[1]))]
 
     def by_split(self) -> dict[Split, SplitStatistics]:
-        """The sums of each split, empty ones too."""
+        """The sums of each split, empty ones too; of unlabelled scenes only where there are any."""
         events = self.events()
-        held = [*SPLITS, *({event.split for event in events} - set(SPLITS))]
+        held = _ORDER if any(event.split == UNLABELLED for event in events) else SPLITS
         return {split: _sum([event for event in events if event.split == split]) for split in held}
 
 

@@ -37,7 +37,7 @@ def calibration_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
 
 
 def int8_graphs(network: SiameseUNet, pairs: Sequence[ReadPair]) -> tuple[Graph, ...]:
-    """The parts of a network with weights and activations in 8-bit integers wherever that is quicker.
+    """The parts of a network, with the weights and inputs of its convolutions in 8-bit integers.
 
     Args:
         network: In eval mode.
