@@ -11,7 +11,15 @@ from typing import Any
 
 from siamese.errors import SiameseError
 from siamese.model import SiameseUNet
-from siamese.model.backends import BackendError, Graph, Image, OpenVinoBackend, import_openvino, write_graph
+from siamese.model.backends import (
+    BackendError,
+    Graph,
+    Image,
+    OpenVinoBackend,
+    import_openvino,
+    kept_signal_stack,
+    write_graph,
+)
 from siamese.pairs import PairReader, SceneEntry
 from siamese.progress import Advance, progress
 
@@ -58,7 +66,7 @@ def int8_graphs(network: SiameseUNet, pairs: Sequence[ReadPair]) -> tuple[Graph,
             kind = {"preset": nncf.QuantizationPreset.PERFORMANCE, "target_device": nncf.TargetDevice.CPU}
             float_ = nncf.IgnoredScope(types=list(_STAY_FLOAT), validate=False)
             # Its progress bars go to stdout.
-            with redirect_stdout(io.StringIO()):
+            with redirect_stdout(io.StringIO()), kept_signal_stack():
                 made = nncf.quantize(model, given, subset_size=len(pairs), ignored_scope=float_, **kind)
             graphs.append(write_graph(made))
     return tuple(graphs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -175,6 +176,18 @@ def test_a_network_that_openvino_gets_wrong_is_not_left_to_it(monkeypatch: pytes
     with pytest.raises(BackendError):
         OpenVinoBackend(build(**small))
     assert build_backend(build(**small), CPU, "openvino", 1).name.startswith("torch")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="OpenVINO moves it on Linux alone")
+def test_signals_are_handled_where_they_were_after_networks_came_and_went() -> None:
+    before, after = (ctypes.create_string_buffer(64) for _ in range(2))
+    libc = ctypes.CDLL(None)
+    libc.sigaltstack(None, before)
+    loaded = [OpenVinoBackend(build(), bf16=False) for _ in range(2)]
+    while loaded:
+        del loaded[0]  # In the order that OpenVINO itself does not put right.
+    libc.sigaltstack(None, after)
+    assert after.raw == before.raw
 
 
 def test_openvino_has_no_way_to_phone_home(tmp_path: Path) -> None:

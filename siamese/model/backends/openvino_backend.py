@@ -16,6 +16,7 @@ from siamese.model.backends.conversion import convert, import_openvino, parts
 from siamese.model.backends.graph import Graph, read_graph
 from siamese.model.backends.lean import LeanNetwork
 from siamese.model.backends.outcome import building_probability, damage_probabilities
+from siamese.model.backends.signal_stack import kept_signal_stack
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import has_bf16
 
@@ -152,7 +153,8 @@ class OpenVinoBackend:
             # Threads tied to processors wait where other work keeps those busy.
             "ENABLE_CPU_PINNING": False,
         }
-        return self._core.compile_model(model, "CPU", settings)
+        with kept_signal_stack():
+            return self._core.compile_model(model, "CPU", settings)
 
     def _run(self, compiled: Any, *given: Any) -> list[Any]:  # noqa: ANN401
         """Tensors in, tensors out; a request of its own, since several threads may ask."""
