@@ -3,7 +3,8 @@
 Trains on made-up scenes through the pipeline's own parts; the same steps once more with the allocator's defaults; and
 as many steps of a reference, so that every gain is a ratio from one run. The reference is this project's own network
 as it is often built and trained: encoder ResNet-34, fusion by concatenation, nothing frozen, eager float32, the
-allocator's defaults. Needs S3 storage: the usual AWS settings or `siamese up`.
+allocator's defaults. It starts an S3 server of its own, unless `--pairs` names a pair set of the storage that is set up
+(the usual AWS settings or `siamese up`).
 
     python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 256] [--batch 16] [--encoder NAME]
 """
@@ -18,8 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from localstorage import local_storage
 
 REFERENCE = "own Siamese U-Net, encoder resnet34, fusion concat, nothing frozen, eager fp32, default allocator"
 
@@ -46,9 +51,8 @@ def main() -> None:
         return
     plain = {name: value for name, value in os.environ.items() if name not in allocator_environment({})}
     tuned = plain | allocator_environment(plain)
-    with tempfile.TemporaryDirectory(prefix="siamese-bench-") as folder:
-        pairs = options.pairs or _pairs(options.scenes, Path(folder))
-        default, fastest = (_run(environment, pairs) for environment in (plain, tuned))
+    with _pairs(options) as pairs:
+        default, fastest = (_run(allocator, pairs) for allocator in (plain, tuned))
         reference = _run(plain, pairs, "--reference")
     record = {
         "benchmark": "training",
@@ -68,26 +72,29 @@ def main() -> None:
     print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in record.items()}))
 
 
-def _run(environment: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
+def _run(allocator: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
     words = [sys.executable, *sys.argv, "--measure", "--pairs", pairs, *more]
-    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
+    storage = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    done = subprocess.run(words, env=allocator | storage, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
 
-def _pairs(scenes: int, folder: Path) -> str:
-    """Makes, uploads and prepares scenes; gives the digest of their pair set."""
+@contextmanager
+def _pairs(options: argparse.Namespace) -> Iterator[str]:
+    """The digest of a pair set: the one that was named, or one of made-up scenes."""
+    if options.pairs:
+        yield options.pairs
+        return
     from siamese.ingest import ingest, upload
     from siamese.pairs import build_pairs
     from siamese.params import IngestParams, PairsParams, SampleParams
     from siamese.sample import write_sample
-    from siamese.store import ObjectStore
 
-    store = ObjectStore()
-    source = store.raw / f"benchmark-training-{scenes}"
-    write_sample(folder, SampleParams(scenes=scenes))
-    upload(folder, source, store)
-    return build_pairs(ingest(source, IngestParams(), store), PairsParams(), store).digest
+    with local_storage() as store, tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as folder:
+        write_sample(Path(folder), SampleParams(scenes=options.scenes))
+        upload(Path(folder), store.raw, store)
+        yield build_pairs(ingest(store.raw, IngestParams(), store), PairsParams(), store).digest
 
 
 def _measure(options: argparse.Namespace) -> Measured:

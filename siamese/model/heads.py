@@ -57,7 +57,8 @@ class OrderedThresholds(nn.Module):
         """
         thresholds = self.first + torch.cat([self.steps.new_zeros(1), functional.softplus(self.steps).cumsum(0)])
         odds = severity - thresholds[:, None, None]
-        above, below = functional.logsigmoid(odds), functional.logsigmoid(-odds)
+        above = functional.logsigmoid(odds)
+        below = above - odds  # log s(-a) = log s(a) - a
         # log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - exp(b - a)), for a > b
         gap = torch.log(-torch.expm1(thresholds[:-1] - thresholds[1:]))[:, None, None]
         between = above[:, :-1] + below[:, 1:] + gap

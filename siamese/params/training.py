@@ -9,6 +9,7 @@ from pydantic import Field
 from siamese.params.section import HOW_ONLY, Section
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
+Vote = Annotated[float, Field(gt=0, le=1000)]
 Repeats = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -78,6 +79,12 @@ class TrainingParams(Section):
     deep_weight: float = Field(0.3, ge=0, description="Losses at coarser scales beside those at full size.")
     class_weights: tuple[Weight, Weight, Weight, Weight] = Field(
         (1.0, 3.0, 3.0, 2.0), description="Weight of each damage class in the losses."
+    )
+
+    vote_weights: tuple[Vote, Vote, Vote, Vote] = Field(
+        (1.0, 2.8, 2.8, 2.0),
+        description="Weight of each damage class in a building's vote, where validation scenes do not clearly ask for "
+        "others. A harmonic mean of F1 is best when a rare class wins well before it is the likeliest.",
     )
 
     post_shift_px: float = Field(8.0, ge=0, description="The post image alone is shifted by up to this much.")

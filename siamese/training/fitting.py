@@ -42,8 +42,10 @@ class Evidence:
     Attributes:
         localization: (bins of building probability, damage likely, true building).
         damage: (bins, damage likely, predicted class, true class 1..4).
+        weights: Of each class in a pixel's prediction.
     """
 
+    weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     localization: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, 2), np.int64))
     damage: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, _CLASSES, _CLASSES), np.int64))
 
@@ -54,13 +56,13 @@ class Evidence:
         place = (bins * 2 + likely) * 2 + (localization > 0)
         self.localization += np.bincount(place.ravel(), minlength=self.localization.size).reshape(_BINS, 2, 2)
         judged = damage > 0
-        predicted = prediction.damage[:, judged].argmax(0)
+        predicted = (prediction.damage[:, judged] * np.asarray(self.weights, np.float32)[:, None]).argmax(0)
         place = ((bins[judged] * 2 + likely[judged]) * _CLASSES + predicted) * _CLASSES + damage[judged] - 1
         self.damage += np.bincount(place, minlength=self.damage.size).reshape(self.damage.shape)
 
 
-def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
-    """Decisions worth trying: the default, the best for localization, and the best for the score of single pixels.
+def candidate_decisions(evidence: Evidence, start: Decision) -> tuple[Decision, ...]:
+    """Decisions worth trying: a given one, and with thresholds that are best for localization or for single pixels.
 
     Which of them is best for buildings that vote cannot be told from single pixels; so they are to be tried.
     """
@@ -69,7 +71,7 @@ def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
     true_buildings = int(localization[0, :, 1].sum())
     true_damage = damage[0].sum((0, 1))
     if not true_buildings:
-        return (Decision(),)
+        return (start,)
 
     def localization_f1(plain: int, damaged: int) -> float:
         found = localization[plain, 0] + localization[damaged, 1]
@@ -85,8 +87,8 @@ def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
     least = round(_LEAST_DAMAGED * _BINS)
     pairs = [(plain, damaged) for plain in range(least, _BINS) for damaged in range(least, plain + 1)]
     best = max(pairs, key=lambda pair: score(*pair))
-    found = [Decision(building=p / _BINS, damaged_building=d / _BINS) for p, d in ((single, single), best)]
-    return tuple(dict.fromkeys([Decision(), *found]))
+    thresholds = [{"building": p / _BINS, "damaged_building": d / _BINS} for p, d in ((single, single), best)]
+    return tuple(dict.fromkeys([start, *(start.model_copy(update=each) for each in thresholds)]))
 
 
 @dataclass

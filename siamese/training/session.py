@@ -51,6 +51,7 @@ class Session:
         check_scenes(self.validation, bands)
         self._epoch_steps = self._source.steps_an_epoch
         self._steps = params.epochs * self._epoch_steps
+        self.decision = Decision(class_weights=params.vote_weights)
         self._best: dict[str, Tensor] = {}
         self._clock = clock_of(params)
         self._since = self._clock()
@@ -121,7 +122,7 @@ class Session:
         due = last or share >= 1 or epoch % self._params.validate_every == 0
         scores = None
         if due and self.validation:
-            scores = validate(self.trainer.average, self.reader, self.validation).scores()
+            scores = validate(self.trainer.average, self.reader, self.validation, self.decision).scores()
         judged = self.trainer.stage == "damage" or last
         better = due and (scores is None or scores.score >= now.best_score)
         if judged and (better or self._params.keep == "last"):
@@ -147,7 +148,7 @@ class Session:
     def _send_pictures(self, epoch: int) -> None:
         if self.tracker.run_id is None or not self.validation:
             return
-        predictor, rows = Predictor(self.trainer.average, Decision()), []
+        predictor, rows = Predictor(self.trainer.average, self.decision), []
         # Scenes with the most buildings say most.
         busiest = sorted(self.validation, key=lambda entry: -int(entry.pixels[..., 1:5].sum()))[:_PICTURES]
         for entry in busiest:

@@ -181,7 +181,7 @@ def _effective(params: TrainingParams, start: str) -> TrainingParams:
 def _publish(session: Session, origin: Origin, network: NetworkParams, store: ObjectStore) -> Checkpoint:
     """Publishes the best weights; whoever was first wins."""
     best, progress, tracker = session.best_network(), session.progress, session.tracker
-    counts, decision = fit_decision(best, session.reader, session.validation)
+    counts, decision = fit_decision(best, session.reader, session.validation, session.decision)
     folder = Checkpoint.folder(store, origin.digest)
     tensors: dict[str, Tensor] = best.state_dict()
     weights, config = put_network(store, folder, tensors, network, decision, progress.start)

@@ -17,23 +17,25 @@ def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
     return tuple(scenes[number * len(scenes) // min(most, len(scenes))] for number in range(min(most, len(scenes))))
 
 
-def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> Counts:
-    """The official counts of a network under the default decision."""
-    (counts,) = _count(network, reader, scenes, (Decision(),))
+def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision) -> Counts:
+    """The official counts of a network under a decision."""
+    (counts,) = _count(network, reader, scenes, (decision,))
     return sum(counts, Counts())
 
 
-def fit_decision(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]) -> tuple[Counts, Decision]:
-    """What makes probabilities true, and the thresholds and vote weights that are clearly better than the default.
+def fit_decision(
+    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], start: Decision
+) -> tuple[Counts, Decision]:
+    """What makes probabilities true, and thresholds and vote weights: those of ``start``, or what is clearly better.
 
     Returns:
         The counts under that decision, and the decision.
     """
-    evidence, pixels = CalibrationEvidence(), Evidence()
+    evidence, pixels = CalibrationEvidence(), Evidence(start.class_weights)
     for scene, prediction in predictions(network, reader, scenes):
         evidence.add(prediction, reader.whole(scene.scene)[2])
         pixels.add(prediction, *reader.targets(scene.scene))
-    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))
+    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels, start))
     votes = Votes()
     for scene, prediction in predictions(network, reader, scenes):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
