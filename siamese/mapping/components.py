@@ -31,7 +31,7 @@ class Components:
         area: Ground in m²; pixels where that is unknown.
         probability: Mean probability of being a building.
         damage: ``(n, 4)`` mean probability of each damage class, calibrated.
-        votes: ``(n, 4)`` the same as the network gave it, by which the class is decided.
+        votes: ``(n, 4)`` mean of what its pixels give to each class, by which the class is decided.
         touches_no_data: Whether a pixel of it, or one beside it, is not seen on both dates.
         first: Row-major index of its first pixel.
         last_piece: Number of the last piece that it reaches into.
@@ -90,7 +90,7 @@ class ComponentFinder:
             seen: ``(h, w)``, pixels that both dates show; a building lies only there.
             building: ``(h, w)`` probability of being a building.
             damage: ``(4, h, w)`` probability of each class, calibrated.
-            votes: ``(4, h, w)`` the same as the network gave it.
+            votes: ``(4, h, w)`` what each pixel gives to each class (:func:`siamese.model.decision.pixel_votes`).
             pixel_area: Ground that a pixel covers here.
 
         Returns:

@@ -24,7 +24,7 @@ from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.windows import Blender, Core, Span, walk
 from siamese.model import Decision, Prediction, calibrate
-from siamese.model.decision import building_mask
+from siamese.model.decision import building_mask, pixel_votes
 from siamese.params import MappingParams
 from siamese.progress import progress
 
@@ -164,10 +164,12 @@ def _label(
         area = grid.window(core.row, core.col, height, width).pixel_m2() or 1.0
         mask = building_mask(prediction, decision)
         told = calibrate(prediction, decision)
-        found = finder.add(core.row, core.col, mask, piece.seen, told.building, told.damage, prediction.damage, area)
+        votes = np.zeros_like(prediction.damage)
+        votes[:, mask] = pixel_votes(prediction.damage[:, mask], decision)
+        found = finder.add(core.row, core.col, mask, piece.seen, told.building, told.damage, votes, area)
         labels.write(found, 1, window=window)
         if not decision.per_building:
-            single.write(((prediction.damage * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)
+            single.write(((votes * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)
         pieces.append((core.row, core.col, height, width))
     return _Pass(tuple(pieces), finder.finish())
 

@@ -1,7 +1,7 @@
 """From probabilities to classes by thresholds and one vote a building; and to probabilities that are true.
 
-Classes are decided by probabilities as the network gives them: training weighs rare classes more, as the harmonic mean
-of their F1 asks for. Calibration takes that back for whoever reads the probabilities; it changes no class.
+Training and the vote favour rare classes, as the harmonic mean of their F1 asks for. Calibration takes that back for
+whoever reads the probabilities; it changes no class.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class Decision(BaseModel):
     )
     building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability (uncalibrated).")
     damaged_building: float = Field(0.5, ge=0, le=1, description="The same where damage is likelier than not.")
+    vote_temperature: Temperature = Field(
+        1.0, description="Divides the log-probability of each damage class in a vote, so that weights tell alike."
+    )
     class_weights: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="Weight of each damage class in a building's vote."
     )
@@ -104,19 +107,38 @@ def class_raster(prediction: Prediction, decision: Decision) -> Classes:
     classes = np.zeros(mask.shape, np.uint8)
     if not mask.any():
         return classes
-    weights = np.asarray(decision.class_weights, np.float32)[:, None]
-    inside = prediction.damage[:, mask] * weights
+    inside = pixel_votes(prediction.damage[:, mask], decision)
+    weights = np.asarray(decision.class_weights)[:, None]
     if not decision.per_building:
-        classes[mask] = inside.argmax(0) + 1
+        classes[mask] = (inside * weights).argmax(0) + 1
         return classes
     count, components = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
     component = components[mask]
     votes = np.stack([np.bincount(component, inside[number], count) for number in range(len(DAMAGE_CLASSES))])
-    winner = (votes.argmax(0) + 1).astype(np.uint8)
+    winner = ((votes * weights).argmax(0) + 1).astype(np.uint8)
     if decision.minimum_px > 1:
         winner[np.bincount(component, minlength=count) < decision.minimum_px] = 0
     classes[mask] = winner[component]
     return classes
+
+
+def pixel_votes(damage: Floats, decision: Decision) -> Floats:
+    """What pixels of buildings give to each class, before its weight.
+
+    A network that was trained for long is surer of itself than it is right, so the weights of rare classes would move
+    little; with its temperature they move about as much for any network.
+
+    Args:
+        damage: ``(4, ...)`` float32, as the network gave it.
+        decision: Its temperature.
+
+    Returns:
+        The same shape; sums to 1.
+    """
+    if decision.vote_temperature == 1:
+        return damage
+    scaled = np.maximum(damage, _TINY) ** np.float32(1 / decision.vote_temperature)
+    return np.asarray(scaled / scaled.sum(0), np.float32)
 
 
 def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from siamese.classes import DAMAGE_CLASSES
 from siamese.metrics import Counts as SceneCounts
 from siamese.metrics.xview2 import DAMAGE_WEIGHT, LOCALIZATION_WEIGHT
-from siamese.model.decision import Decision, Prediction, building_mask
+from siamese.model.decision import Decision, Prediction, building_mask, pixel_votes
 
 _BINS = 50
 _CLASSES = len(DAMAGE_CLASSES)
@@ -42,10 +42,10 @@ class Evidence:
     Attributes:
         localization: (bins of building probability, damage likely, true building).
         damage: (bins, damage likely, predicted class, true class 1..4).
-        weights: Of each class in a pixel's prediction.
+        decision: How a pixel's class is predicted.
     """
 
-    weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    decision: Decision = field(default_factory=Decision)
     localization: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, 2), np.int64))
     damage: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, _CLASSES, _CLASSES), np.int64))
 
@@ -56,16 +56,18 @@ class Evidence:
         place = (bins * 2 + likely) * 2 + (localization > 0)
         self.localization += np.bincount(place.ravel(), minlength=self.localization.size).reshape(_BINS, 2, 2)
         judged = damage > 0
-        predicted = (prediction.damage[:, judged] * np.asarray(self.weights, np.float32)[:, None]).argmax(0)
+        weights = np.asarray(self.decision.class_weights)[:, None]
+        predicted = (pixel_votes(prediction.damage[:, judged], self.decision) * weights).argmax(0)
         place = ((bins[judged] * 2 + likely[judged]) * _CLASSES + predicted) * _CLASSES + damage[judged] - 1
         self.damage += np.bincount(place, minlength=self.damage.size).reshape(self.damage.shape)
 
 
-def candidate_decisions(evidence: Evidence, start: Decision) -> tuple[Decision, ...]:
-    """Decisions worth trying: a given one, and with thresholds that are best for localization or for single pixels.
+def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
+    """Decisions worth trying: the evidence's, and with thresholds best for localization or for single pixels.
 
     Which of them is best for buildings that vote cannot be told from single pixels; so they are to be tried.
     """
+    start = evidence.decision
     localization = np.cumsum(evidence.localization[::-1], 0)[::-1]
     damage = np.cumsum(evidence.damage[::-1], 0)[::-1]
     true_buildings = int(localization[0, :, 1].sum())
@@ -104,7 +106,7 @@ class Votes:
         mask = building_mask(prediction, decision)
         count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
         component = components[mask]
-        votes = [np.bincount(component, row, count) for row in prediction.damage[:, mask]]
+        votes = [np.bincount(component, row, count) for row in pixel_votes(prediction.damage[:, mask], decision)]
         self.votes.append(np.stack(votes, 1)[1:].astype(np.float64))
         place = component.astype(np.int64) * (_CLASSES + 1) + damage[mask]
         truth = np.bincount(place, minlength=count * (_CLASSES + 1)).reshape(count, _CLASSES + 1)

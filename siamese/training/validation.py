@@ -10,6 +10,9 @@ from siamese.pairs import PairReader, SceneEntry
 from siamese.training.calibration import CalibrationEvidence, fit_calibration
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 
+_MANY_SCENES = 20
+"""From how many validation scenes vote weights are fitted: on five, resamples agree on what is wrong elsewhere."""
+
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
     """At most so many validation scenes, evenly over the split; none when it is empty."""
@@ -31,18 +34,21 @@ def fit_decision(
     Returns:
         The counts under that decision, and the decision.
     """
-    evidence, pixels = CalibrationEvidence(), Evidence(start.class_weights)
+    evidence = CalibrationEvidence()
     for scene, prediction in predictions(network, reader, scenes):
         evidence.add(prediction, reader.whole(scene.scene)[2])
+    calibrated = start.model_copy(update=fit_calibration(evidence))
+    pixels = Evidence(calibrated.model_copy(update={"vote_temperature": calibrated.damage_temperature}))
+    for scene, prediction in predictions(network, reader, scenes):
         pixels.add(prediction, *reader.targets(scene.scene))
-    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels, start))
+    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))
+    if len(scenes) < _MANY_SCENES:
+        return counts, decision
     votes = Votes()
     for scene, prediction in predictions(network, reader, scenes):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
     fitted = fit_votes(votes, decision)
-    if fitted != decision:
-        counts, decision = _best(network, reader, scenes, (decision, fitted))
-    return counts, decision.model_copy(update=fit_calibration(evidence))
+    return _best(network, reader, scenes, (decision, fitted)) if fitted != decision else (counts, decision)
 
 
 def _best(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from siamese.model import Decision, Prediction, class_raster
+from siamese.model.decision import pixel_votes
 
 
 def random_prediction(seed: int, height: int = 24, width: int = 31) -> Prediction:
@@ -42,6 +43,21 @@ def test_class_weights_turn_a_vote() -> None:
     damage = np.broadcast_to(np.array([0.6, 0.3, 0.1, 0.0], np.float32)[:, None, None], (4, 4, 4))
     assert (class_raster(Prediction(building, damage), Decision()) == 1).all()
     assert (class_raster(Prediction(building, damage), Decision(class_weights=(1, 3, 1, 1))) == 2).all()
+
+
+def test_a_temperature_lets_weights_tell_where_a_network_is_too_sure_of_itself() -> None:
+    building = np.ones((4, 4), np.float32)
+    damage = np.broadcast_to(np.array([0.9, 0.1, 0.0, 0.0], np.float32)[:, None, None], (4, 4, 4))
+    weighted = Decision(class_weights=(1, 4, 1, 1))
+    softened = weighted.model_copy(update={"vote_temperature": 2.0})
+    for per_building in (True, False):
+        sure, unsure = (one.model_copy(update={"per_building": per_building}) for one in (weighted, softened))
+        assert (class_raster(Prediction(building, damage), sure) == 1).all()
+        assert (class_raster(Prediction(building, damage), unsure) == 2).all()
+    votes = pixel_votes(damage, softened)
+    np.testing.assert_allclose(votes.sum(0), 1, rtol=1e-6)
+    assert np.array_equal(votes.argsort(0)[2:], damage.argsort(0)[2:])
+    assert pixel_votes(damage, weighted) is damage
 
 
 def test_without_votes_each_pixel_speaks_for_itself() -> None:

@@ -192,11 +192,11 @@ def predicted(seed: int) -> tuple[Prediction, np.ndarray]:
 
 
 def test_a_fitted_decision_scores_better_than_the_default() -> None:
-    evidence, scenes = Evidence(), [predicted(seed) for seed in range(3)]
+    start = Decision(minimum_px=1)
+    evidence, scenes = Evidence(start), [predicted(seed) for seed in range(3)]
     for prediction, truth in scenes:
         evidence.add(prediction, (truth > 0).astype(np.uint8), truth)
-    start = Decision(minimum_px=1)
-    default, decision, *others = candidate_decisions(evidence, start)
+    default, decision, *others = candidate_decisions(evidence)
     assert default == start
     assert all(other.minimum_px == 1 for other in others)
     assert all(other.damaged_building <= other.building for other in others)
@@ -219,7 +219,7 @@ def test_a_fitted_decision_scores_better_than_the_default() -> None:
 
 
 def test_nothing_to_fit_on_leaves_the_default() -> None:
-    assert candidate_decisions(Evidence(), Decision(building=0.4)) == (Decision(building=0.4),)
+    assert candidate_decisions(Evidence(Decision(building=0.4))) == (Decision(building=0.4),)
     assert fit_votes(Votes(), Decision()) == Decision()
     assert agreed((Decision(), Decision(building=0.4)), ((), ())) == 0
     assert fit_calibration(CalibrationEvidence()) == {
