@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from siamese.errors import SiameseError
 from siamese.settings import Settings
 from siamese.stack.health import TIMEOUT_S, storage_client
+from siamese.stack.prefect_api import prefect_api
 from siamese.store import ObjectStore
 
 HEARTBEAT_WINDOW_S = 90
@@ -74,7 +75,7 @@ def make_pools(api: str, pools: Iterable[str], environment: Mapping[str, str]) -
         SiameseError: The Prefect server refuses.
     """
     try:
-        with httpx.Client(base_url=api, timeout=TIMEOUT_S * 4, trust_env=False) as client:
+        with prefect_api(api, TIMEOUT_S * 4) as client:
             for pool in pools:
                 if client.get(f"/work_pools/{pool}").status_code != httpx.codes.NOT_FOUND:
                     continue
@@ -120,7 +121,7 @@ def make_automation(api: str, automation: dict[str, Any]) -> None:
         SiameseError: The Prefect server refuses.
     """
     try:
-        with httpx.Client(base_url=api, timeout=TIMEOUT_S * 4, trust_env=False) as client:
+        with prefect_api(api, TIMEOUT_S * 4) as client:
             found = client.post("/automations/filter", json={"automations": {"name": {"any_": [automation["name"]]}}})
             found.raise_for_status()
             same_name = found.json()

@@ -21,6 +21,7 @@ from siamese.settings import read_stack_environment
 from siamese.stack import down, processes, status, up
 from siamese.stack.health import storage_client
 from siamese.stack.layout import Layout
+from siamese.stack.prefect_api import prefect_api
 from siamese.stack.preparation import CRASH_AUTOMATION, crash_automation, make_automation
 from siamese.stack.record import Record
 
@@ -81,7 +82,7 @@ def pids(stack: RunningStack) -> dict[str, int]:
 
 
 def api(stack: RunningStack) -> httpx.Client:
-    return httpx.Client(base_url=stack.environment["PREFECT_API_URL"], timeout=60, trust_env=False)
+    return prefect_api(stack.environment["PREFECT_API_URL"], timeout_s=60)
 
 
 def crash_automations(client: httpx.Client) -> list[dict[str, Any]]:
@@ -92,10 +93,11 @@ def crash_automations(client: httpx.Client) -> list[dict[str, Any]]:
 
 def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
     deployment = client.get("/deployments/name/look/tried").raise_for_status().json()["id"]
-    run = client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters}).json()["id"]
+    made = client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
+    run = made.raise_for_status().json()["id"]
     state = ""
     for _ in range(600):
-        state = client.get(f"/flow_runs/{run}").json()["state"]["type"]
+        state = client.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"]
         if state in wanted:
             return str(run)
         time.sleep(0.1)

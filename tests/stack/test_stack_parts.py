@@ -7,9 +7,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from hypothesis import given
@@ -21,6 +24,7 @@ from siamese.stack import down, processes, status, up
 from siamese.stack.environment import env_text
 from siamese.stack.layout import Layout, write_private
 from siamese.stack.ports import choose
+from siamese.stack.prefect_api import prefect_api
 from siamese.stack.processes import Identity
 from siamese.stack.record import Record, Started
 from siamese.stack.services import USUAL_PORTS
@@ -187,3 +191,25 @@ def test_status_as_json_without_a_stack(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["works"] is False
+
+
+def test_prefect_is_asked_again_while_its_database_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    bodies: list[bytes] = []
+
+    class Locked(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(httpx.codes.OK if len(bodies) == 3 else httpx.codes.SERVICE_UNAVAILABLE)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Locked) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with prefect_api(f"http://127.0.0.1:{server.server_port}", timeout_s=10) as client:
+            assert client.post("/x", json={"a": 1}).status_code == httpx.codes.OK
+        server.shutdown()
+    assert bodies == [b'{"a":1}'] * 3

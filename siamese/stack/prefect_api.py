@@ -1,0 +1,33 @@
+"""Prefect's API, asked as its own client asks: while SQLite is locked the server answers 503, and one asks again."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+_WAITS_S = (0.1, 0.3, 1.0, 3.0, 9.0)
+
+
+def prefect_api(url: str, timeout_s: float) -> httpx.Client:
+    """A client of the Prefect server at ``url``; to be closed.
+
+    Args:
+        url: Of its API.
+        timeout_s: Patience with each answer.
+    """
+    # Straight to it, whatever proxies the environment names.
+    return httpx.Client(base_url=url, timeout=timeout_s, transport=_Patient(trust_env=False), trust_env=False)
+
+
+class _Patient(httpx.HTTPTransport):
+    """Asks again while the answer is 503, for some seconds."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        for wait_s in _WAITS_S:
+            response = super().handle_request(request)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return response
+            response.close()
+            time.sleep(wait_s)
+        return super().handle_request(request)
