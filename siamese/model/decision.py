@@ -81,11 +81,7 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
         certain = np.clip(building, _TINY, 1 - _TINY)
         logit = np.log(certain) - np.log1p(-certain)
         building = (1 / (1 + np.exp(-logit / np.float32(decision.building_temperature)))).astype(np.float32)
-    if decision.damage_temperature != 1 or any(decision.damage_biases):
-        factors = np.exp(np.asarray(decision.damage_biases, np.float32))[:, None, None]
-        scaled = np.maximum(damage, _TINY) ** np.float32(1 / decision.damage_temperature) * factors
-        damage = scaled / scaled.sum(0)
-    return Prediction(building, damage)
+    return Prediction(building, _scaled(damage, decision.damage_temperature, decision.damage_biases))
 
 
 def least_building(decision: Decision) -> float:
@@ -135,10 +131,7 @@ def pixel_votes(damage: Floats, decision: Decision) -> Floats:
     Returns:
         The same shape; sums to 1.
     """
-    if decision.vote_temperature == 1:
-        return damage
-    scaled = np.maximum(damage, _TINY) ** np.float32(1 / decision.vote_temperature)
-    return np.asarray(scaled / scaled.sum(0), np.float32)
+    return _scaled(damage, decision.vote_temperature, (0.0, 0.0, 0.0, 0.0))
 
 
 def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:
@@ -147,3 +140,12 @@ def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.
     threshold = np.where(damaged, np.float32(decision.damaged_building), np.float32(decision.building))
     mask: npt.NDArray[np.bool_] = prediction.building >= threshold
     return mask
+
+
+def _scaled(damage: Floats, temperature: float, biases: tuple[float, float, float, float]) -> Floats:
+    """Probabilities ``(4, ...)`` whose logarithms are divided by a temperature and moved by a bias for each class."""
+    if temperature == 1 and not any(biases):
+        return damage
+    factors = np.exp(np.asarray(biases, np.float32)).reshape(-1, *[1] * (damage.ndim - 1))
+    scaled = np.maximum(damage, _TINY) ** np.float32(1 / temperature) * factors
+    return np.asarray(scaled / scaled.sum(0), np.float32)

@@ -53,8 +53,9 @@ def test_a_building_has_one_class_by_the_vote_of_all_its_pixels(tmp_path: Path) 
     post[20:60, 20:90, 1] = 175
     paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", post)]
     assert draw(*paths, tmp_path / "one").counts == {"minor_damage": 1}
-    weighted = Colours(Decision(class_weights=(1, 1, 1, 3), vote_temperature=1.5))
-    assert draw(*paths, tmp_path / "two", predictor=weighted).counts == {"destroyed": 1}
+    for weight, temperature, expected in ((3, 1, "destroyed"), (1.15, 1, "minor_damage"), (1.15, 2, "destroyed")):
+        weighted = Colours(Decision(class_weights=(1, 1, 1, weight), vote_temperature=temperature))
+        assert draw(*paths, tmp_path / "two", predictor=weighted).counts == {expected: 1}
     single = draw(*paths, tmp_path / "three", predictor=Colours(Decision(per_building=False)))
     assert single.counts == {"minor_damage": 1}
     assert set(np.unique(read(single.classes))) == {0, 2, 4}

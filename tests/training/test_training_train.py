@@ -20,8 +20,8 @@ from tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, PairSet, SceneCatalog
-from siamese.model import Predictor, build_network
-from siamese.model.weights import deserialize
+from siamese.model import Decision, Predictor, build_network
+from siamese.model.weights import deserialize, load_network
 from siamese.pairs import PairReader, build_pairs
 from siamese.params import NetworkParams, PairsParams, TrainingParams
 from siamese.store import ObjectStore, S3Uri
@@ -30,6 +30,7 @@ from siamese.training import session as session_module
 from siamese.training import trainer as trainer_module
 from siamese.training.crops import CropSource
 from siamese.training.trainer import Trainer
+from siamese.training.validation import fit_decision
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,20 @@ def test_a_training_learns_publishes_once_and_leaves_nothing_behind(store: Objec
     reader = PairReader(store, pairs, cache=None)
     pre, post, _ = reader.whole(reader.scenes("val")[0].scene)
     assert set(Predictor.load(store, checkpoint).classify(pre, post).ravel().tolist()) - {0}
+
+
+def test_vote_weights_stay_on_few_validation_scenes_and_are_fitted_on_many(store: ObjectStore, pairs: PairSet) -> None:
+    start = (1.0, 1.0, 1.0, 6.0)  # Calls nearly everything destroyed.
+    checkpoint = train(pairs, NETWORK, changed(epochs=12, learning_rate=5e-3, vote_weights=start), store)
+    network, config = load_network(store, checkpoint)
+    assert config.decision.class_weights == start
+    assert config.decision.vote_temperature == config.decision.damage_temperature != 1
+    reader = PairReader(store, pairs, cache=None)
+    scenes = reader.scenes("val")
+    few, many = (fit_decision(network, reader, scenes * times, Decision(class_weights=start)) for times in (1, 10))
+    assert (few[0].scores(), few[1]) == (checkpoint.validation, config.decision)
+    assert many[1].class_weights != start
+    assert many[0].scores().score > 2 * few[0].scores().score
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(store: ObjectStore, pairs: PairSet) -> None:
