@@ -1,4 +1,7 @@
-"""Prefect's API, asked as its own client asks: while SQLite is locked the server answers 503, and one asks again."""
+"""Prefect's API, asked as its own client asks: while SQLite is locked the server answers 503, and one asks again.
+
+That client reads its settings when it is imported, which in a process that starts a stack is before there are any.
+"""
 
 from __future__ import annotations
 
