@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from siamese.errors import SiameseError
 from siamese.params.evaluation import EvaluationParams
@@ -67,12 +68,17 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Para
     """
     try:
         tree = yaml.safe_load(path.read_text()) or {}
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SiameseError(
             "cannot be read", where=str(path), fix="run where params.yaml lies, or pass --params"
         ) from error
     except yaml.YAMLError as error:
-        raise SiameseError(f"not YAML: {error}", where=str(path), fix="mend the line it names") from error
+        raise SiameseError(
+            f"not YAML: {' '.join(str(error).split())}", where=str(path), fix="mend the line it names"
+        ) from error
+    if not isinstance(tree, dict):
+        raise SiameseError(f"not sections but {tree!r}", where=str(path), fix="write `section:` and its keys below it")
+    tree = {section: {} if keys is None else keys for section, keys in tree.items()}
     for override in overrides:
         _set(tree, override)
     try:
@@ -80,9 +86,19 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Para
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "(top level)"
-        wrong = "unknown key" if first["type"] == "extra_forbidden" else f"{first['msg']}, got {first['input']!r}"
         fix = "`siamese params --schema` lists every key with its type"
-        raise SiameseError(wrong, where=f"{path}: {key}", fix=fix) from error
+        raise SiameseError(_wrong(first), where=f"{path}: {key}", fix=fix) from error
+
+
+def _wrong(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "unknown key"
+        case "value_error" if isinstance(error["input"], dict):  # Keys that do not go together: it names them.
+            return str(error["ctx"]["error"])
+        case "missing":
+            return "required"
+    return f"{error['msg']}, got {error['input']!r}"
 
 
 def _set(tree: dict[str, Any], override: str) -> None:
@@ -92,4 +108,9 @@ def _set(tree: dict[str, Any], override: str) -> None:
         raise SiameseError("not an override", where=repr(override), fix="write it as section.key=value")
     for section in sections:
         tree = tree.setdefault(section, {})
-    tree[name] = yaml.safe_load(value)
+        if not isinstance(tree, dict):
+            raise SiameseError(f"{section} has no keys", where=repr(override), fix="write it as section.key=value")
+    try:
+        tree[name] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SiameseError("its value is not YAML", where=repr(override), fix="quote it as YAML does") from error
