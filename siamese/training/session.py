@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from siamese.model import Decision, Predictor, SiameseUNet
+from siamese.model import Predictor, SiameseUNet
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.progress import Advance
@@ -24,7 +24,7 @@ from siamese.training.schedule import clock_of, progress_of, rate_at
 from siamese.training.stopping import StopRequest, asked_by, stopped
 from siamese.training.tracking import Tracker
 from siamese.training.trainer import Trainer
-from siamese.training.validation import chosen_scenes, validate
+from siamese.training.validation import chosen_scenes, start_decision, validate
 
 _BEST = "best."
 _PICTURES = 4
@@ -51,7 +51,7 @@ class Session:
         check_scenes(self.validation, bands)
         self._epoch_steps = self._source.steps_an_epoch
         self._steps = params.epochs * self._epoch_steps
-        self.decision = Decision(class_weights=params.vote_weights)
+        self.decision = start_decision(params)
         self._best: dict[str, Tensor] = {}
         self._clock = clock_of(params)
         self._since = self._clock()

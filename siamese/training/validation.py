@@ -7,17 +7,26 @@ from collections.abc import Iterator, Sequence
 from siamese.metrics import Counts, count_scene
 from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
 from siamese.pairs import PairReader, SceneEntry
-from siamese.training.calibration import CalibrationEvidence, fit_calibration
+from siamese.params import TrainingParams
+from siamese.training.calibration import USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 
+_SOME_SCENES = 5
+"""From how many validation scenes thresholds are fitted: resamples of fewer are too much alike to disagree."""
 _MANY_SCENES = 20
-"""From how many validation scenes vote weights are fitted: on five, resamples agree on what is wrong elsewhere."""
+"""From how many vote weights are: on five, resamples agree on what is wrong elsewhere."""
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
     """At most so many validation scenes, evenly over the split; none when it is empty."""
     scenes = reader.scenes("val")
     return tuple(scenes[number * len(scenes) // min(most, len(scenes))] for number in range(min(most, len(scenes))))
+
+
+def start_decision(params: TrainingParams) -> Decision:
+    """How classes are decided before anything is fitted."""
+    usual = USUAL_TEMPERATURE
+    return Decision(damage_temperature=usual, vote_temperature=usual, class_weights=params.vote_weights)
 
 
 def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision) -> Counts:
@@ -31,6 +40,8 @@ def fit_decision(
 ) -> tuple[Counts, Decision]:
     """What makes probabilities true, and thresholds and vote weights: those of ``start``, or what is clearly better.
 
+    The more scenes, the more of it is fitted.
+
     Returns:
         The counts under that decision, and the decision.
     """
@@ -38,7 +49,10 @@ def fit_decision(
     for scene, prediction in predictions(network, reader, scenes):
         evidence.add(prediction, reader.whole(scene.scene)[2])
     calibrated = start.model_copy(update=fit_calibration(evidence))
-    pixels = Evidence(calibrated.model_copy(update={"vote_temperature": calibrated.damage_temperature}))
+    softened = calibrated.model_copy(update={"vote_temperature": calibrated.damage_temperature})
+    if len(scenes) < _SOME_SCENES:
+        return validate(network, reader, scenes, softened), softened
+    pixels = Evidence(softened)
     for scene, prediction in predictions(network, reader, scenes):
         pixels.add(prediction, *reader.targets(scene.scene))
     counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))

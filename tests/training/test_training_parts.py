@@ -224,7 +224,7 @@ def test_nothing_to_fit_on_leaves_the_default() -> None:
     assert agreed((Decision(), Decision(building=0.4)), ((), ())) == 0
     assert fit_calibration(CalibrationEvidence()) == {
         "building_temperature": 1.0,
-        "damage_temperature": 1.0,
+        "damage_temperature": 2.0,
         "damage_biases": (0.0, 0.0, 0.0, 0.0),
     }
 
@@ -248,17 +248,32 @@ def test_another_decision_is_taken_only_when_nearly_all_resamples_agree() -> Non
 
 def test_calibration_finds_the_bias_of_weighted_training_and_takes_it_back() -> None:
     rng = np.random.default_rng(0)
-    shape = (200, 200)
-    logits = rng.normal(0, 1.5, (4, *shape))
-    true = np.exp(logits) / np.exp(logits).sum(0)
-    truth = (true.cumsum(0) < rng.random(shape)).sum(0).clip(max=3) + 1
-    tilted = np.exp(0.5 * logits + np.log([1, 3, 3, 2])[:, None, None])
-    raw = Prediction(np.full(shape, 0.9, np.float32), (tilted / tilted.sum(0)).astype(np.float32))
-    mask = np.where(rng.random(shape) < 0.9, truth, 0).astype(np.uint8)
+    shape = (100, 100)
     evidence = CalibrationEvidence()
-    evidence.add(raw, mask)
+    for _ in range(100):
+        logits = rng.normal(0, 1.5, (4, *shape))
+        true = np.exp(logits) / np.exp(logits).sum(0)
+        truth = (true.cumsum(0) < rng.random(shape)).sum(0).clip(max=3) + 1
+        tilted = np.exp(0.5 * logits + np.log([1, 3, 3, 2])[:, None, None])
+        raw = Prediction(np.full(shape, 0.9, np.float32), (tilted / tilted.sum(0)).astype(np.float32))
+        evidence.add(raw, np.where(rng.random(shape) < 0.9, truth, 0).astype(np.uint8))
     decision = Decision().model_copy(update=fit_calibration(evidence))
-    assert decision.damage_temperature == pytest.approx(0.5, rel=0.1)
+    assert 0.45 < decision.damage_temperature < 0.6
     told = calibrate(raw, decision)
     assert np.abs(told.damage - true).mean() < 0.2 * np.abs(raw.damage - true).mean()
     assert np.array_equal(class_raster(raw, decision), class_raster(raw, Decision()))
+
+
+def test_one_scene_on_which_a_network_is_wrong_hardly_moves_the_calibration() -> None:
+    damage = np.full((4, 100, 100), 0.01, np.float32)
+    damage[0] = 0.97
+    mask = np.where(np.arange(10_000) % 10, 3, 1).reshape(100, 100).astype(np.uint8)
+    fitted = []
+    for scenes in (1, 30):
+        evidence = CalibrationEvidence()
+        for _ in range(scenes):
+            evidence.add(Prediction(np.full((100, 100), 0.9, np.float32), damage), mask)
+        fitted.append(Decision().model_copy(update=fit_calibration(evidence)))
+    one, many = fitted
+    assert 2 < one.damage_temperature < 4 < many.damage_temperature
+    assert 0 < one.damage_biases[2] < 1 < many.damage_biases[2]

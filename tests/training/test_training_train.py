@@ -20,7 +20,7 @@ from tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, PairSet, SceneCatalog
-from siamese.model import Decision, Predictor, build_network
+from siamese.model import Predictor, build_network
 from siamese.model.weights import deserialize, load_network
 from siamese.pairs import PairReader, build_pairs
 from siamese.params import NetworkParams, PairsParams, TrainingParams
@@ -30,7 +30,7 @@ from siamese.training import session as session_module
 from siamese.training import trainer as trainer_module
 from siamese.training.crops import CropSource
 from siamese.training.trainer import Trainer
-from siamese.training.validation import fit_decision
+from siamese.training.validation import fit_decision, start_decision
 
 
 @pytest.fixture(autouse=True)
@@ -82,8 +82,12 @@ def test_vote_weights_stay_on_few_validation_scenes_and_are_fitted_on_many(store
     assert config.decision.class_weights == start
     assert config.decision.vote_temperature == config.decision.damage_temperature != 1
     reader = PairReader(store, pairs, cache=None)
-    scenes = reader.scenes("val")
-    few, many = (fit_decision(network, reader, scenes * times, Decision(class_weights=start)) for times in (1, 10))
+    scenes, decision = reader.scenes("val"), start_decision(changed(vote_weights=start))
+    assert (config.decision.building, config.decision.damaged_building) == (
+        decision.building,
+        decision.damaged_building,
+    )
+    few, many = (fit_decision(network, reader, scenes * times, decision) for times in (1, 10))
     assert (few[0].scores(), few[1]) == (checkpoint.validation, config.decision)
     assert many[1].class_weights != start
     assert many[0].scores().score > 2 * few[0].scores().score
