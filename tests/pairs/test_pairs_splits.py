@@ -43,6 +43,11 @@ def scattered(count: int, event: str = "flood", **more: tuple[int, ...]) -> list
     return [candidate(f"{event}_{n:04d}", tile(3 * n), **more) for n in range(count)]
 
 
+def asked(**changes: object) -> PairsParams:
+    """Params with shares that some dozens of scenes can fill."""
+    return PairsParams.model_validate({"val_share": 0.15} | changes)
+
+
 def groups_of(candidates: list[Candidate], gap: float = 0.5) -> list[set[str]]:
     return [{candidates[n].scene for n in group} for group in neighbourhoods(candidates, gap)]
 
@@ -78,7 +83,7 @@ places = st.lists(st.tuples(st.floats(0, 12), st.floats(0, 12)), min_size=8, max
 def test_no_two_neighbours_are_ever_parted(where: list[tuple[float, float]], seed: int) -> None:
     scenes = [candidate(f"a_{n:02d}", tile(x, y)) for n, (x, y) in enumerate(where)]
     try:
-        splits = assign_splits(scenes, PairsParams(seed=seed))
+        splits = assign_splits(scenes, asked(seed=seed))
     except SiameseError:
         assert len(groups_of(scenes)) < 3
         return
@@ -104,7 +109,7 @@ def test_every_split_gets_its_share_of_scenes_and_of_every_class() -> None:
     rng = np.random.default_rng(3)
     amounts = rng.poisson(rng.gamma(0.3, 60, (400, 1)) * [0.75, 0.09, 0.08, 0.08])
     scenes = [candidate(f"a_{n:03d}", tile(3 * n), buildings=tuple(row)) for n, row in enumerate(amounts.tolist())]
-    splits = assign_splits(scenes, PairsParams(val_share=0.1, test_share=0.2))
+    splits = assign_splits(scenes, asked(val_share=0.1, test_share=0.2))
     for split, share in zip(SPLITS, (0.7, 0.1, 0.2), strict=True):
         held = [n for n, scene in enumerate(scenes) if splits[scene.scene] == split]
         shares = [len(held) / 400, *(amounts[held].sum(axis=0) / amounts.sum(axis=0))]
@@ -114,50 +119,50 @@ def test_every_split_gets_its_share_of_scenes_and_of_every_class() -> None:
 def test_a_class_that_few_scenes_hold_is_in_every_split_while_there_are_enough() -> None:
     rare = [candidate(f"b_{n}", tile(3 * n, 9), buildings=(0, 0, 1, 0)) for n in range(3)]
     for seed in range(5):
-        splits = assign_splits(scattered(20) + rare, PairsParams(seed=seed))
+        splits = assign_splits(scattered(20) + rare, asked(seed=seed))
         assert {splits[scene.scene] for scene in rare} == set(SPLITS)
-        two = assign_splits(scattered(20) + rare[:2], PairsParams(seed=seed))
+        two = assign_splits(scattered(20) + rare[:2], asked(seed=seed))
         assert {two[scene.scene] for scene in rare[:2]} == {"train", "test"}
-        assert assign_splits(scattered(20) + rare[:1], PairsParams(seed=seed))["b_0"] == "train"
+        assert assign_splits(scattered(20) + rare[:1], asked(seed=seed))["b_0"] == "train"
 
 
 def test_another_seed_is_another_split() -> None:
     scenes = scattered(40)
-    assert len({tuple(assign_splits(scenes, PairsParams(seed=seed)).values()) for seed in range(4)}) == 4
+    assert len({tuple(assign_splits(scenes, asked(seed=seed)).values()) for seed in range(4)}) == 4
 
 
 def test_scenes_of_unknown_place_are_trained_on_only_unless_asked_otherwise() -> None:
     lost = [candidate(f"lost_{n:02d}", None, buildings=(0, 0, 0, 0)) for n in range(20)]
     # This one shows the very same picture as a scene whose place is known, and goes where that one goes.
     twin = candidate("twin_1", None, images=("flood_0000",))
-    splits = assign_splits([*scattered(20), *lost, twin], PairsParams())
+    splits = assign_splits([*scattered(20), *lost, twin], asked())
     assert {splits[scene.scene] for scene in lost} == {"train"}
     assert splits["twin_1"] == splits["flood_0000"]
     assert sum(split == "test" for split in splits.values()) == pytest.approx(3, abs=1)
-    spread = assign_splits([*scattered(20), *lost], PairsParams(unplaced="spread"))
+    spread = assign_splits([*scattered(20), *lost], asked(unplaced="spread"))
     assert {spread[scene.scene] for scene in lost} == set(SPLITS)
     with pytest.raises(SiameseError, match=r"val and test would hold no scene.*unplaced"):
-        assign_splits(lost, PairsParams())
+        assign_splits(lost, asked())
 
 
 def test_official_folders_become_splits() -> None:
     scenes = [candidate(f"a_{folder}", official=folder) for folder in ("train", "tier3", "test", "hold")]
-    splits = assign_splits(scenes, PairsParams(split="official"))
+    splits = assign_splits(scenes, asked(split="official"))
     assert splits == {"a_train": "train", "a_tier3": "train", "a_test": "test", "a_hold": "val"}
 
 
 def test_official_folders_that_are_missing_are_told() -> None:
     with pytest.raises(SiameseError, match="1 of 2 scenes lie in no official split, such as a_2"):
-        assign_splits([candidate("a_1", official="train"), candidate("a_2")], PairsParams(split="official"))
+        assign_splits([candidate("a_1", official="train"), candidate("a_2")], asked(split="official"))
     only_two = [candidate(f"a_{folder}", official=folder) for folder in ("train", "test")]
     with pytest.raises(SiameseError, match="val would hold no scene"):
-        assign_splits(only_two, PairsParams(split="official"))
-    assert set(assign_splits(only_two, PairsParams(split="official", val_share=0)).values()) == {"train", "test"}
+        assign_splits(only_two, asked(split="official"))
+    assert set(assign_splits(only_two, asked(split="official", val_share=0)).values()) == {"train", "test"}
 
 
 def test_named_events_are_held_out_whole_and_the_rest_is_chosen_by_share() -> None:
     scenes = [scene for event in ("fire", "flood", "quake", "wind") for scene in scattered(5, event)]
-    params = PairsParams(split="event", test_events=("wind",))
+    params = asked(split="event", test_events=("wind",))
     splits = assign_splits(scenes, params)
     by_event = {
         scene.disaster: {splits[one.scene] for one in scenes if one.disaster == scene.disaster} for scene in scenes
@@ -170,24 +175,24 @@ def test_named_events_are_held_out_whole_and_the_rest_is_chosen_by_share() -> No
 def test_unknown_or_too_few_events_are_told() -> None:
     scenes = scattered(3, "fire") + scattered(3, "wind")
     with pytest.raises(SiameseError, match=r"no such event: storm.*fire, wind"):
-        assign_splits(scenes, PairsParams(split="event", test_events=("storm", "wind")))
+        assign_splits(scenes, asked(split="event", test_events=("storm", "wind")))
     with pytest.raises(SiameseError, match="val would hold no scene"):
-        assign_splits(scenes, PairsParams(split="event"))
+        assign_splits(scenes, asked(split="event"))
     with pytest.raises(SiameseError, match="train and val would hold no scene"):
-        assign_splits(scenes, PairsParams(split="event", test_events=("fire", "wind")))
+        assign_splits(scenes, asked(split="event", test_events=("fire", "wind")))
 
 
 def test_one_block_of_neighbours_cannot_be_split_and_no_scenes_neither() -> None:
     row = [candidate(f"a_{n}", tile(n)) for n in range(9)]
     with pytest.raises(SiameseError, match=r"val and test would hold no scene.*neighbour_gap"):
-        assign_splits(row, PairsParams())
+        assign_splits(row, asked())
     with pytest.raises(SiameseError, match="no accepted scene"):
-        assign_splits([], PairsParams())
+        assign_splits([], asked())
 
 
 def test_scenes_without_buildings_are_shared_out_too() -> None:
     empty = [candidate(f"empty_{n:02d}", tile(3 * n, 9), buildings=(0, 0, 0, 0)) for n in range(20)]
-    splits = assign_splits(scattered(40) + empty, PairsParams())
+    splits = assign_splits(scattered(40) + empty, asked())
     held = Counter(splits[scene.scene] for scene in empty)
     assert held == {"train": 14, "val": 3, "test": 3}
 
@@ -202,7 +207,7 @@ def test_real_scenes_give_every_split_every_class_and_part_no_neighbours(real_da
         {"hurricane-michael_00000368", "hurricane-michael_00000428"},
         {"santa-rosa-wildfire_00000145", "santa-rosa-wildfire_00000198"},
     ]
-    splits = assign_splits(scenes, PairsParams(seed=seed))
+    splits = assign_splits(scenes, asked(seed=seed))
     assert all(len({splits[name] for name in group}) == 1 for group in together)
     assert splits["hurricane-michael_00000346"] == "train"
     every = np.sum([scene.buildings for scene in scenes], axis=0)
@@ -210,6 +215,9 @@ def test_real_scenes_give_every_split_every_class_and_part_no_neighbours(real_da
         held = [scene for scene in scenes if splits[scene.scene] == split]
         assert len(held) / 43 == pytest.approx(share, abs=0.03)
         assert np.sum([scene.buildings for scene in held], axis=0) / every == pytest.approx([share] * 4, abs=0.12)
+    default = assign_splits(scenes, PairsParams(seed=seed))
+    for split in SPLITS:
+        assert all(np.sum([scene.buildings for scene in scenes if default[scene.scene] == split], axis=0) >= 5)
 
 
 def test_folds_test_every_scene_once_and_part_no_neighbours() -> None:
@@ -223,16 +231,16 @@ def test_folds_test_every_scene_once_and_part_no_neighbours() -> None:
     ]
     groups = groups_of(scenes)
     assert len(groups) == 24
-    folds = [assign_splits(scenes, PairsParams(split="fold", folds=4, fold=fold, seed=2)) for fold in range(4)]
+    folds = [assign_splits(scenes, asked(split="fold", folds=4, fold=fold, seed=2)) for fold in range(4)]
     assert [sum(splits[one.scene] == "test" for splits in folds) for one in scenes] == [1] * 48
     for splits in folds:
         assert all(len({splits[name] for name in group}) == 1 for group in groups)
         held = Counter((splits[one.scene], one.disaster) for one in scenes)
         assert held["test", "flood"] == held["test", "fire"] == 6
         assert held["val", "flood"] + held["val", "fire"] == pytest.approx(0.15 * 36, abs=2)
-    again = assign_splits(scenes[::-1], PairsParams(split="fold", folds=4, fold=0, seed=2))
+    again = assign_splits(scenes[::-1], asked(split="fold", folds=4, fold=0, seed=2))
     assert again == folds[0]
-    assert assign_splits(scenes, PairsParams(split="fold", folds=4, fold=0, seed=3)) != folds[0]
+    assert assign_splits(scenes, asked(split="fold", folds=4, fold=0, seed=3)) != folds[0]
 
 
 def test_folds_share_out_anew_and_never_test_scenes_of_unknown_place_unless_asked() -> None:
@@ -240,11 +248,11 @@ def test_folds_share_out_anew_and_never_test_scenes_of_unknown_place_unless_aske
     scenes = [*scattered(12), *lost]
     known = dict.fromkeys((one.scene for one in scenes), SPLITS[1])
     for fold in range(3):
-        params = PairsParams(split="fold", fold=fold)
+        params = asked(split="fold", fold=fold)
         splits = assign_splits(scenes, params, known)
         assert splits == assign_splits(scenes, params)
         assert {splits[one.scene] for one in lost} == {"train"}
-    spread = [assign_splits(scenes, PairsParams(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
+    spread = [assign_splits(scenes, asked(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
     assert [sum(splits[one.scene] == "test" for splits in spread) for one in scenes] == [1] * 16
 
 
@@ -252,24 +260,24 @@ def test_a_fold_of_named_events_validates_on_neighbourhoods_of_the_others() -> N
     scenes = scattered(20, "fire") + [candidate(f"wind_{n}", tile(3 * n, 9)) for n in range(3)]
     # One shows the ground of a fire beside which it lies; it must not be trained on while that fire is tested.
     scenes += [candidate("wind_8", tile(3 * 4, 1)), candidate("wind_9", None)]
-    splits = assign_splits(scenes, PairsParams(split="fold", test_events=("wind",)))
+    splits = assign_splits(scenes, asked(split="fold", test_events=("wind",)))
     assert {one.scene for one in scenes} - set(splits) == {"fire_0004"}
     by_event = {event: Counter(splits[n] for n in splits if n.startswith(event)) for event in ("fire", "wind")}
     assert by_event["wind"] == {"test": 5}
     assert by_event["fire"] == {"train": 16, "val": 3}
     with pytest.raises(SiameseError, match=r"pairs.split: fold: no such event: storm"):
-        assign_splits(scenes, PairsParams(split="fold", test_events=("storm",)))
+        assign_splits(scenes, asked(split="fold", test_events=("storm",)))
 
 
 def test_too_few_groups_for_folds_are_told() -> None:
     for count in (1, 2):
         with pytest.raises(SiameseError, match=r"would hold no scene.*pairs.folds"):
-            assign_splits(scattered(count), PairsParams(split="fold", fold=2))
+            assign_splits(scattered(count), asked(split="fold", fold=2))
 
 
 def test_real_scenes_give_folds_alike(real_data: Path) -> None:
     scenes = [real_candidate(path) for path in sorted((real_data / "xbd" / "labels").glob("*_post_disaster.json"))]
-    folds = [assign_splits(scenes, PairsParams(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
+    folds = [assign_splits(scenes, asked(split="fold", fold=fold, unplaced="spread")) for fold in range(3)]
     assert [sum(splits[one.scene] == "test" for splits in folds) for one in scenes] == [1] * 43
     every = np.sum([scene.buildings for scene in scenes], axis=0)
     for splits in folds:
