@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from botocore.exceptions import BotoCoreError, ClientError
 from running_stack import RunningStack
+from tinytraining import tiny_pairs
 
+from siamese.manifests import PairSet
 from siamese.settings import Settings, read_stack_environment
 from siamese.stack import down, up
 from siamese.stack.environment import service_environment
@@ -109,3 +112,24 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield RunningStack(settings, root, service_environment(settings, outer, client, own_storage=False))
     finally:
         down(settings)
+
+
+@pytest.fixture
+def pairs(store: ObjectStore) -> PairSet:
+    """A pair set that a tiny network learns in seconds."""
+    return tiny_pairs(store)
+
+
+@pytest.fixture
+def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tracked, whatever is set up where the tests run."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Tiny networks are quickest on one thread, above all where other work runs beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

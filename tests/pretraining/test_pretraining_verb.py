@@ -36,16 +36,6 @@ def params(**changes: object) -> PretrainingParams:
     return PretrainingParams.model_validate(SMALL | changes)
 
 
-@pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture
-def pairs(store: ObjectStore) -> PairSet:
-    return tiny_pairs(store)
-
-
 def objects(store: ObjectStore, digest: str) -> list[str]:
     return sorted(found.uri.name for found in store.list(Pretraining.folder(store, digest)))
 

@@ -1,16 +1,10 @@
-"""Tiny networks are quickest on one thread, above all where other work runs beside."""
+"""What every test here starts from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def alone(no_mlflow: None, one_thread: None) -> None:
+    """Nothing outside the test is told or kept busy."""

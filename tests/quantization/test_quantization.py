@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING
 
 from siamese.cli import main
 from siamese.errors import SiameseError
@@ -20,16 +20,6 @@ from siamese.params import EvaluationParams, QuantizationParams
 from siamese.quantization import quantize
 from siamese.store import ObjectStore, S3Uri
 from siamese.training import train
-
-
-@pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture
-def pairs(store: ObjectStore) -> PairSet:
-    return tiny_pairs(store)
 
 
 @pytest.fixture

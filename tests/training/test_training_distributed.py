@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, PairSet
@@ -28,15 +28,9 @@ from siamese.training.distributed import ProcessLostError
 
 
 @pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    # A started process imports what this one was started with.
+def same_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A started process imports what this one was started with."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-
-
-@pytest.fixture
-def pairs(store: ObjectStore) -> PairSet:
-    return tiny_pairs(store)
 
 
 def changed(**changes: object) -> TrainingParams:

@@ -22,11 +22,6 @@ ALIKE = NETWORK.model_copy(update={"decoder_channels": (16, 8, 8, 8)})
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
 def changed(**changes: object) -> TrainingParams:
     return TrainingParams.model_validate(TRAINING.model_dump() | {"frozen_scales": 0} | changes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING
 
 from siamese.errors import SiameseError
 from siamese.manifests import PairSet
@@ -19,16 +19,6 @@ from siamese.training.start import first_network, take_over
 from siamese.training.trainer import Trainer
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture
-def pairs(store: ObjectStore) -> PairSet:
-    return tiny_pairs(store)
 
 
 def changed(**changes: object) -> TrainingParams:

@@ -24,7 +24,6 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.MlflowClie
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    mlflow.set_tracking_uri(uri)
     found = mlflow.MlflowClient()
     found.create_experiment("siamese", artifact_location=str(tmp_path / "artifacts"))
     return found
@@ -79,7 +78,6 @@ def test_a_dead_server_is_a_warning_and_the_training_goes_on(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    mlflow.set_tracking_uri("http://127.0.0.1:9")
     params = TRAINING.model_copy(update={"epochs": 1})
     checkpoint = train(tiny_pairs(store, scenes=4), NETWORK, params, store)
     assert caplog.text.count("MLflow does not answer, training goes on without it") == 1

@@ -33,16 +33,6 @@ from siamese.training.trainer import Trainer
 from siamese.training.validation import fit_decision, start_decision
 
 
-@pytest.fixture(autouse=True)
-def no_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-
-
-@pytest.fixture
-def pairs(store: ObjectStore) -> PairSet:
-    return tiny_pairs(store)
-
-
 def weights(store: ObjectStore, checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     return deserialize(checkpoint.weights.read(store), "x")
 
@@ -230,7 +220,7 @@ def test_averaged_weights_that_are_no_numbers_are_neither_kept_nor_published(
             self.average.damage_head.final.bias[0] = math.inf
 
     monkeypatch.setattr(Trainer, "_update_average", poisoned)
-    with pytest.raises(SiameseError, match=r"damage_head\.final\.bias of the averaged weights holds a NaN .*step 7"):
+    with pytest.raises(SiameseError, match=r"damage_head\.final\.bias of the averaged weights holds a NaN .*step \d"):
         train(pairs, NETWORK, params, store)
     folder = Checkpoint.folder(store, plan_training(pairs, NETWORK, params).digest)
     pointer = json.loads(store.get(folder / "progress" / "pointer.json"))
