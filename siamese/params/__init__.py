@@ -67,8 +67,8 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Para
         SiameseError: The file is missing or not YAML, or a key is unknown or its value mistyped; it names the key.
     """
     try:
-        tree = yaml.safe_load(path.read_text()) or {}
-    except (OSError, UnicodeDecodeError) as error:
+        tree = yaml.safe_load(path.read_bytes()) or {}
+    except OSError as error:
         raise SiameseError(
             "cannot be read", where=str(path), fix="run where params.yaml lies, or pass --params"
         ) from error
@@ -94,11 +94,14 @@ def _wrong(error: ErrorDetails) -> str:
     match error["type"]:
         case "extra_forbidden":
             return "unknown key"
-        case "value_error" if isinstance(error["input"], dict):  # Keys that do not go together: it names them.
-            return str(error["ctx"]["error"])
         case "missing":
             return "required"
-    return f"{error['msg']}, got {error['input']!r}"
+        case "value_error":
+            told = str(error["ctx"]["error"])
+        case _:
+            told = error["msg"]
+    # A whole section is wrong when keys of it do not go together: what is told names them.
+    return told if isinstance(error["input"], dict) else f"{told}, got {error['input']!r}"
 
 
 def _set(tree: dict[str, Any], override: str) -> None:

@@ -22,8 +22,8 @@ class PairsParams(Section):
         0.05,
         ge=0,
         lt=1,
-        description="Share of scenes for validation; 0 does without. What is fitted on it needs few scenes, and what "
-        "they would teach is worth more (docs/results.md).",
+        description="Share of scenes for validation; 0 does without. Few are enough for what is fitted on them "
+        "(docs/results.md).",
     )
     test_share: float = Field(
         0.15, ge=0, lt=1, description="Share of scenes for test; 0 does without (not split: fold)."

@@ -27,7 +27,7 @@ _BIASES = (-4.0, 4.0)
 USUAL_TEMPERATURE = 2.0
 """Of damage: between 1.3 and 2.6 on the test scenes of eight networks (docs/results.md)."""
 _PRIOR = 0.3
-"""Of what is usual, in scenes, for each squared unit away from it."""
+"""Weight of what is usual: so many scenes, with the squared distance from it as their loss."""
 
 Floats = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ def fit_calibration(evidence: CalibrationEvidence) -> dict[str, object]:
         building = float(np.exp(_least(miss, [_TEMPERATURES])[0]))
     if sum(map(len, evidence.truth)) >= _LEAST_PIXELS:
         said, truth = np.concatenate(evidence.damage).astype(np.float64), np.concatenate(evidence.truth)
-        rows, prior = np.arange(len(truth)), _PRIOR / sum(map(bool, map(len, evidence.truth)))
-        usual = np.log([USUAL_TEMPERATURE, *[1.0] * (len(DAMAGE_CLASSES) - 1)])
+        rows, prior = np.arange(len(truth)), _PRIOR / sum(len(scene) > 0 for scene in evidence.truth)
+        usual = np.array([np.log(USUAL_TEMPERATURE), *[0.0] * (len(DAMAGE_CLASSES) - 1)])
 
         def miss_damage(parameters: Floats) -> float:
             told = log_softmax(said / np.exp(parameters[0]) + np.append(0.0, parameters[1:]), 1)[rows, truth]

@@ -27,6 +27,7 @@ _FILE = Path(__file__).parents[2] / "params.yaml"
         ("training.minutes=-1", "training.minutes: Input should be greater than 0, got -1"),
         ("training.minutes=.nan", "training.minutes: Input should be"),
         ("training.vote_weights=[1, 2]", "training.vote_weights.2: required"),
+        ("pretraining.local_min_area=0.5", "local_min_area: is above pretraining.min_area, got 0.5"),
         ("training.speed=3", "training.speed: unknown key"),
         ("training=5", "not an override"),
         ("training.minutes.most=5", "'training.minutes.most=5': minutes has no keys"),
@@ -45,15 +46,16 @@ def test_an_override_that_does_not_fit_is_named(override: str, told: str) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("- network", "not sections but ['network']"),
-        ("network", "not sections but 'network'"),
-        ("network: [", "not YAML"),
-        ("network: 3", "network: Input should be"),
+        (b"- network", "not sections but ['network']"),
+        (b"network", "not sections but 'network'"),
+        (b"network: [", "not YAML"),
+        (b"network: \xff", "not YAML"),
+        (b"network: 3", "network: Input should be"),
     ],
 )
-def test_a_file_of_another_shape_is_named(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_of_another_shape_is_named(tmp_path: Path, text: bytes, told: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(SiameseError) as caught:
         load_params(path)
     assert str(path) in str(caught.value)
