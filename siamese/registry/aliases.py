@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from siamese.errors import SiameseError
 from siamese.registry.ledger import Ledger, read_ledger
-from siamese.registry.server import aliases, connect, find_version, newest_version, told
+from siamese.registry.server import aliases, connect, find_version, newest_version, set_alias, told
 from siamese.store import ObjectStore
 
 CHAMPION = "champion"
@@ -53,7 +53,7 @@ def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
         if find_version(client, model, version) is None:
             fix = "restore MLflow's database, or use the server that the ledger was written with"
             raise SiameseError(f"MLflow has no version {version}, which the ledger names", where=model, fix=fix)
-        client.set_registered_model_alias(model, alias, str(version))
+        set_alias(client, model, alias, version)
 
 
 def _challenger(client: MlflowClient, model: str, ledger: Ledger) -> int | None:

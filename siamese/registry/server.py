@@ -105,6 +105,20 @@ def aliases(client: MlflowClient, name: str) -> dict[str, int]:
     return {alias: int(version) for alias, version in found.items()}
 
 
+def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:
+    """Points an alias at a version.
+
+    MLflow looks for the alias before it adds it, so of several that set a new one at once its database refuses all but
+    the first; the second time it is there and is changed.
+    """
+    try:
+        client.set_registered_model_alias(name, alias, str(version))
+    except RestException:
+        if alias not in aliases(client, name):
+            raise
+        client.set_registered_model_alias(name, alias, str(version))
+
+
 def newest_version(client: MlflowClient, name: str) -> int | None:
     """The highest number among a model's versions; None when it has none."""
     found = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
+from mlflow.exceptions import RestException
 from published_models import World, dead_server
 
 from siamese.errors import SiameseError, TransientError
 from siamese.manifests import Checkpoint, ModelVersion
 from siamese.registry import model_name, register, resolve_model
 from siamese.registry.registration import TAG_CHECKPOINT
+from siamese.registry.server import set_alias
 from siamese.store import S3Uri
 
 
@@ -156,3 +159,26 @@ def test_a_tag_that_was_changed_in_mlflow_refuses_the_model(world: World) -> Non
     with pytest.raises(SiameseError, match="not what was registered"):
         resolve_model(f"models:/{version.name}/1", world.store)
     assert ModelVersion.load(world.store, version.digest) == version
+
+
+def test_many_that_set_a_new_alias_at_once_all_succeed(world: World) -> None:
+    checkpoint, evaluation = world.checkpoint(0.6)
+    register(checkpoint, evaluation, world.params, world.store)
+    for number in range(10):
+        begin = Barrier(8)
+
+        def point(_: int, alias: str = f"alias-{number}", begin: Barrier = begin) -> None:
+            begin.wait()
+            set_alias(world.client, world.params.model, alias, 1)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(point, range(8)))
+    assert world.aliases() == {"challenger": 1} | {f"alias-{number}": 1 for number in range(10)}
+
+
+def test_an_alias_of_a_version_that_is_not_there_is_refused(world: World) -> None:
+    checkpoint, evaluation = world.checkpoint(0.6)
+    register(checkpoint, evaluation, world.params, world.store)
+    with pytest.raises(RestException, match="99"):
+        set_alias(world.client, world.params.model, "challenger", 99)
+    assert world.aliases() == {"challenger": 1}
