@@ -1,4 +1,4 @@
-"""The judge of all contestants: the official counts and the buildings of each scene, from class rasters alone."""
+"""The judge of all contestants: the official counts, the buildings and their ranks, of each scene."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from contest.ranking import NO_SEVERITIES, Severities, building_severities
 from siamese.evaluation.truth import SceneTask
 from siamese.imagery.bands import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
+from siamese.model.decision import Prediction
 from siamese.progress import progress
 
 Image = NDArray[np.uint8]
 _BANDS = 3
 
 
-class Classify(Protocol):
-    """A network with its decision."""
+class Network(Protocol):
+    """A trained network with its decision."""
 
-    def __call__(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> NDArray[np.uint8]:
-        """Takes ``(H, W, 3)`` uint8 and what struck; gives ``(H, W)`` uint8: 0 background, 1..4 damage."""
+    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
+        """What it says of a pair of ``(H, W, 3)`` uint8 images, told what struck."""
+
+    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
+        """The classes that this comes to, ``(H, W)`` uint8: 0 background, 1..4 damage."""
 
 
 class SceneResult(BaseModel):
@@ -34,14 +39,15 @@ class SceneResult(BaseModel):
     event: str
     counts: Counts
     buildings: BuildingCounts
+    severities: Severities = Field(NO_SEVERITIES, description="Told for the labelled buildings of each damage class.")
 
 
-def judge(tasks: Sequence[SceneTask], classify: Classify, iou: float) -> tuple[SceneResult, ...]:
+def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[SceneResult, ...]:
     """Asks a network about each scene, once.
 
     Args:
         tasks: The scenes.
-        classify: The network with its decision.
+        network: The network with its decision.
         iou: Overlap from which a predicted building is a match.
     """
     results = []
@@ -49,9 +55,15 @@ def judge(tasks: Sequence[SceneTask], classify: Classify, iou: float) -> tuple[S
         for task in tasks:
             truth = task.load()
             check_bands(task.scene, (truth.pre.shape[2], truth.post.shape[2]), (_BANDS, _BANDS))
-            classes = classify(truth.pre, truth.post, truth.disaster_type)
+            prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
+            classes = network.decide(prediction)
             counts = count_scene(classes, classes, truth.localization, truth.damage)
             buildings = count_buildings(truth.buildings, Buildings.from_classes(classes), iou)
-            results.append(SceneResult(scene=task.scene, event=task.event, counts=counts, buildings=buildings))
+            severities = building_severities(prediction, truth.buildings)
+            results.append(
+                SceneResult(
+                    scene=task.scene, event=task.event, counts=counts, buildings=buildings, severities=severities
+                )
+            )
             advance(note=task.scene)
     return tuple(results)

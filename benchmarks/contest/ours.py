@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from contest.judging import Classify
+from contest.judging import Network
 from contest.results import Learned
 from siamese.manifests import Checkpoint, PairSet
 from siamese.model import Predictor
@@ -14,7 +14,7 @@ from siamese.store import ObjectStore
 from siamese.training import train
 
 
-def train_ours(pairs: PairSet, params: Params, store: ObjectStore) -> tuple[Classify, Learned]:
+def train_ours(pairs: PairSet, params: Params, store: ObjectStore) -> tuple[Network, Learned]:
     """Trains, or goes on with a training that was cut off."""
     checkpoint = train(pairs, params.network, params.training, store)
     learned = Learned(
@@ -25,7 +25,7 @@ def train_ours(pairs: PairSet, params: Params, store: ObjectStore) -> tuple[Clas
         start=checkpoint.start,
         validation=checkpoint.validation,
     )
-    return Predictor.load(store, checkpoint).classify, learned
+    return Predictor.load(store, checkpoint), learned
 
 
 def _steps(checkpoint: Checkpoint, store: ObjectStore) -> int:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from contest.judging import Classify, Image
+from contest.judging import Image, Network
 from contest.results import Learned
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.manifests import Scores
 from siamese.metrics import Counts, count_scene
+from siamese.model.decision import Prediction
 from siamese.model.depthwise import quicken_depthwise
 from siamese.model.encoders import Encoder
 from siamese.model.imagenet import RANDOM, load_imagenet
@@ -107,7 +108,7 @@ def reference_loss(logits: Tensor, mask: Tensor, weights: Sequence[float]) -> Te
 
 def train_reference(
     kind: Kind, reader: PairReader, network: NetworkParams, params: TrainingParams
-) -> tuple[Classify, Learned]:
+) -> tuple[Network, Learned]:
     """Trains a reference until the budget is used up."""
     torch.manual_seed(params.seed)
     model, start = build_reference(kind, network)
@@ -124,15 +125,21 @@ class Classifier:
         self._model, self._device = model, next(model.parameters()).device
 
     @torch.inference_mode()
-    def __call__(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> NDArray[np.uint8]:
-        """Takes ``(H, W, 3)`` uint8, gives ``(H, W)`` uint8."""
+    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
+        """The five probabilities of ``(H, W, 3)`` uint8 images, as building and damage."""
         del disaster_type
         self._model.eval()
         height, width = pre.shape[:2]
         with autocast(self._device):
             logits = self._model(self._tensor(pre), self._tensor(post))
-        classes = logits[0, :, :height, :width].argmax(0)
-        return np.asarray(classes.to(torch.uint8).cpu().numpy())
+        probability = logits[0, :, :height, :width].softmax(0).cpu().numpy()
+        building = probability[1:].sum(0)
+        return Prediction(building, probability[1:] / np.maximum(building, np.finfo(np.float32).tiny))
+
+    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
+        """The likeliest of the five, ``(H, W)`` uint8."""
+        background, damage = 1 - prediction.building, prediction.building * prediction.damage
+        return np.asarray(np.concatenate([background[None], damage]).argmax(0), np.uint8)
 
     def _tensor(self, image: Image) -> Tensor:
         tensor = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float() / 255
@@ -211,10 +218,10 @@ class _Training:
             self.kept = copy.deepcopy(self.model.state_dict())
 
     def _validate(self, scenes: Sequence[SceneEntry]) -> Scores:
-        counts, classify = Counts(), Classifier(self.model)
+        counts, network = Counts(), Classifier(self.model)
         for entry in scenes:
             pre, post, _ = self._reader.whole(entry.scene)
-            classes = classify(pre, post)
+            classes = network.decide(network.predict(pre, post))
             counts += count_scene(classes, classes, *self._reader.targets(entry.scene))
         return counts.scores()
 

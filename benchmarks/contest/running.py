@@ -10,7 +10,7 @@ from multiprocessing import active_children, get_context
 import torch
 
 from contest.contestants import Contestant
-from contest.judging import Classify, judge
+from contest.judging import Network, judge
 from contest.ours import train_ours
 from contest.references import train_reference
 from contest.results import Learned, Result, Results, result_key
@@ -86,7 +86,7 @@ class Contest:
         pairs = build_pairs(self.collection.catalog, fold.params, self.store)
         if contestant.kind == "post-only":
             pairs = post_only(pairs, self.store)
-        classify, learned = self._train(contestant, pairs, params)
+        network, learned = self._train(contestant, pairs, params)
         result = Result(
             contestant=contestant.name,
             fold=fold.name,
@@ -94,12 +94,12 @@ class Contest:
             revision=git_revision(),
             threads=torch.get_num_threads(),
             learned=learned,
-            scenes=judge(split_tasks(pairs, "test", self.store), classify, params.evaluation.iou),
+            scenes=judge(split_tasks(pairs, "test", self.store), network, params.evaluation.iou),
         )
         self.results.keep(result)
         return result
 
-    def _train(self, contestant: Contestant, pairs: PairSet, params: Params) -> tuple[Classify, Learned]:
+    def _train(self, contestant: Contestant, pairs: PairSet, params: Params) -> tuple[Network, Learned]:
         match contestant.kind:
             case "ours" | "post-only":
                 return train_ours(pairs, params, self.store)

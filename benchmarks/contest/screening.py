@@ -7,6 +7,7 @@ an effect's error is that of a comparison of half of the runs with the other hal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,7 +20,12 @@ from contest.summary import Figures
 from siamese.errors import SiameseError
 
 _TRIED = 400
-_MEASURES = ("score", "localization_f1", "damage_f1_present")
+_MEASURES = {
+    "score": "score",
+    "localization_f1": "localization F1",
+    "damage_f1_present": "mean damage F1 of the classes present",
+    "damage_auc": "damage AUC",
+}
 
 
 class Effect(BaseModel):
@@ -89,10 +95,9 @@ def effects(names: Sequence[str], results: Sequence[Result], folds: int) -> tupl
     fold = np.arange(runs) % folds
     matrix = np.column_stack([fold == number for number in range(folds)] + [design(len(names), runs, folds)])
     matrix = matrix.astype(np.float64)
-    figures = [Figures.of(result.fold, result.scenes) for result in results]
-    told = np.array(
-        [[*(getattr(one.scores, name) for name in _MEASURES[:2]), one.damage_f1_present] for one in figures]
-    )
+    told = np.array([_measured(result) for result in results])
+    known = np.isfinite(told).all(0)  # Without buildings of every class there is no damage AUC.
+    measures, told = [name for name, there in zip(_MEASURES, known, strict=True) if there], told[:, known]
     solution = np.linalg.lstsq(matrix, told)[0]
     freedom = runs - np.linalg.matrix_rank(matrix)
     variance = ((told - matrix @ solution) ** 2).sum(0) / max(1, freedom)
@@ -100,8 +105,8 @@ def effects(names: Sequence[str], results: Sequence[Result], folds: int) -> tupl
     return tuple(
         Effect(
             change=name,
-            gain=dict(zip(_MEASURES, solution[folds + place].tolist(), strict=True)),
-            error=dict(zip(_MEASURES, spread[folds + place].tolist(), strict=True)),
+            gain=dict(zip(measures, solution[folds + place].tolist(), strict=True)),
+            error=dict(zip(measures, spread[folds + place].tolist(), strict=True)),
         )
         for place, name in enumerate(names)
     )
@@ -109,20 +114,22 @@ def effects(names: Sequence[str], results: Sequence[Result], folds: int) -> tupl
 
 def _measured(result: Result) -> list[float]:
     figures = Figures.of(result.fold, result.scenes)
-    return [figures.scores.score, figures.scores.localization_f1, figures.damage_f1_present]
+    auc = math.nan if figures.damage_auc is None else figures.damage_auc
+    return [figures.scores.score, figures.scores.localization_f1, figures.damage_f1_present, auc]
 
 
 def effects_markdown(found: Sequence[Effect], command: str) -> str:
     """Effects as rows for docs/results.md, the most useful first."""
+    measures = list(found[0].gain)
     head = (
         f"`{command}`",
         "",
-        "| change | score | localization F1 | mean damage F1 of the classes present |",
-        "|---|---|---|---|",
+        f"| change | {' | '.join(_MEASURES[name] for name in measures)} |",
+        f"|---|{'---|' * len(measures)}",
     )
     ordered = sorted(found, key=lambda one: -one.gain["score"])
     rows = (
-        f"| {one.change} | " + " | ".join(f"{one.gain[name]:+.3f} ± {one.error[name]:.3f}" for name in _MEASURES) + " |"
+        f"| {one.change} | " + " | ".join(f"{one.gain[name]:+.3f} ± {one.error[name]:.3f}" for name in measures) + " |"
         for one in ordered
     )
     return "\n".join([*head, *rows])

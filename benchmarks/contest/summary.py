@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rich.table import Table
 
 from contest.judging import SceneResult
+from contest.ranking import damage_auc
 from contest.results import Result, by_contestant
 from siamese.classes import DAMAGE_CLASSES
 from siamese.manifests import Scores
@@ -28,6 +29,7 @@ class Figures(BaseModel):
     scores: Scores
     damage_f1_present: float = Field(description="Mean damage F1 over the classes that the scenes hold.")
     building_macro_f1: float = Field(description="The same by building, end to end.")
+    damage_auc: float | None = Field(description="How well labelled buildings are ranked, contest/ranking.py.")
 
     @classmethod
     def of(cls, fold: str, scenes: Sequence[SceneResult]) -> Figures:
@@ -41,6 +43,7 @@ class Figures(BaseModel):
             scores=counts.scores(),
             damage_f1_present=macro_f1(counts.damage),
             building_macro_f1=macro_f1(buildings.damage),
+            damage_auc=damage_auc(scene.severities for scene in scenes),
         )
 
 
@@ -98,7 +101,8 @@ def table(found: Sequence[Standing], titles: Mapping[str, str], *, differences: 
         titles: Of the contestants.
         differences: Also show how far each pooled score is from the first contestant's.
     """
-    columns = ("contestant", "fold", "scenes", "buildings", "score", "localization", *DAMAGE_CLASSES, "by building")
+    rates = ("localization", *DAMAGE_CLASSES, "by building", "damage AUC")
+    columns = ("contestant", "fold", "scenes", "buildings", "score", *rates)
     shown = Table(*columns, *(["difference"] if differences else []), title="no / minor / major / destroyed by pixel")
     for one in found:
         for figures in one.folds if len(one.folds) > 1 else ():
@@ -117,7 +121,11 @@ def _cells(figures: Figures, score: str) -> list[str]:
     scores = figures.scores
     rates = [scores.localization_f1, *(getattr(scores, name) for name in _CLASS_FIGURES), figures.building_macro_f1]
     support = " / ".join(str(count) for count in figures.buildings.values())
-    return [str(figures.scenes), support, score, *(f"{rate:.3f}" for rate in rates)]
+    return [str(figures.scenes), support, score, *(f"{rate:.3f}" for rate in rates), _auc(figures)]
+
+
+def _auc(figures: Figures) -> str:
+    return "" if figures.damage_auc is None else f"{figures.damage_auc:.3f}"
 
 
 def markdown(found: Sequence[Standing], titles: Mapping[str, str], command: str) -> str:
@@ -126,8 +134,8 @@ def markdown(found: Sequence[Standing], titles: Mapping[str, str], command: str)
         f"`{command}`",
         "",
         "| network | crops | folds | scenes; buildings no / minor / major / destroyed | score, mean ± sd over folds "
-        "| pooled [95 % over scenes] | localization F1 | no / minor / major / destroyed | by building |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| pooled [95 % over scenes] | localization F1 | no / minor / major / destroyed | by building | damage AUC |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     )
     return "\n".join([*head, *(_row(one, titles[one.contestant]) for one in found)])
 
@@ -145,5 +153,6 @@ def _row(one: Standing, title: str) -> str:
         f"{scores.localization_f1:.3f}",
         classes,
         f"{pooled.building_macro_f1:.3f}",
+        _auc(pooled),
     )
     return f"| {' | '.join(cells)} |"

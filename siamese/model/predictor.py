@@ -142,7 +142,11 @@ class Predictor:
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        return class_raster(self.predict(pre, post, disaster_type, classes_only=True), self.decision)
+        return self.decide(self.predict(pre, post, disaster_type, classes_only=True))
+
+    def decide(self, prediction: Prediction) -> Classes:
+        """The class of every pixel of a prediction, ``(H, W)`` uint8, by the fitted decision."""
+        return class_raster(prediction, self.decision)
 
     def _check(self, pre: Image, post: Image) -> None:
         for image, bands, name in zip((pre, post), self.bands, ("pre", "post"), strict=True):

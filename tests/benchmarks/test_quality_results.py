@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from contest.references import reference_loss, widened
 from contest.results import Learned, Result, Results, result_key
 from contest.scenes import folds
 from contest.summary import markdown, ratio_to_references, standings, table
+from numpy.typing import NDArray
 from rich.console import Console
 
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.metrics import BuildingCounts, Buildings, Counts, Tally
+from siamese.model.decision import Prediction
 from siamese.params import Params, load_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -114,16 +117,33 @@ def test_the_table_and_the_rows_name_every_contestant() -> None:
     assert ".80 / .80 / .80 / .80" in rows[-2]
 
 
+@dataclass(frozen=True)
+class Says:
+    """A network that is sure of a class raster, and of minor damage wherever there is no building."""
+
+    classes: NDArray[np.uint8]
+
+    def predict(self, pre: object, post: object, disaster_type: str | None = None, /) -> Prediction:
+        """The same, whatever the images."""
+        damage = np.eye(4, dtype=np.float32)[np.where(self.classes, self.classes - 1, 1)].transpose(2, 0, 1)
+        return Prediction((self.classes > 0).astype(np.float32), damage)
+
+    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
+        """The class raster."""
+        return self.classes
+
+
 def test_the_judge_counts_class_rasters_as_the_official_scorer_does() -> None:
     target = np.zeros((8, 8), np.uint8)
     target[1:4, 1:4] = 2
     image = np.zeros((8, 8, 3), np.uint8)
     buildings = Buildings((target > 0).astype(np.int32), np.array([2], np.uint8))
     truth = SceneTruth(image, image, target, (target > 0).astype(np.uint8), target, buildings)
-    (perfect,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post, what=None, /: target, 0.5)
+    (perfect,) = judge([SceneTask("a_1", "a", lambda: truth)], Says(target), 0.5)
     assert perfect.counts.localization.f1 == perfect.counts.minor_damage.f1 == 1
     assert perfect.buildings.damage["minor_damage"] == Tally(tp=1)
-    (nothing,) = judge([SceneTask("a_1", "a", lambda: truth)], lambda pre, post, what=None, /: 0 * target, 0.5)
+    assert perfect.severities == ((), (1.0,), (), ())
+    (nothing,) = judge([SceneTask("a_1", "a", lambda: truth)], Says(0 * target), 0.5)
     assert nothing.counts.localization == Tally(fn=9)
 
 

@@ -42,6 +42,7 @@ def test_effects_are_found_again_in_what_they_made() -> None:
     gains = {one.change: one.gain["localization_f1"] for one in found}
     assert gains == pytest.approx({"cutmix": 0.08, "dropout": 0, "no-zoom": -0.04, "random-start": 0}, abs=1e-9)
     assert all(one.error["localization_f1"] < 1e-9 for one in found)
+    assert "damage_auc" not in found[0].gain  # No scene tells of a building.
     rows = effects_markdown(found, "command").splitlines()
     assert rows[4].startswith("| cutmix | +")
     assert rows[-1].startswith("| no-zoom | -")
