@@ -82,7 +82,7 @@ class TrainingParams(Section):
     )
 
     vote_weights: tuple[Vote, Vote, Vote, Vote] = Field(
-        (1.0, 2.8, 2.8, 2.0),
+        (1.0, 2.0, 2.0, 1.4),
         description="Weight of each damage class in a building's vote, where validation scenes do not clearly ask for "
         "others. A harmonic mean of F1 is best when a rare class wins well before it is the likeliest.",
     )
