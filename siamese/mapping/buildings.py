@@ -44,7 +44,7 @@ class MappedBuilding:
 def vote(
     components: Components, decision: Decision, params: MappingParams, *, in_metres: bool
 ) -> npt.NDArray[np.uint8]:
-    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
+    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small or faint to be reported.
 
     A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
     """
@@ -52,7 +52,8 @@ def vote(
     winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(components) else np.zeros(0, np.uint8)
     winner[components.touches_no_data] = UNCLASSIFIED
     least = params.minimum_building_m2 if in_metres else params.minimum_building_px
-    winner[(components.area < least) | (components.pixels < decision.minimum_px)] = 0
+    small = (components.area < least) | (components.pixels < decision.minimum_px)
+    winner[small | (components.sure == 0)] = 0
     return winner
 
 

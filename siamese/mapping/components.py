@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 NO_DATA = -1
 """Label of a pixel that one of the dates does not show."""
 _CLASSES = len(DAMAGE_CLASSES)
-_FIGURES = 3 + 2 * _CLASSES
+_FIGURES = 4 + 2 * _CLASSES
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Components:
         building: ``(labels + 1,)`` row of each label's building; label 0 is background.
         pixels: Pixels.
         area: Ground in m²; pixels where that is unknown.
+        sure: Pixels that are sure of being a building (:func:`siamese.model.decision.at_peak`).
         probability: Mean probability of being a building.
         damage: ``(n, 4)`` mean probability of each damage class, calibrated.
         votes: ``(n, 4)`` mean of what its pixels give to each class, by which the class is decided.
@@ -40,6 +42,7 @@ class Components:
     building: npt.NDArray[np.int64]
     pixels: npt.NDArray[np.int64]
     area: npt.NDArray[np.float64]
+    sure: npt.NDArray[np.int64]
     probability: npt.NDArray[np.float64]
     damage: npt.NDArray[np.float64]
     votes: npt.NDArray[np.float64]
@@ -76,6 +79,7 @@ class ComponentFinder:
         col: int,
         mask: Mask,
         seen: Mask,
+        sure: Mask,
         building: npt.NDArray[np.float32],
         damage: npt.NDArray[np.float32],
         votes: npt.NDArray[np.float32],
@@ -88,6 +92,7 @@ class ComponentFinder:
             col: Where its first pixel lies in the map.
             mask: ``(h, w)``, pixels that are building.
             seen: ``(h, w)``, pixels that both dates show; a building lies only there.
+            sure: ``(h, w)``, pixels that are sure of being a building.
             building: ``(h, w)`` probability of being a building.
             damage: ``(4, h, w)`` probability of each class, calibrated.
             votes: ``(4, h, w)`` what each pixel gives to each class (:func:`siamese.model.decision.pixel_votes`).
@@ -102,7 +107,7 @@ class ComponentFinder:
         labels: Labels = np.where(mask, local + self._count, 0).astype(np.int32)
         labels[~seen] = NO_DATA
         if count > 1:
-            self._measure(row, col, local, count, building, damage, votes, pixel_area)
+            self._measure(row, col, local, count, (sure, building, *damage, *votes), pixel_area)
             near = cv2.dilate((~seen).astype(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
             self._touching.append(np.unique(labels[near & mask]))
         if col == 0:
@@ -143,9 +148,10 @@ class ComponentFinder:
             building=component - 1,
             pixels=pixels.astype(np.int64),
             area=sums[:, 1],
-            probability=sums[:, 2] / pixels,
-            damage=sums[:, 3 : 3 + _CLASSES] / pixels[:, None],
-            votes=sums[:, 3 + _CLASSES :] / pixels[:, None],
+            sure=sums[:, 2].astype(np.int64),
+            probability=sums[:, 3] / pixels,
+            damage=sums[:, 4 : 4 + _CLASSES] / pixels[:, None],
+            votes=sums[:, 4 + _CLASSES :] / pixels[:, None],
             touches_no_data=touching,
             first=first,
             last_piece=last,
@@ -157,15 +163,13 @@ class ComponentFinder:
         col: int,
         local: Labels,
         count: int,
-        building: npt.NDArray[np.float32],
-        damage: npt.NDArray[np.float32],
-        votes: npt.NDArray[np.float32],
+        summed: Sequence[npt.NDArray[np.generic]],
         pixel_area: float,
     ) -> None:
         rows, cols = np.nonzero(local)
         label = local[rows, cols]
         pixels = np.bincount(label, minlength=count)
-        sums = [np.bincount(label, values[rows, cols], count) for values in (building, *damage, *votes)]
+        sums = [np.bincount(label, values[rows, cols], count) for values in summed]
         self._figures.append(np.stack([pixels, pixels * pixel_area, *sums], axis=1)[1:])
         # Pixels come in row-major order, so the first of each label is its first index.
         _, starts = np.unique(label, return_index=True)

@@ -24,7 +24,7 @@ from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.windows import Blender, Core, Span, walk
 from siamese.model import Decision, Prediction, calibrate
-from siamese.model.decision import building_mask, pixel_votes
+from siamese.model.decision import at_peak, building_mask, pixel_votes
 from siamese.params import MappingParams
 from siamese.progress import progress
 
@@ -166,7 +166,8 @@ def _label(
         told = calibrate(prediction, decision)
         votes = np.zeros_like(prediction.damage)
         votes[:, mask] = pixel_votes(prediction.damage[:, mask], decision)
-        found = finder.add(core.row, core.col, mask, piece.seen, told.building, told.damage, votes, area)
+        sure = at_peak(prediction.building, decision)
+        found = finder.add(core.row, core.col, mask, piece.seen, sure, told.building, told.damage, votes, area)
         labels.write(found, 1, window=window)
         if not decision.per_building:
             single.write(((votes * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from siamese.classes import DAMAGE_CLASSES
-
 _TINY = np.float32(1e-6)
 
 Floats = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class Decision(BaseModel):
     )
     building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability (uncalibrated).")
     damaged_building: float = Field(0.5, ge=0, le=1, description="The same where damage is likelier than not.")
+    building_peak: float = Field(
+        0.0, ge=0, le=1, description="Components in which no pixel's probability of building reaches this are dropped."
+    )
     vote_temperature: Temperature = Field(
         1.0, description="Divides the log-probability of each damage class in a vote, so that weights tell alike."
     )
@@ -86,7 +88,7 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
 
 def least_building(decision: Decision) -> float:
     """Where the network's building probability is below this everywhere, nothing is building."""
-    return min(decision.building, decision.damaged_building)
+    return max(min(decision.building, decision.damaged_building), decision.building_peak)
 
 
 def class_raster(prediction: Prediction, decision: Decision) -> Classes:
@@ -99,23 +101,40 @@ def class_raster(prediction: Prediction, decision: Decision) -> Classes:
     Returns:
         ``(H, W)`` uint8: 0 background, 1..4 damage class.
     """
-    mask = building_mask(prediction, decision)
+    count, buildings = number_buildings(prediction, decision)
+    mask = buildings > 0
     classes = np.zeros(mask.shape, np.uint8)
-    if not mask.any():
-        return classes
     inside = pixel_votes(prediction.damage[:, mask], decision)
     weights = np.asarray(decision.class_weights)[:, None]
-    if not decision.per_building:
+    if decision.per_building:
+        number = buildings[mask]
+        votes = np.stack([np.bincount(number, given, count + 1) for given in inside])
+        classes[mask] = (votes * weights).argmax(0)[number] + 1
+    else:
         classes[mask] = (inside * weights).argmax(0) + 1
-        return classes
-    count, components = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
-    component = components[mask]
-    votes = np.stack([np.bincount(component, inside[number], count) for number in range(len(DAMAGE_CLASSES))])
-    winner = ((votes * weights).argmax(0) + 1).astype(np.uint8)
-    if decision.minimum_px > 1:
-        winner[np.bincount(component, minlength=count) < decision.minimum_px] = 0
-    classes[mask] = winner[component]
     return classes
+
+
+def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, Numbers]:
+    """Buildings: 8-connected components of a low threshold that reach a high one somewhere.
+
+    Thresholding with hysteresis (Canny 1986, "A Computational Approach to Edge Detection"): the low thresholds find
+    whole buildings, the peak keeps what is only a faint patch off the map.
+
+    Args:
+        prediction: Probabilities as the network gave them.
+        decision: Its thresholds.
+
+    Returns:
+        How many, and ``(H, W)`` int32: 0 background, else the number of the building from 1 on.
+    """
+    mask = building_mask(prediction, decision)
+    count, components = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    inside = components[mask]
+    kept = np.bincount(inside, minlength=count) >= max(1, decision.minimum_px)
+    kept &= np.bincount(inside[at_peak(prediction.building[mask], decision)], minlength=count) > 0
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    return int(kept.sum()), numbers[components]
 
 
 def pixel_votes(damage: Floats, decision: Decision) -> Floats:
@@ -135,11 +154,17 @@ def pixel_votes(damage: Floats, decision: Decision) -> Floats:
 
 
 def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:
-    """``(H, W)`` bool: which pixels are building."""
+    """``(H, W)`` bool: which pixels are building, if their component reaches the peak."""
     damaged = prediction.damage[0] < 0.5
     threshold = np.where(damaged, np.float32(decision.damaged_building), np.float32(decision.building))
     mask: npt.NDArray[np.bool_] = prediction.building >= threshold
     return mask
+
+
+def at_peak(building: Floats, decision: Decision) -> npt.NDArray[np.bool_]:
+    """Which pixels are sure enough of building for their whole component."""
+    sure: npt.NDArray[np.bool_] = building >= np.float32(decision.building_peak)
+    return sure
 
 
 def _scaled(damage: Floats, temperature: float, biases: tuple[float, float, float, float]) -> Floats:

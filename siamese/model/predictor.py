@@ -160,7 +160,8 @@ class Predictor:
 
 def average_decision(decisions: Sequence[Decision]) -> Decision:
     """The decision of an ensemble: the mean of its members' figures, else as the first says."""
-    fields = ("building", "damaged_building", "building_temperature", "damage_temperature", "vote_temperature")
+    thresholds = ("building", "damaged_building", "building_peak")
+    fields = (*thresholds, "building_temperature", "damage_temperature", "vote_temperature")
     means: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}
     for name in ("class_weights", "damage_biases"):
         each = np.mean([getattr(one, name) for one in decisions], axis=0)

@@ -81,6 +81,17 @@ class TrainingParams(Section):
         (1.0, 3.0, 3.0, 2.0), description="Weight of each damage class in the losses."
     )
 
+    building_threshold: float = Field(
+        0.35,
+        gt=0,
+        lt=1,
+        description="A pixel is building from this probability, where validation scenes do not clearly ask for "
+        "another. The official damage score takes missed pixels of a building for wrong, and never sees false ones.",
+    )
+    damaged_threshold: float = Field(0.25, gt=0, lt=1, description="The same where damage is likelier than not.")
+    building_peak: float = Field(
+        0.6, ge=0, lt=1, description="What nowhere reaches this probability of building is no building after all."
+    )
     vote_weights: tuple[Vote, Vote, Vote, Vote] = Field(
         (1.0, 2.0, 2.0, 1.4),
         description="Weight of each damage class in a building's vote, where validation scenes do not clearly ask for "

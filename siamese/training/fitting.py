@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamese.classes import DAMAGE_CLASSES
 from siamese.metrics import Counts as SceneCounts
 from siamese.metrics.xview2 import DAMAGE_WEIGHT, LOCALIZATION_WEIGHT
-from siamese.model.decision import Decision, Prediction, building_mask, pixel_votes
+from siamese.model.decision import Decision, Prediction, number_buildings, pixel_votes
 
 _BINS = 50
 _CLASSES = len(DAMAGE_CLASSES)
@@ -65,7 +64,8 @@ class Evidence:
 def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
     """Decisions worth trying: the evidence's, and with thresholds best for localization or for single pixels.
 
-    Which of them is best for buildings that vote cannot be told from single pixels; so they are to be tried.
+    The latter also without a peak, for networks that are seldom sure. Which of them is best for buildings that vote
+    cannot be told from single pixels; so they are to be tried.
     """
     start = evidence.decision
     localization = np.cumsum(evidence.localization[::-1], 0)[::-1]
@@ -89,7 +89,11 @@ def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
     least = round(_LEAST_DAMAGED * _BINS)
     pairs = [(plain, damaged) for plain in range(least, _BINS) for damaged in range(least, plain + 1)]
     best = max(pairs, key=lambda pair: score(*pair))
-    thresholds = [{"building": p / _BINS, "damaged_building": d / _BINS} for p, d in ((single, single), best)]
+    thresholds = [
+        {"building": plain / _BINS, "damaged_building": damaged / _BINS, "building_peak": peak}
+        for plain, damaged in ((single, single), best)
+        for peak in (start.building_peak, 0.0)
+    ]
     return tuple(dict.fromkeys([start, *(start.model_copy(update=each) for each in thresholds)]))
 
 
@@ -103,13 +107,13 @@ class Votes:
 
     def add(self, prediction: Prediction, damage: Raster, decision: Decision) -> None:
         """Adds a scene with its official damage target."""
-        mask = building_mask(prediction, decision)
-        count, components = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        component = components[mask]
-        votes = [np.bincount(component, row, count) for row in pixel_votes(prediction.damage[:, mask], decision)]
+        count, buildings = number_buildings(prediction, decision)
+        mask = buildings > 0
+        number, rows = buildings[mask], count + 1
+        votes = [np.bincount(number, given, rows) for given in pixel_votes(prediction.damage[:, mask], decision)]
         self.votes.append(np.stack(votes, 1)[1:].astype(np.float64))
-        place = component.astype(np.int64) * (_CLASSES + 1) + damage[mask]
-        truth = np.bincount(place, minlength=count * (_CLASSES + 1)).reshape(count, _CLASSES + 1)
+        place = number.astype(np.int64) * (_CLASSES + 1) + damage[mask]
+        truth = np.bincount(place, minlength=rows * (_CLASSES + 1)).reshape(rows, _CLASSES + 1)
         self.truth.append(truth[1:, 1:])
         self.missed += np.bincount(damage[~mask], minlength=_CLASSES + 1)[1:]
 

@@ -25,8 +25,14 @@ def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
 
 def start_decision(params: TrainingParams) -> Decision:
     """How classes are decided before anything is fitted."""
-    usual = USUAL_TEMPERATURE
-    return Decision(damage_temperature=usual, vote_temperature=usual, class_weights=params.vote_weights)
+    return Decision(
+        damage_temperature=USUAL_TEMPERATURE,
+        building=params.building_threshold,
+        damaged_building=params.damaged_threshold,
+        building_peak=params.building_peak,
+        vote_temperature=USUAL_TEMPERATURE,
+        class_weights=params.vote_weights,
+    )
 
 
 def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision) -> Counts:

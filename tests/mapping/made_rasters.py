@@ -25,7 +25,7 @@ GROUND = 60
 
 
 class Colours:
-    """Red above 200 in the pre image is building; green of the post image, in steps of 50, is its damage.
+    """Red above 200 in the pre image is building, from 180 a faint one; green of the post image, by 50, is damage.
 
     Of a post image in grey, the grey is.
     """
@@ -41,7 +41,8 @@ class Colours:
         del disaster_type, classes_only
         self.asked += 1
         assert (pre.shape[2], post.shape[2]) == self.bands
-        building = np.where(pre[..., 0] > 200, np.float32(0.9), np.float32(0.1))
+        red = pre[..., 0]
+        building = np.where(red > 200, np.float32(0.9), np.where(red >= 180, np.float32(0.55), np.float32(0.1)))
         number = np.clip(post[..., min(1, self.bands[1] - 1)] // 50, 0, 3)
         damage = np.full((4, *number.shape), 0.1, np.float32)
         np.put_along_axis(damage, number[None].astype(np.intp), 0.7, 0)

@@ -61,6 +61,20 @@ def test_a_building_has_one_class_by_the_vote_of_all_its_pixels(tmp_path: Path) 
     assert set(np.unique(read(single.classes))) == {0, 2, 4}
 
 
+def test_a_faint_patch_is_no_building_and_a_building_keeps_its_faint_parts(tmp_path: Path) -> None:
+    pre, post = pair(200, 200, (60, 50, 80, 90, 2), (10, 10, 20, 20, 1))
+    pre[60:140, 50:135, 0] = 180  # Only the last columns are sure, three windows away from the first.
+    pre[10:30, 10:30, 0] = 180
+    paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", post)]
+    assert draw(*paths, tmp_path / "all").counts == {"minor_damage": 1, "major_damage": 1}
+    made = draw(*paths, tmp_path / "sure", predictor=Colours(Decision(building_peak=0.6)))
+    assert made.counts == {"major_damage": 1}
+    assert gpd.read_parquet(made.buildings).area_px.tolist() == [7200]
+    expected = np.zeros((200, 200), np.uint8)
+    expected[60:140, 50:140] = 3
+    np.testing.assert_array_equal(read(made.classes), expected)
+
+
 def test_ground_that_one_date_does_not_show_is_unknown_and_so_is_what_touches_it(tmp_path: Path) -> None:
     pre, post = pair(150, 150, (10, 10, 20, 20, 1), (60, 80, 20, 20, 0), (120, 120, 10, 10, 3), (30, 101, 9, 9, 0))
     shown = np.ones((150, 150), bool)

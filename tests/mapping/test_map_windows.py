@@ -69,12 +69,21 @@ def test_buildings_found_by_pieces_are_those_found_at_once(
     random = np.random.default_rng(seed)
     mask, seen = random.random((height, width)) < share, random.random((height, width)) >= hidden
     probability = random.random((height, width), np.float32)
+    sure = probability > 0.9
     damage, votes = (random.random((4, height, width), np.float32) for _ in range(2))
     finder, labels, piece_of = ComponentFinder(width), np.zeros((height, width), int), np.zeros((height, width), int)
     for number, (rows, cols) in enumerate(walk(height, width, *tiles)):
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
         labels[area] = finder.add(
-            rows.start, cols.start, mask[area], seen[area], probability[area], damage[:, *area], votes[:, *area], 0.25
+            rows.start,
+            cols.start,
+            mask[area],
+            seen[area],
+            sure[area],
+            probability[area],
+            damage[:, *area],
+            votes[:, *area],
+            0.25,
         )
         piece_of[area] = number
     found = finder.finish()
@@ -89,6 +98,7 @@ def test_buildings_found_by_pieces_are_those_found_at_once(
         (building,) = set(found.building[labels[inside]])
         assert found.pixels[building] == inside.sum()
         assert found.area[building] == inside.sum() / 4
+        assert found.sure[building] == (sure & inside).sum()
         assert found.first[building] == np.flatnonzero(inside)[0]
         assert found.last_piece[building] == piece_of[inside].max()
         assert found.touches_no_data[building] == (near & inside).any()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from siamese.model import Decision, Prediction, class_raster
-from siamese.model.decision import pixel_votes
+from siamese.model.decision import least_building, number_buildings, pixel_votes
 
 
 def random_prediction(seed: int, height: int = 24, width: int = 31) -> Prediction:
@@ -64,6 +64,29 @@ def test_without_votes_each_pixel_speaks_for_itself() -> None:
     prediction = random_prediction(3)
     raster = class_raster(prediction, Decision(building=0, damaged_building=0, per_building=False))
     assert np.array_equal(raster, prediction.damage.argmax(0) + 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1), st.integers(0, 12), st.booleans())
+def test_only_components_that_reach_the_peak_stay_and_they_stay_whole(
+    seed: int, peak: float, least: int, per_building: bool
+) -> None:
+    prediction = random_prediction(seed)
+    plain = Decision(building=0.4, damaged_building=0.3, per_building=per_building)
+    every = class_raster(prediction, plain)
+    decision = plain.model_copy(update={"building_peak": peak, "minimum_px": least})
+    found = class_raster(prediction, decision)
+    components, count = ndimage.label(every > 0, np.ones((3, 3)))
+    expected = np.zeros_like(every)
+    for number in range(1, count + 1):
+        inside = components == number
+        if inside.sum() >= least and prediction.building[inside].max() >= np.float32(peak):
+            expected[inside] = every[inside]
+    np.testing.assert_array_equal(found, expected)
+    if prediction.building.max() < least_building(decision):
+        assert not found.any()
+    count, numbers = number_buildings(prediction, decision)
+    assert set(np.unique(numbers)) - {0} == set(range(1, count + 1))
 
 
 def test_small_components_are_dropped_and_nothing_is_nothing() -> None:

@@ -99,9 +99,11 @@ def test_an_ensemble_is_the_mean_of_its_members_even_of_different_kinds() -> Non
 def test_an_ensembles_decision_is_the_mean_of_its_members() -> None:
     two = (
         Decision(building=0.4, damaged_building=0.2, vote_temperature=2),
-        Decision(building=0.6, class_weights=(1, 3, 1, 1)),
+        Decision(building=0.6, building_peak=0.6, class_weights=(1, 3, 1, 1)),
     )
-    expected = Decision(building=0.5, damaged_building=0.35, vote_temperature=1.5, class_weights=(1, 2, 1, 1))
+    expected = Decision(
+        building=0.5, damaged_building=0.35, building_peak=0.3, vote_temperature=1.5, class_weights=(1, 2, 1, 1)
+    )
     assert average_decision(two) == expected
     assert average_decision(two[:1]) == two[0]
 

@@ -218,6 +218,24 @@ def test_a_fitted_decision_scores_better_than_the_default() -> None:
     assert score(Decision()) < score(decision) < score(fitted)
 
 
+def test_a_network_that_is_never_sure_may_do_without_a_peak() -> None:
+    start = Decision(building=0.7, damaged_building=0.7, building_peak=0.99)
+    evidence, scenes = Evidence(start), [predicted(seed) for seed in range(6)]
+    for prediction, truth in scenes:
+        evidence.add(prediction, (truth > 0).astype(np.uint8), truth)
+    candidates = candidate_decisions(evidence)
+    counts = []
+    for candidate in candidates:
+        rasters = [class_raster(prediction, candidate) for prediction, _ in scenes]
+        counts.append(
+            [
+                count_scene(raster, raster, (truth > 0).astype(np.uint8), truth)
+                for raster, (_, truth) in zip(rasters, scenes, strict=True)
+            ]
+        )
+    assert candidates[agreed(candidates, counts)].building_peak == 0
+
+
 def test_nothing_to_fit_on_leaves_the_default() -> None:
     assert candidate_decisions(Evidence(Decision(building=0.4))) == (Decision(building=0.4),)
     assert fit_votes(Votes(), Decision()) == Decision()

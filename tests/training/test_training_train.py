@@ -65,6 +65,13 @@ def test_a_training_learns_publishes_once_and_leaves_nothing_behind(store: Objec
     assert set(Predictor.load(store, checkpoint).classify(pre, post).ravel().tolist()) - {0}
 
 
+def test_a_decision_starts_from_the_params() -> None:
+    told = {"building_threshold": 0.45, "damaged_threshold": 0.2, "building_peak": 0.7, "vote_weights": (1, 2, 3, 4)}
+    start = start_decision(changed(**told))
+    assert (start.building, start.damaged_building, start.building_peak) == (0.45, 0.2, 0.7)
+    assert start.class_weights == (1, 2, 3, 4)
+
+
 def test_vote_weights_stay_on_few_validation_scenes_and_are_fitted_on_many(store: ObjectStore, pairs: PairSet) -> None:
     start = (1.0, 1.0, 1.0, 6.0)  # Calls nearly everything destroyed.
     checkpoint = train(pairs, NETWORK, changed(epochs=12, learning_rate=5e-3, vote_weights=start), store)
