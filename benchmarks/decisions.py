@@ -1,0 +1,105 @@
+"""What ways to decide are worth: thresholds, peaks and votes, on the networks that `quality.py` trained.
+
+Takes every network of this project's kind that lies on the storage of --work (or on the storage that is set up here),
+asks it about the test scenes of the folds that it was trained for, and decides in each of the ways of
+contest/decisions.yaml. Nothing is trained. The gain is over the first way, network by network, so that what networks
+differ by does not blur it. Prints one JSON line.
+
+    python benchmarks/decisions.py [--work data/quality] [--flips 1] [--markdown]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from siamese.errors import SiameseError
+from siamese.progress import log_to_stderr, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from contest.deciding import Judged
+
+    from siamese.manifests import Checkpoint
+    from siamese.store import ObjectStore
+
+
+def main() -> None:
+    """Prints one JSON line, or Markdown."""
+    options = _options()
+    from siamese.allocator import restart_with_allocator
+
+    restart_with_allocator()
+    log_to_stderr()
+    try:
+        print(_run(options))
+    except SiameseError as error:
+        sys.exit(f"decisions: {error}")
+
+
+def _run(options: argparse.Namespace) -> str:
+    from contest.deciding import compare, ways_markdown
+    from contest.scenes import storage
+
+    with storage(options.work) as store:
+        checkpoints = tuple(_trained(store))
+        if not checkpoints:
+            fix = "train some with benchmarks/quality.py, and pass its --work"
+            raise SiameseError("holds no network that was trained on folds", where=str(store.lake), fix=fix)
+        with progress("networks", len(checkpoints)) as advance:
+            judged = []
+            for checkpoint in checkpoints:
+                judged.append(_judged(checkpoint, store, options))
+                advance(note=checkpoint.digest)
+    ways = compare(judged)
+    if options.markdown:
+        return ways_markdown(ways, shlex.join(["python", *sys.argv]))
+    minutes = sorted({round(one.minutes, 1) for one in checkpoints})
+    about = {"benchmark": "decisions", "networks": len(judged), "minutes": minutes, "flips": options.flips}
+    return json.dumps(about | {"ways": [way.model_dump() for way in ways]})
+
+
+def _trained(store: ObjectStore) -> Iterator[Checkpoint]:
+    """Networks of both dates, in full numbers, whose pair set is a fold of the contest's."""
+    from siamese.manifests import Checkpoint, PairSet
+    from siamese.store.manifest import MANIFEST
+
+    for found in store.list(store.lake / Checkpoint.kind):
+        if not found.uri.key.endswith(f"/{MANIFEST}"):
+            continue
+        checkpoint = Checkpoint.load(store, found.uri)
+        origin = PairSet.load(store, checkpoint.pairs).origin
+        split = origin.params.get("pairs", {})  # A post image as both dates is known by an input and has no params.
+        if checkpoint.quantized is None and split.get("split") == "fold" and not split.get("test_events"):
+            yield checkpoint
+
+
+def _judged(checkpoint: Checkpoint, store: ObjectStore, options: argparse.Namespace) -> Judged:
+    from contest.deciding import decisions_table, judge_ways
+
+    from siamese.evaluation.pairset import split_tasks
+    from siamese.manifests import PairSet
+    from siamese.model import Predictor
+
+    tasks = split_tasks(PairSet.load(store, checkpoint.pairs), "test", store)
+    network = Predictor.load(store, checkpoint, expected_pairs=len(tasks), flips=options.flips)
+    return judge_ways(tasks, network, network.decision, decisions_table(), options.iou)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--work", type=Path, default=Path("data/quality"), help="as quality.py was given it")
+    add("--flips", type=int, choices=(1, 2, 4), default=1, help="views of each pair that are averaged")
+    add("--iou", type=float, default=0.5, help="overlap from which a predicted building is a match")
+    add("--markdown", action="store_true", help="print rows for docs/results.md instead of JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
