@@ -298,6 +298,10 @@ def translated(error: Exception, uri: S3Uri) -> SiameseError:
             case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" | "403":
                 fix = "check the AWS settings; `siamese status` shows which are in force"
                 return SiameseError("storage refuses these credentials", where=str(uri), fix=fix)
+            case "InternalError" | "500" | "507" | "XMinioStorageFull":
+                # What servers say when they can write nothing more: SeaweedFS has no writable volumes then.
+                fix = "look whether the disk of the storage server is full, and in its log; then run again"
+                return TransientError(f"the storage server failed: {error}", where=str(uri), fix=fix)
     if isinstance(error, NoCredentialsError):
         return SiameseError("no storage is set up", where=str(uri), fix="run `siamese up`, or set AWS_* for your own")
     fix = "check the AWS settings and the network; for the local stack run `siamese up`"
