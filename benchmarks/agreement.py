@@ -113,14 +113,15 @@ class _Tally:
     def add(self, truth: SceneTruth, base: Prediction, said: Prediction, decision: Decision) -> None:
         """Counts one scene."""
         from siamese.metrics import Buildings, count_scene
-        from siamese.model import class_raster
+        from siamese.model import class_raster, decide
 
-        theirs, ours = class_raster(base, decision), class_raster(said, decision)
+        decided, ours = decide(base, decision), class_raster(said, decision)
+        theirs = decided.classes
         self.counts.append(count_scene(ours, ours, truth.localization, truth.damage))
         changed = ours != theirs
         self.pixels += int(np.count_nonzero(ours | theirs))
         self.pixels_changed += int(np.count_nonzero(changed))
-        found = Buildings.from_classes(theirs)
+        found = Buildings.numbered(decided.buildings, theirs)
         sizes = np.bincount(found.ids.ravel())[1:]
         self.buildings += len(sizes)
         moved = np.bincount(found.ids[changed], minlength=1 + len(sizes))[1:]

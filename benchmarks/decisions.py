@@ -1,9 +1,9 @@
-"""What ways to decide are worth: thresholds, peaks and votes, on the networks that `quality.py` trained.
+"""What ways to decide are worth: thresholds, cores and votes, on the networks that `quality.py` trained.
 
 Takes every network of this project's kind that lies on the storage of --work (or on the storage that is set up here),
-asks it about the test scenes of the folds that it was trained for, and decides in each of the ways of
-contest/decisions.yaml. Nothing is trained. The gain is over the first way, network by network, so that what networks
-differ by does not blur it. Prints one JSON line.
+asks it about the test scenes of the folds that it was trained for, and decides by params.yaml and in each of the ways
+of contest/decisions.yaml; temperatures are the network's own. Nothing is trained. The gain is over the first way,
+network by network, so that what networks differ by does not blur it. Prints one JSON line.
 
     python benchmarks/decisions.py [--work data/quality] [--flips 1] [--markdown]
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from siamese.manifests import Checkpoint
     from siamese.store import ObjectStore
+
+_ITS_OWN = ("building_temperature", "damage_temperature", "damage_biases", "vote_temperature")
 
 
 def main() -> None:
@@ -85,10 +87,14 @@ def _judged(checkpoint: Checkpoint, store: ObjectStore, options: argparse.Namesp
     from siamese.evaluation.pairset import split_tasks
     from siamese.manifests import PairSet
     from siamese.model import Predictor
+    from siamese.params import load_params
+    from siamese.training.validation import start_decision
 
+    start = start_decision(load_params(options.params, options.set).training)
     tasks = split_tasks(PairSet.load(store, checkpoint.pairs), "test", store)
     network = Predictor.load(store, checkpoint, expected_pairs=len(tasks), flips=options.flips)
-    return judge_ways(tasks, network, network.decision, decisions_table(), options.iou)
+    decision = start.model_copy(update={name: getattr(network.decision, name) for name in _ITS_OWN})
+    return judge_ways(tasks, network, decision, decisions_table(), options.iou)
 
 
 def _options() -> argparse.Namespace:
@@ -97,6 +103,8 @@ def _options() -> argparse.Namespace:
     add("--work", type=Path, default=Path("data/quality"), help="as quality.py was given it")
     add("--flips", type=int, choices=(1, 2, 4), default=1, help="views of each pair that are averaged")
     add("--iou", type=float, default=0.5, help="overlap from which a predicted building is a match")
+    add("--params", type=Path, default=Path("params.yaml"), help="the params file")
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one param; repeat for more")
     add("--markdown", action="store_true", help="print rows for docs/results.md instead of JSON")
     return parser.parse_args()
 

@@ -33,6 +33,7 @@ TRAINING = TrainingParams(
     building_threshold=0.5,
     damaged_threshold=0.5,
     building_peak=0,
+    minimum_core_px=0,
 )
 
 

@@ -15,7 +15,7 @@ from siamese.classes import DAMAGE_CLASSES
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene, macro_f1
-from siamese.model.decision import Decision, class_raster
+from siamese.model.decision import Decision, decide
 
 _DECISIONS = Path(__file__).with_name("decisions.yaml")
 _CLASS_FIGURES = tuple(f"damage_f1_{name}" for name in DAMAGE_CLASSES)
@@ -71,7 +71,7 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
     Args:
         tasks: The scenes.
         network: The network.
-        decision: What it was trained to decide by.
+        decision: What ways are changes of.
         ways: Changes of it.
         iou: Overlap from which a predicted building is a match.
     """
@@ -81,10 +81,11 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
         truth = task.load()
         prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
         for name, way in decisions.items():
-            classes = class_raster(prediction, way)
+            decided = decide(prediction, way)
             counts, buildings = judged[name]
-            counts += count_scene(classes, classes, truth.localization, truth.damage)
-            buildings += count_buildings(truth.buildings, Buildings.from_classes(classes), iou)
+            counts += count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
+            found = Buildings.numbered(decided.buildings, decided.classes)
+            buildings += count_buildings(truth.buildings, found, iou)
             judged[name] = (counts, buildings)
     return judged
 

@@ -13,7 +13,7 @@ from contest.ranking import NO_SEVERITIES, Severities, building_severities
 from siamese.evaluation.truth import SceneTask
 from siamese.imagery.bands import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
-from siamese.model.decision import Prediction
+from siamese.model.decision import Decided, Prediction
 from siamese.progress import progress
 
 Image = NDArray[np.uint8]
@@ -26,8 +26,8 @@ class Network(Protocol):
     def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
         """What it says of a pair of ``(H, W, 3)`` uint8 images, told what struck."""
 
-    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
-        """The classes that this comes to, ``(H, W)`` uint8: 0 background, 1..4 damage."""
+    def decide(self, prediction: Prediction, /) -> Decided:
+        """The buildings and classes that this comes to."""
 
 
 class SceneResult(BaseModel):
@@ -56,9 +56,10 @@ def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[Sce
             truth = task.load()
             check_bands(task.scene, (truth.pre.shape[2], truth.post.shape[2]), (_BANDS, _BANDS))
             prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
-            classes = network.decide(prediction)
-            counts = count_scene(classes, classes, truth.localization, truth.damage)
-            buildings = count_buildings(truth.buildings, Buildings.from_classes(classes), iou)
+            decided = network.decide(prediction)
+            counts = count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
+            found = Buildings.numbered(decided.buildings, decided.classes)
+            buildings = count_buildings(truth.buildings, found, iou)
             severities = building_severities(prediction, truth.buildings)
             results.append(
                 SceneResult(

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,8 +20,8 @@ from contest.judging import Image, Network
 from contest.results import Learned
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.manifests import Scores
-from siamese.metrics import Counts, count_scene
-from siamese.model.decision import Prediction
+from siamese.metrics import Buildings, Counts, count_scene
+from siamese.model.decision import Decided, Prediction
 from siamese.model.depthwise import quicken_depthwise
 from siamese.model.encoders import Encoder
 from siamese.model.imagenet import RANDOM, load_imagenet
@@ -136,10 +135,11 @@ class Classifier:
         building = probability[1:].sum(0)
         return Prediction(building, probability[1:] / np.maximum(building, np.finfo(np.float32).tiny))
 
-    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
-        """The likeliest of the five, ``(H, W)`` uint8."""
+    def decide(self, prediction: Prediction, /) -> Decided:
+        """The likeliest of the five; buildings are 8-connected components of them."""
         background, damage = 1 - prediction.building, prediction.building * prediction.damage
-        return np.asarray(np.concatenate([background[None], damage]).argmax(0), np.uint8)
+        classes = np.asarray(np.concatenate([background[None], damage]).argmax(0), np.uint8)
+        return Decided(classes, Buildings.from_classes(classes).ids)
 
     def _tensor(self, image: Image) -> Tensor:
         tensor = torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None].float() / 255
@@ -221,7 +221,7 @@ class _Training:
         counts, network = Counts(), Classifier(self.model)
         for entry in scenes:
             pre, post, _ = self._reader.whole(entry.scene)
-            classes = network.decide(network.predict(pre, post))
+            classes = network.decide(network.predict(pre, post)).classes
             counts += count_scene(classes, classes, *self._reader.targets(entry.scene))
         return counts.scores()
 

@@ -27,7 +27,7 @@ from siamese.metrics import (
     match_buildings,
 )
 from siamese.metrics.buildings import EMPTY, Table, add_tables, as_table
-from siamese.model import Decision, Prediction, Predictor, calibrate, class_raster
+from siamese.model import Decision, Prediction, Predictor, calibrate, decide
 
 Classes = NDArray[np.uint8]
 Keep = Callable[[SceneTask, SceneTruth, Classes], None]
@@ -74,8 +74,9 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     Returns:
         (H, W) uint8 in 0..4, the prediction once decided; and what was counted.
     """
-    prediction, classes = calibrate(raw, decision), class_raster(raw, decision)
-    found = Buildings.from_classes(classes)
+    prediction, decided = calibrate(raw, decision), decide(raw, decision)
+    classes = decided.classes
+    found = Buildings.numbered(decided.buildings, classes)
     match = match_buildings(truth.buildings, found, iou)
     right, judged = judge_buildings(truth.buildings, found, match)
     confidence = building_confidence(prediction, found)

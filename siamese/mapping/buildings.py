@@ -1,4 +1,4 @@
-"""From labels to buildings: their class by vote, their outlines, and the class of every pixel."""
+"""From measures to buildings: their class by vote, their outlines, and the class of every pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
-from siamese.mapping.components import NO_DATA, Components, Labels
+from siamese.mapping.components import Labels
+from siamese.mapping.measures import Measures
 from siamese.model import Decision
 from siamese.params import MappingParams
 
@@ -41,33 +42,26 @@ class MappedBuilding:
     """m², or pixels where the place on the ground is unknown."""
 
 
-def vote(
-    components: Components, decision: Decision, params: MappingParams, *, in_metres: bool
-) -> npt.NDArray[np.uint8]:
-    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small or faint to be reported.
+def vote(found: Measures, decision: Decision, params: MappingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
+    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
 
     A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
     """
-    weighted = components.votes * np.asarray(decision.class_weights)
-    winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(components) else np.zeros(0, np.uint8)
-    winner[components.touches_no_data] = UNCLASSIFIED
+    weighted = found.votes * np.asarray(decision.class_weights)
+    winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(found) else np.zeros(0, np.uint8)
+    winner[found.touches_no_data] = UNCLASSIFIED
     least = params.minimum_building_m2 if in_metres else params.minimum_building_px
-    small = (components.area < least) | (components.pixels < decision.minimum_px)
-    winner[small | (components.sure == 0)] = 0
+    winner[found.area < least] = 0
     return winner
 
 
 def class_piece(
-    labels: Labels,
-    components: Components,
-    winner: npt.NDArray[np.uint8],
-    pixel_classes: npt.NDArray[np.uint8] | None,
+    numbers: Labels, winner: npt.NDArray[np.uint8], pixel_classes: npt.NDArray[np.uint8] | None
 ) -> npt.NDArray[np.uint8]:
     """The class of every pixel of a piece.
 
     Args:
-        labels: ``(h, w)``.
-        components: All buildings.
+        numbers: ``(h, w)``, the building that each pixel belongs to; 0 none, NO_DATA where not seen.
         winner: Mask value of each building.
         pixel_classes: ``(h, w)`` class of each pixel by itself, for a network whose buildings do not vote.
 
@@ -75,8 +69,7 @@ def class_piece(
         ``(h, w)`` uint8: 0 background, 1..4 damage, 255 unknown.
     """
     # One more value at each end: background, and NO_DATA, which as index -1 is the last.
-    by_label = np.concatenate([[0], winner[components.building[1:]], [UNCLASSIFIED]]).astype(np.uint8)
-    classes = by_label[labels]
+    classes = np.concatenate([[0], winner, [UNCLASSIFIED]]).astype(np.uint8)[numbers]
     if pixel_classes is not None:
         damaged = (classes > 0) & (classes != UNCLASSIFIED)
         classes[damaged] = pixel_classes[damaged]
@@ -84,35 +77,33 @@ def class_piece(
 
 
 class OutlineFinder:
-    """Takes a map's pieces in the order they were labelled and gives each building when its last part is seen."""
+    """Takes a map's pieces in the order they were measured and gives each building when its last part is seen."""
 
-    def __init__(self, components: Components, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
-        self._components, self._winner, self._simplify_px = components, winner, simplify_px
+    def __init__(self, found: Measures, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
+        self._found, self._winner, self._simplify_px = found, winner, simplify_px
         self._parts: dict[int, list[BaseGeometry]] = {}
         self._piece = 0
 
-    def add(self, row: int, col: int, labels: Labels) -> Iterator[MappedBuilding]:
+    def add(self, row: int, col: int, numbers: Labels) -> Iterator[MappedBuilding]:
         """Takes the next piece.
 
         Args:
             row: Where its first pixel lies in the map.
             col: Where its first pixel lies in the map.
-            labels: ``(h, w)``.
+            numbers: ``(h, w)``, the building that each pixel belongs to; none where not above 0.
         """
-        found = self._components
-        owner = np.where(labels > 0, found.building[np.maximum(labels, 0)], NO_DATA).astype(np.int32)
-        reported = (owner >= 0) & (np.append(self._winner, 0)[owner] > 0)
+        reported = np.concatenate([[0], self._winner, [0]])[numbers] > 0
         done = set()
         place = Affine.translation(col, row)
-        for geometry, value in features.shapes(owner, mask=reported, connectivity=4, transform=place):
-            self._parts.setdefault(int(value), []).append(shape(geometry))
-            done.add(int(value))
-        for number in sorted(number for number in done if found.last_piece[number] == self._piece):
+        for geometry, value in features.shapes(numbers, mask=reported, connectivity=4, transform=place):
+            self._parts.setdefault(int(value) - 1, []).append(shape(geometry))
+            done.add(int(value) - 1)
+        for number in sorted(number for number in done if self._found.last_piece[number] == self._piece):
             yield self._building(number, self._parts.pop(number))
         self._piece += 1
 
     def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
-        found = self._components
+        found = self._found
         outline = parts[0] if len(parts) == 1 else shapely.union_all(parts)
         # Collinear corners, left by the pixels and by the edges of pieces, go even when nothing else may.
         smooth = outline.simplify(self._simplify_px)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from rasterio.io import DatasetWriter
@@ -16,19 +17,25 @@ from rasterio.windows import Window
 from siamese.classes import UNCLASSIFIED
 from siamese.imagery.gdal import local_gdal
 from siamese.mapping.buildings import OutlineFinder, class_piece, vote
-from siamese.mapping.components import ComponentFinder, Components
+from siamese.mapping.components import NO_DATA, ComponentFinder, Labels
 from siamese.mapping.grid import Grid
+from siamese.mapping.measures import BuildingMeter, Measures
 from siamese.mapping.mosaic import Image, Mask, Mosaic
 from siamese.mapping.rasters import create, describe, write_cog
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.windows import Blender, Core, Span, walk
 from siamese.model import Decision, Prediction, calibrate
-from siamese.model.decision import at_peak, building_mask, pixel_votes
+from siamese.model.decision import at_peak, building_mask, grow, pixel_votes
 from siamese.params import MappingParams
 from siamese.progress import progress
 
 _BANDS = 5
+_FAINT = -2
+"""Label of a pixel that belongs to a building if a core is near."""
+
+_Piece = tuple[int, int, int, int]
+"""Row, column, height, width."""
 
 
 class PairPredictor(Protocol):
@@ -75,14 +82,6 @@ class _Seen:
         return Prediction(self.core.values[0], self.core.values[1:])
 
 
-@dataclass(frozen=True)
-class _Pass:
-    """What the first pass leaves: labels (and classes of single pixels, if they count) on disk, and the buildings."""
-
-    pieces: tuple[tuple[int, int, int, int], ...]
-    components: Components
-
-
 def draw_map(
     grid: Grid,
     pre: Mosaic,
@@ -97,8 +96,9 @@ def draw_map(
 ) -> MapFiles:
     """Draws a map.
 
-    Two passes over the map: the first predicts window by window, blends, and labels buildings into a working raster;
-    the second, when every building is known whole, gives it its one class and its outline.
+    Three passes over the map, piece by piece, with working rasters between them: the first predicts, blends, and labels
+    the cores of buildings; the second, when every core is known whole, grows and measures buildings; the third gives
+    each its one class and its outline.
 
     Args:
         grid: Pixels of the map.
@@ -114,32 +114,34 @@ def draw_map(
     Raises:
         SiameseError: An image is damaged.
     """
-    classes, labels, single = (folder / name for name in ("classes-work.tif", "labels.tif", "single.tif"))
     files = folder / "damage.tif", folder / "buildings.parquet", folder / "buildings.geojson"
+    classes = folder / "classes-work.tif"
+    decision, in_metres = predictor.decision, grid.crs is not None
     with local_gdal(**GDAL):
         with (
-            create(labels, grid, "int32") as label_raster,
-            create(single, grid, "uint8") as single_raster,
+            create(folder / "labels.tif", grid, "int32") as labels,
+            create(folder / "numbers.tif", grid, "int32") as numbers,
+            create(folder / "probabilities.tif", grid, "float32", bands=_BANDS) as probabilities,
             create(classes, grid, "uint8", nodata=UNCLASSIFIED) as class_raster,
         ):
             describe(class_raster, model, event)
-            pieces = _predict(grid, pre, post, predictor, params, disaster_type)
-            first = _label(grid, pieces, predictor.decision, label_raster, single_raster)
-            winner = vote(first.components, predictor.decision, params, in_metres=grid.crs is not None)
-            outlines = OutlineFinder(first.components, winner, params.simplify_px)
+            predicted = _predict(grid, pre, post, predictor, params, disaster_type)
+            pieces, cores = _label(grid, predicted, decision, labels, probabilities)
+            found = _measure(grid, pieces, cores, decision, labels, probabilities, numbers)
+            winner = vote(found, decision, params, in_metres=in_metres)
+            outlines = OutlineFinder(found, winner, params.simplify_px)
             unknown = 0
             with (
                 BuildingWriter(files[1], files[2], grid, event, review_below=params.review_below) as writer,
-                progress("draw map", len(first.pieces)) as advance,
+                progress("draw map", len(pieces)) as advance,
             ):
-                for row, col, height, width in first.pieces:
+                for row, col, height, width in pieces:
                     window = Window(col, row, width, height)
-                    found = label_raster.read(1, window=window)
-                    alone = None if predictor.decision.per_building else single_raster.read(1, window=window)
-                    piece = class_piece(found, first.components, winner, alone)
+                    own = numbers.read(1, window=window)
+                    piece = class_piece(own, winner, _pixel_classes(probabilities, window, decision))
                     class_raster.write(piece, 1, window=window)
                     unknown += int((piece == UNCLASSIFIED).sum())
-                    for building in outlines.add(row, col, found):
+                    for building in outlines.add(row, col, own):
                         writer.add(building)
                     advance()
         write_cog(classes, files[0])
@@ -152,27 +154,83 @@ def window_count(grid: Grid, params: MappingParams) -> int:
 
 
 def _label(
-    grid: Grid, predicted: Iterable[_Seen], decision: Decision, labels: DatasetWriter, single: DatasetWriter
-) -> _Pass:
+    grid: Grid, predicted: Iterable[_Seen], decision: Decision, labels: DatasetWriter, probabilities: DatasetWriter
+) -> tuple[tuple[_Piece, ...], Labels]:
+    """First pass: labels of cores, and what the network says of pixels that may be building, go to disk.
+
+    Returns:
+        The pieces; and the number of the building that each label belongs to, 0 for none.
+    """
     finder = ComponentFinder(grid.width)
     pieces = []
-    weights = np.asarray(decision.class_weights, np.float32)[:, None, None]
     for piece in predicted:
         core, prediction = piece.core, piece.prediction
         height, width = piece.seen.shape
         window = Window(core.col, core.row, width, height)
-        area = grid.window(core.row, core.col, height, width).pixel_m2() or 1.0
-        mask = building_mask(prediction, decision)
-        told = calibrate(prediction, decision)
-        votes = np.zeros_like(prediction.damage)
-        votes[:, mask] = pixel_votes(prediction.damage[:, mask], decision)
-        sure = at_peak(prediction.building, decision)
-        found = finder.add(core.row, core.col, mask, piece.seen, sure, told.building, told.damage, votes, area)
+        mask = building_mask(prediction, decision) & piece.seen
+        found = finder.add(core.row, core.col, mask & at_peak(prediction.building, decision), piece.seen)
+        found[mask & (found == 0)] = _FAINT
         labels.write(found, 1, window=window)
-        if not decision.per_building:
-            single.write(((votes * weights).argmax(0) + 1).astype(np.uint8), 1, window=window)
+        if mask.any():
+            probabilities.write(np.where(mask, core.values, np.float32(0)), window=window)
         pieces.append((core.row, core.col, height, width))
-    return _Pass(tuple(pieces), finder.finish())
+    return tuple(pieces), finder.finish(decision.minimum_px)
+
+
+def _measure(
+    grid: Grid,
+    pieces: Sequence[_Piece],
+    cores: Labels,
+    decision: Decision,
+    labels: DatasetWriter,
+    probabilities: DatasetWriter,
+    numbers: DatasetWriter,
+) -> Measures:
+    """Second pass: each pixel's building goes to disk, and what its pixels come to is added up."""
+    meter = BuildingMeter(int(cores.max(initial=0)), grid.width)
+    with progress("measure buildings", len(pieces)) as advance:
+        for row, col, height, width in pieces:
+            window = Window(col, row, width, height)
+            own, near_no_data = _grown(labels, window, cores, decision)
+            numbers.write(own, 1, window=window)
+            inside = own > 0
+            said = probabilities.read(window=window)[:, inside] if inside.any() else np.zeros((_BANDS, 0), np.float32)
+            prediction = Prediction(said[0], said[1:])
+            votes = pixel_votes(prediction.damage, decision)
+            area = grid.window(row, col, height, width).pixel_m2() or 1.0
+            meter.add(row, col, own, near_no_data, calibrate(prediction, decision), votes, area)
+            advance()
+    return meter.finish()
+
+
+def _grown(labels: DatasetWriter, window: Window, cores: Labels, decision: Decision) -> tuple[Labels, Mask]:
+    """Which building each pixel of a window belongs to, and whether it lies beside one that is not seen.
+
+    Whatever may grow into the window is read too, so that it does not matter how the map is cut.
+    """
+    margin = max(1, decision.growth_px)
+    top, left = max(0, window.row_off - margin), max(0, window.col_off - margin)
+    bottom = min(labels.height, window.row_off + window.height + margin)
+    right = min(labels.width, window.col_off + window.width + margin)
+    around = labels.read(1, window=Window(left, top, right - left, bottom - top))
+    # Small numbers in the same order, since they are counted in floating point.
+    present, local = np.unique(np.append(cores[np.maximum(around, 0)], 0), return_inverse=True)
+    mask = (around > 0) | (around == _FAINT)
+    grown = present[grow(local[:-1].reshape(around.shape).astype(np.int32), mask, decision.growth_px)]
+    unseen = around == NO_DATA
+    near = cv2.dilate(unseen.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    row, col = window.row_off - top, window.col_off - left
+    inner = np.s_[row : row + window.height, col : col + window.width]
+    return np.where(unseen, NO_DATA, grown)[inner].astype(np.int32), near[inner]
+
+
+def _pixel_classes(probabilities: DatasetWriter, window: Window, decision: Decision) -> npt.NDArray[np.uint8] | None:
+    """The class of each pixel by itself, for a network whose buildings do not vote."""
+    if decision.per_building:
+        return None
+    weights = np.asarray(decision.class_weights, np.float32)[:, None, None]
+    votes = pixel_votes(probabilities.read(window=window)[1:], decision)
+    return np.asarray((votes * weights).argmax(0) + 1, np.uint8)
 
 
 def _predict(

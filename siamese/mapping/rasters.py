@@ -23,8 +23,8 @@ _COG_BLOCK = 512
 
 
 @contextmanager
-def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None) -> Iterator[DatasetWriter]:
-    """Makes a one-band GeoTIFF in blocks, to be written and read by windows."""
+def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None, bands: int = 1) -> Iterator[DatasetWriter]:
+    """Makes a GeoTIFF in blocks, to be written and read by windows; what is never written takes no room."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(
@@ -33,7 +33,7 @@ def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None) -> Ite
             driver="GTiff",
             width=grid.width,
             height=grid.height,
-            count=1,
+            count=bands,
             dtype=dtype,
             nodata=nodata,
             crs=grid.crs,

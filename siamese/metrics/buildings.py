@@ -39,11 +39,22 @@ class Buildings:
         Args:
             raster: (H, W) uint8 in 0..4.
         """
-        count, ids = cv2.connectedComponents((raster > 0).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-        inside = np.flatnonzero(raster > 0)
+        _, ids = cv2.connectedComponents((raster > 0).astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+        return cls.numbered(np.asarray(ids, np.int32), raster)
+
+    @classmethod
+    def numbered(cls, ids: NDArray[np.int32], raster: Raster) -> Self:
+        """Gives buildings that are told apart already the class that most of their pixels have.
+
+        Args:
+            ids: (H, W) int32, 0 where there is no building, else 1..n, none left out.
+            raster: (H, W) uint8 in 1..4 where there is one.
+        """
+        inside = np.flatnonzero(ids)
+        count = int(ids.max(initial=0)) + 1
         votes = np.bincount(ids.ravel()[inside] * _SIDE + raster.ravel()[inside], minlength=count * _SIDE)
         classes = votes.reshape(count, _SIDE)[1:].argmax(axis=1)
-        return cls(np.asarray(ids, np.int32), classes.astype(np.uint8))
+        return cls(ids, classes.astype(np.uint8))
 
 
 class BuildingCounts(BaseModel):

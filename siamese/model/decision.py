@@ -1,4 +1,7 @@
-"""From probabilities to classes by thresholds and one vote a building; and to probabilities that are true.
+"""From probabilities to buildings and their classes, by thresholds and votes; and to probabilities that are true.
+
+A building is a core, where the network is sure of one, and what lies around it that may be building; so faint patches
+are none, and neighbours that touch stay two.
 
 Training and the vote favour rare classes, as the harmonic mean of their F1 asks for. Calibration takes that back for
 whoever reads the probabilities; it changes no class.
@@ -15,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 _TINY = np.float32(1e-6)
+_SQUARE, _CROSS = np.ones((3, 3), np.uint8), np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 Floats = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
@@ -32,6 +36,19 @@ class Prediction:
 
     building: Floats
     damage: Floats
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a prediction comes to.
+
+    Attributes:
+        classes: ``(H, W)`` uint8: 0 background, 1..4 damage class.
+        buildings: ``(H, W)`` int32: 0 background, else the number of the building, from 1 on.
+    """
+
+    classes: Classes
+    buildings: Numbers
 
 
 Temperature = Annotated[float, Field(gt=0, le=100)]
@@ -55,7 +72,17 @@ class Decision(BaseModel):
     building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability (uncalibrated).")
     damaged_building: float = Field(0.5, ge=0, le=1, description="The same where damage is likelier than not.")
     building_peak: float = Field(
-        0.0, ge=0, le=1, description="Components in which no pixel's probability of building reaches this are dropped."
+        0.0,
+        ge=0,
+        le=1,
+        description="A building's core is an 8-connected component of building pixels that reach this probability.",
+    )
+    growth_px: int = Field(
+        16,
+        ge=0,
+        le=256,
+        description="A building is a core and the building pixels that are reached from it in at most so many steps, "
+        "before they are from another.",
     )
     vote_temperature: Temperature = Field(
         1.0, description="Divides the log-probability of each damage class in a vote, so that weights tell alike."
@@ -63,8 +90,8 @@ class Decision(BaseModel):
     class_weights: tuple[float, float, float, float] = Field(
         (1.0, 1.0, 1.0, 1.0), description="Weight of each damage class in a building's vote."
     )
-    per_building: bool = Field(True, description="One class for each 8-connected component, by vote of its pixels.")
-    minimum_px: int = Field(0, ge=0, description="Smaller components are dropped.")
+    per_building: bool = Field(True, description="One class for each building, by vote of its pixels.")
+    minimum_px: int = Field(0, ge=0, description="Smaller cores are none.")
 
 
 def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
@@ -91,15 +118,12 @@ def least_building(decision: Decision) -> float:
     return max(min(decision.building, decision.damaged_building), decision.building_peak)
 
 
-def class_raster(prediction: Prediction, decision: Decision) -> Classes:
-    """The class of every pixel.
+def decide(prediction: Prediction, decision: Decision) -> Decided:
+    """Buildings, and the class of every pixel.
 
     Args:
         prediction: Probabilities as the network gave them.
         decision: Thresholds and weights.
-
-    Returns:
-        ``(H, W)`` uint8: 0 background, 1..4 damage class.
     """
     count, buildings = number_buildings(prediction, decision)
     mask = buildings > 0
@@ -112,29 +136,65 @@ def class_raster(prediction: Prediction, decision: Decision) -> Classes:
         classes[mask] = (votes * weights).argmax(0)[number] + 1
     else:
         classes[mask] = (inside * weights).argmax(0) + 1
-    return classes
+    return Decided(classes, buildings)
+
+
+def class_raster(prediction: Prediction, decision: Decision) -> Classes:
+    """The class of every pixel, as :func:`decide` gives it."""
+    return decide(prediction, decision).classes
 
 
 def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, Numbers]:
-    """Buildings: 8-connected components of a low threshold that reach a high one somewhere.
+    """Buildings: what grows from cores of a high threshold over pixels of a low one.
 
-    Thresholding with hysteresis (Canny 1986, "A Computational Approach to Edge Detection"): the low thresholds find
-    whole buildings, the peak keeps what is only a faint patch off the map.
+    Thresholding with hysteresis (Canny 1986, "A Computational Approach to Edge Detection") and the parting of what
+    touches by markers, as in a watershed (Meyer & Beucher 1990, "Morphological segmentation"): low thresholds find
+    whole buildings, cores keep faint patches off the map and neighbours apart.
 
     Args:
         prediction: Probabilities as the network gave them.
         decision: Its thresholds.
 
     Returns:
-        How many, and ``(H, W)`` int32: 0 background, else the number of the building from 1 on.
+        How many, and ``(H, W)`` int32: 0 background, else the number of the building from 1 on, in row-major order of
+        the first pixels of their cores.
     """
     mask = building_mask(prediction, decision)
-    count, components = cv2.connectedComponents(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
-    inside = components[mask]
-    kept = np.bincount(inside, minlength=count) >= max(1, decision.minimum_px)
-    kept &= np.bincount(inside[at_peak(prediction.building[mask], decision)], minlength=count) > 0
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return int(kept.sum()), numbers[components]
+    core = mask & at_peak(prediction.building, decision)
+    count, found = cv2.connectedComponents(core.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    places = np.flatnonzero(found)[::-1]
+    labels = found.ravel()[places]
+    first = np.zeros(count, np.intp)
+    first[labels] = places  # Of several the last one stays, which is the first pixel.
+    kept = np.flatnonzero(np.bincount(labels, minlength=count) >= max(1, decision.minimum_px))
+    numbers = np.zeros(count, np.int32)
+    numbers[kept[np.argsort(first[kept])]] = np.arange(1, 1 + len(kept))
+    return len(kept), grow(numbers[found], mask, decision.growth_px)
+
+
+def grow(cores: Numbers, mask: npt.NDArray[np.bool_], steps: int) -> Numbers:
+    """Each pixel of a mask gets the number of the core that reaches it in the fewest steps, from pixel to pixel in it.
+
+    Steps lead to the eight neighbours and to the four nearest of them by turns, so that growth is about as far in every
+    direction. Of two cores that reach a pixel at once the later one has it.
+
+    Args:
+        cores: ``(H, W)`` int32, 0 where there is none, at most 2^24.
+        mask: ``(H, W)``, what may be grown over.
+        steps: At most so many.
+
+    Returns:
+        ``(H, W)`` int32: 0 where no core reaches.
+    """
+    grown = cores.astype(np.float32)
+    for step in range(steps):
+        square = step % 2 == 0
+        reached = cv2.dilate(grown, _SQUARE if square else _CROSS)
+        new = mask & (grown == 0) & (reached > 0)
+        if square and not new.any():
+            break
+        grown[new] = reached[new]
+    return grown.astype(np.int32)
 
 
 def pixel_votes(damage: Floats, decision: Decision) -> Floats:
@@ -154,7 +214,7 @@ def pixel_votes(damage: Floats, decision: Decision) -> Floats:
 
 
 def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:
-    """``(H, W)`` bool: which pixels are building, if their component reaches the peak."""
+    """``(H, W)`` bool: which pixels are building, if a core is near."""
     damaged = prediction.damage[0] < 0.5
     threshold = np.where(damaged, np.float32(decision.damaged_building), np.float32(decision.building))
     mask: npt.NDArray[np.bool_] = prediction.building >= threshold
@@ -162,7 +222,7 @@ def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.
 
 
 def at_peak(building: Floats, decision: Decision) -> npt.NDArray[np.bool_]:
-    """Which pixels are sure enough of building for their whole component."""
+    """Which pixels are sure enough of building for a core."""
     sure: npt.NDArray[np.bool_] = building >= np.float32(decision.building_peak)
     return sure
 

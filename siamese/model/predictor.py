@@ -14,7 +14,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
 from siamese.model.backends import Graph, build_backend
 from siamese.model.cost import pair_gflop
-from siamese.model.decision import Classes, Decision, Prediction, class_raster, least_building
+from siamese.model.decision import Classes, Decided, Decision, Prediction, decide, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
 from siamese.model.weights import load_graphs, load_network
@@ -142,11 +142,11 @@ class Predictor:
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
-        return self.decide(self.predict(pre, post, disaster_type, classes_only=True))
+        return self.decide(self.predict(pre, post, disaster_type, classes_only=True)).classes
 
-    def decide(self, prediction: Prediction) -> Classes:
-        """The class of every pixel of a prediction, ``(H, W)`` uint8, by the fitted decision."""
-        return class_raster(prediction, self.decision)
+    def decide(self, prediction: Prediction) -> Decided:
+        """Buildings and the class of every pixel of a prediction, by the fitted decision."""
+        return decide(prediction, self.decision)
 
     def _check(self, pre: Image, post: Image) -> None:
         for image, bands, name in zip((pre, post), self.bands, ("pre", "post"), strict=True):

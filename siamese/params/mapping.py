@@ -25,7 +25,7 @@ class MappingParams(Section):
     flips: Literal[1, 2, 4] = Field(
         1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
     )
-    minimum_building_m2: float = Field(4.0, ge=0, description="Smaller components are dropped.")
+    minimum_building_m2: float = Field(4.0, ge=0, description="Smaller buildings are dropped.")
     minimum_building_px: int = Field(
         16, ge=0, description="The same in pixels, for images whose place on the ground is unknown."
     )

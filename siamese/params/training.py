@@ -90,8 +90,14 @@ class TrainingParams(Section):
     )
     damaged_threshold: float = Field(0.3, gt=0, lt=1, description="The same where damage is likelier than not.")
     building_peak: float = Field(
-        0.6, ge=0, lt=1, description="What nowhere reaches this probability of building is no building after all."
+        0.7,
+        ge=0,
+        lt=1,
+        description="A building begins at a core, pixels side by side that reach this probability; what grows from "
+        "two cores is two buildings, and where there is no core there is none.",
     )
+    minimum_core_px: int = Field(8, ge=0, description="Smaller cores are none.")
+    growth_px: int = Field(16, ge=0, le=256, description="A building ends so many pixels from its core at the latest.")
     vote_weights: tuple[Vote, Vote, Vote, Vote] = Field(
         (1.0, 2.0, 2.0, 1.4),
         description="Weight of each damage class in a building's vote, where validation scenes do not clearly ask for "

@@ -30,8 +30,10 @@ def start_decision(params: TrainingParams) -> Decision:
         building=params.building_threshold,
         damaged_building=params.damaged_threshold,
         building_peak=params.building_peak,
+        growth_px=params.growth_px,
         vote_temperature=USUAL_TEMPERATURE,
         class_weights=params.vote_weights,
+        minimum_px=params.minimum_core_px,
     )
 
 

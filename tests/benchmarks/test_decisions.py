@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.metrics import Buildings
-from siamese.model.decision import Decision, Prediction, class_raster
+from siamese.model.decision import Decided, Decision, Prediction, decide
 
 Image = NDArray[np.uint8]
 
@@ -32,9 +32,9 @@ class Sure:
         damage[0], damage[1] = 0.6, 0.4
         return Prediction(building, damage)
 
-    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
+    def decide(self, prediction: Prediction, /) -> Decided:
         """By its own decision."""
-        return class_raster(prediction, self.decision)
+        return decide(prediction, self.decision)
 
 
 def task() -> SceneTask:

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.metrics import BuildingCounts, Buildings, Counts, Tally
-from siamese.model.decision import Prediction
+from siamese.model.decision import Decided, Prediction
 from siamese.params import Params, load_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -128,9 +128,9 @@ class Says:
         damage = np.eye(4, dtype=np.float32)[np.where(self.classes, self.classes - 1, 1)].transpose(2, 0, 1)
         return Prediction((self.classes > 0).astype(np.float32), damage)
 
-    def decide(self, prediction: Prediction, /) -> NDArray[np.uint8]:
-        """The class raster."""
-        return self.classes
+    def decide(self, prediction: Prediction, /) -> Decided:
+        """The class raster; its buildings are its components."""
+        return Decided(self.classes, Buildings.from_classes(self.classes).ids)
 
 
 def test_the_judge_counts_class_rasters_as_the_official_scorer_does() -> None:

@@ -28,7 +28,7 @@ from siamese.mapping.mosaic import mosaic
 from siamese.mapping.picture import draw_picture
 from siamese.mapping.rasters import worst_classes
 from siamese.mapping.tiles import open_tiles
-from siamese.model import Decision
+from siamese.model import Decision, decide
 
 
 def test_a_building_across_four_windows_is_one_building(tmp_path: Path) -> None:
@@ -61,18 +61,40 @@ def test_a_building_has_one_class_by_the_vote_of_all_its_pixels(tmp_path: Path) 
     assert set(np.unique(read(single.classes))) == {0, 2, 4}
 
 
-def test_a_faint_patch_is_no_building_and_a_building_keeps_its_faint_parts(tmp_path: Path) -> None:
+def test_a_faint_patch_is_no_building_and_what_touches_grows_from_its_own_core(tmp_path: Path) -> None:
     pre, post = pair(200, 200, (60, 50, 80, 90, 2), (10, 10, 20, 20, 1))
-    pre[60:140, 50:135, 0] = 180  # Only the last columns are sure, three windows away from the first.
-    pre[10:30, 10:30, 0] = 180
+    post[60:140, 92:140, 1] = 175
+    pre[60:140, 50:140, 0] = 180  # One faint patch with two cores, over windows; columns 64 to 96 are of two windows.
+    pre[61:139, 52:90, 0] = pre[61:139, 96:130, 0] = 250
+    pre[10:30, 10:30, 0] = 180  # No core.
     paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", post)]
-    assert draw(*paths, tmp_path / "all").counts == {"minor_damage": 1, "major_damage": 1}
-    made = draw(*paths, tmp_path / "sure", predictor=Colours(Decision(building_peak=0.6)))
-    assert made.counts == {"major_damage": 1}
-    assert gpd.read_parquet(made.buildings).area_px.tolist() == [7200]
+    assert draw(*paths, tmp_path / "all").counts == {"minor_damage": 1, "destroyed": 1}
+    made = draw(*paths, tmp_path / "sure", predictor=Colours(Decision(building_peak=0.7)))
+    assert made.counts == {"major_damage": 1, "destroyed": 1}
+    found = gpd.read_parquet(made.buildings).set_index("damage_class")
+    assert found.area_px.to_dict() == {"major_damage": 80 * 43, "destroyed": 80 * 47}
+    assert found.to_crs(UTM).geometry.touches(found.to_crs(UTM).geometry.iloc[::-1], align=False).all()
     expected = np.zeros((200, 200), np.uint8)
-    expected[60:140, 50:140] = 3
+    expected[60:140, 50:93], expected[60:140, 93:140] = 3, 4
     np.testing.assert_array_equal(read(made.classes), expected)
+
+
+@pytest.mark.parametrize("tile", [64, 96, 320])
+def test_a_map_is_what_its_prediction_is_decided_to_be_however_it_is_cut(tmp_path: Path, tile: int) -> None:
+    rng = np.random.default_rng(5)
+    noise = np.repeat(np.repeat(rng.random((40, 50)), 6, 0), 6, 1)
+    pre, post = pair(240, 300)
+    pre[..., 0] = np.select([noise > 0.8, noise > 0.4], [250, 190], GROUND)
+    post[..., 1] = np.repeat(np.repeat(rng.integers(0, 200, (40, 50)), 6, 0), 6, 1)
+    network = Colours(Decision(building_peak=0.7, growth_px=7, class_weights=(1, 2, 2, 1.4)))
+    expected = decide(network.predict(pre, post), network.decision)
+    params = SMALL.model_copy(update={"tile_px": tile, "overlap_px": 0, "simplify_px": 0.0})
+    paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", post)]
+    made = draw(*paths, tmp_path, params, network)
+    np.testing.assert_array_equal(read(made.classes), expected.classes)
+    found = gpd.read_parquet(made.buildings)
+    assert sorted(found.area_px) == sorted(np.bincount(expected.buildings.ravel())[1:])
+    assert len(found) == expected.buildings.max() > 100
 
 
 def test_ground_that_one_date_does_not_show_is_unknown_and_so_is_what_touches_it(tmp_path: Path) -> None:

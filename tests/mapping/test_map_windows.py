@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese.mapping.components import NO_DATA, ComponentFinder
+from siamese.mapping.measures import BuildingMeter
 from siamese.mapping.windows import Blender, spans, walk
+from siamese.model.decision import Decision, Prediction, number_buildings
 
 TILES = st.tuples(st.integers(8, 64), st.floats(0, 0.5)).map(lambda found: (found[0], int(found[0] * found[1])))
 
@@ -60,48 +61,61 @@ def test_windows_that_disagree_fade_without_a_step() -> None:
     st.integers(1, 24),
     st.floats(0.2, 0.8),
     st.floats(0, 0.2),
+    st.integers(0, 6),
     st.tuples(st.integers(2, 9), st.integers(0, 1)),
     st.integers(0, 2**32 - 1),
 )
-def test_buildings_found_by_pieces_are_those_found_at_once(
-    height: int, width: int, share: float, hidden: float, tiles: tuple[int, int], seed: int
+def test_components_found_by_pieces_are_those_found_at_once(
+    height: int, width: int, share: float, hidden: float, least: int, tiles: tuple[int, int], seed: int
 ) -> None:
     random = np.random.default_rng(seed)
     mask, seen = random.random((height, width)) < share, random.random((height, width)) >= hidden
-    probability = random.random((height, width), np.float32)
-    sure = probability > 0.9
+    finder, labels = ComponentFinder(width), np.zeros((height, width), int)
+    for rows, cols in walk(height, width, *tiles):
+        area = np.s_[rows.start : rows.core, cols.start : cols.core]
+        labels[area] = finder.add(rows.start, cols.start, mask[area], seen[area])
+    numbers = finder.finish(least)[np.maximum(labels, 0)]
+
+    shown = (mask & seen).astype(np.float32)
+    count, whole = number_buildings(
+        Prediction(shown, np.full((4, height, width), 0.25, np.float32)), Decision(growth_px=0, minimum_px=least)
+    )
+    np.testing.assert_array_equal(labels == NO_DATA, ~seen)
+    np.testing.assert_array_equal(labels > 0, mask & seen)
+    np.testing.assert_array_equal(numbers, whole)
+    assert count == numbers.max()
+    firsts = [np.flatnonzero(numbers == number)[0] for number in range(1, count + 1)]
+    assert firsts == sorted(firsts)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 24), st.integers(1, 24), st.integers(0, 6), st.tuples(st.integers(2, 9), st.integers(0, 1)))
+def test_buildings_measured_by_pieces_are_those_measured_at_once(
+    height: int, width: int, count: int, tiles: tuple[int, int]
+) -> None:
+    random = np.random.default_rng((height, width, count))
+    raw = random.integers(-1, count + 1, (height, width))
+    _, inverse = np.unique(np.maximum(raw, 0), return_inverse=True)
+    numbers = (inverse if (raw <= 0).any() else inverse + 1).reshape(raw.shape).astype(np.int32)
+    near = random.random((height, width)) < 0.1
+    building = random.random((height, width), np.float32)
     damage, votes = (random.random((4, height, width), np.float32) for _ in range(2))
-    finder, labels, piece_of = ComponentFinder(width), np.zeros((height, width), int), np.zeros((height, width), int)
+    meter, piece_of = BuildingMeter(int(numbers.max()), width), np.zeros((height, width), int)
     for number, (rows, cols) in enumerate(walk(height, width, *tiles)):
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
-        labels[area] = finder.add(
-            rows.start,
-            cols.start,
-            mask[area],
-            seen[area],
-            sure[area],
-            probability[area],
-            damage[:, *area],
-            votes[:, *area],
-            0.25,
-        )
+        inside = numbers[area] > 0
+        told = Prediction(building[area][inside], damage[:, *area][:, inside])
+        meter.add(rows.start, cols.start, numbers[area], near[area], told, votes[:, *area][:, inside], 0.25)
         piece_of[area] = number
-    found = finder.finish()
-
-    count, whole = cv2.connectedComponents((mask & seen).astype(np.uint8), connectivity=8)
-    assert len(found) == count - 1
-    np.testing.assert_array_equal(labels == NO_DATA, ~seen)
-    np.testing.assert_array_equal(labels > 0, whole > 0)
-    near = cv2.dilate((~seen).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    for number in range(1, count):
-        inside = whole == number
-        (building,) = set(found.building[labels[inside]])
-        assert found.pixels[building] == inside.sum()
-        assert found.area[building] == inside.sum() / 4
-        assert found.sure[building] == (sure & inside).sum()
-        assert found.first[building] == np.flatnonzero(inside)[0]
-        assert found.last_piece[building] == piece_of[inside].max()
-        assert found.touches_no_data[building] == (near & inside).any()
-        np.testing.assert_allclose(found.probability[building], probability[inside].mean(), rtol=1e-5)
-        np.testing.assert_allclose(found.votes[building], votes[:, inside].mean(1), rtol=1e-5)
-        np.testing.assert_allclose(found.damage[building], damage[:, inside].mean(axis=1), rtol=1e-5)
+    found = meter.finish()
+    assert len(found) == numbers.max()
+    for place in range(len(found)):
+        inside = numbers == place + 1
+        assert found.pixels[place] == inside.sum()
+        assert found.area[place] == inside.sum() / 4
+        assert found.first[place] == np.flatnonzero(inside)[0]
+        assert found.last_piece[place] == piece_of[inside].max()
+        assert found.touches_no_data[place] == (near & inside).any()
+        np.testing.assert_allclose(found.probability[place], building[inside].mean(), rtol=1e-5)
+        np.testing.assert_allclose(found.votes[place], votes[:, inside].mean(1), rtol=1e-5)
+        np.testing.assert_allclose(found.damage[place], damage[:, inside].mean(axis=1), rtol=1e-5)

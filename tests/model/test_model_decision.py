@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from siamese.model import Decision, Prediction, class_raster
-from siamese.model.decision import least_building, number_buildings, pixel_votes
+from siamese.model.decision import building_mask, decide, grow, least_building, number_buildings, pixel_votes
 
 
 def random_prediction(seed: int, height: int = 24, width: int = 31) -> Prediction:
@@ -67,26 +67,58 @@ def test_without_votes_each_pixel_speaks_for_itself() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0, 1), st.integers(0, 12), st.booleans())
-def test_only_components_that_reach_the_peak_stay_and_they_stay_whole(
-    seed: int, peak: float, least: int, per_building: bool
-) -> None:
+@given(st.integers(0, 10_000), st.floats(0, 1), st.integers(0, 12), st.integers(0, 9))
+def test_a_building_is_a_core_and_what_it_reaches(seed: int, peak: float, least: int, steps: int) -> None:
     prediction = random_prediction(seed)
-    plain = Decision(building=0.4, damaged_building=0.3, per_building=per_building)
-    every = class_raster(prediction, plain)
-    decision = plain.model_copy(update={"building_peak": peak, "minimum_px": least})
-    found = class_raster(prediction, decision)
-    components, count = ndimage.label(every > 0, np.ones((3, 3)))
-    expected = np.zeros_like(every)
-    for number in range(1, count + 1):
-        inside = components == number
-        if inside.sum() >= least and prediction.building[inside].max() >= np.float32(peak):
-            expected[inside] = every[inside]
-    np.testing.assert_array_equal(found, expected)
-    if prediction.building.max() < least_building(decision):
-        assert not found.any()
+    decision = Decision(building=0.4, damaged_building=0.3, building_peak=peak, minimum_px=least, growth_px=steps)
+    mask = building_mask(prediction, decision)
+    cores, _ = ndimage.label(mask & (prediction.building >= np.float32(peak)), np.ones((3, 3)))
+    sizes = np.bincount(cores.ravel())
+    kept = [number for number in range(1, len(sizes)) if sizes[number] >= least]
     count, numbers = number_buildings(prediction, decision)
-    assert set(np.unique(numbers)) - {0} == set(range(1, count + 1))
+    assert count == len(kept)
+    for place, core in enumerate(kept):  # SciPy labels in row-major order too.
+        inside = numbers == place + 1
+        assert inside[cores == core].all()
+        _, parts = ndimage.label(inside, np.ones((3, 3)))
+        assert parts == 1
+    reached = ndimage.binary_dilation(np.isin(cores, kept), np.ones((3, 3)), 1, mask) if steps and kept else None
+    if reached is not None:
+        assert (numbers[reached & mask] > 0).all()
+    assert not numbers[~mask].any()
+    if prediction.building.max() < least_building(decision):
+        assert not count
+
+
+def test_neighbours_that_touch_are_two_and_a_faint_patch_is_none() -> None:
+    building, damage = np.zeros((12, 40), np.float32), np.zeros((4, 12, 40), np.float32)
+    building[2:10, 2:20] = 0.5
+    building[4:8, 3:7], building[4:8, 13:17] = 0.9, 0.8  # Two cores, six pixels apart.
+    building[2:10, 30:38] = 0.5  # No core.
+    building[5, 18:20] = 0.9  # Too small for one.
+    damage[0, :, :10], damage[3, :, 10:] = 1, 1
+    decision = Decision(building=0.4, damaged_building=0.4, building_peak=0.7, minimum_px=8)
+    decided = decide(Prediction(building, damage), decision)
+    expected = np.zeros((12, 40), int)
+    expected[2:10, 2:10], expected[2:10, 10:20] = 1, 2
+    np.testing.assert_array_equal(decided.buildings, expected)
+    np.testing.assert_array_equal(decided.classes, np.array([0, 1, 4])[expected])
+    near = decide(Prediction(building, damage), decision.model_copy(update={"growth_px": 1}))
+    assert set(np.flatnonzero(near.buildings.any(0))) == set(range(2, 8)) | set(range(12, 18))
+    merged = decide(Prediction(building, damage), decision.model_copy(update={"building_peak": 0.0}))
+    assert merged.buildings.max() == 2
+    assert merged.buildings[5, 35] == 2
+
+
+def test_growth_goes_around_what_is_no_building_and_as_far_as_it_is_told() -> None:
+    mask = np.zeros((5, 9), bool)
+    mask[0], mask[4], mask[:, 0] = True, True, True
+    cores = np.zeros((5, 9), np.int32)
+    cores[0, 8] = 7
+    path = [(0, col) for col in range(8, -1, -1)]
+    for steps in range(9):
+        assert set(zip(*np.nonzero(grow(cores, mask, steps)), strict=True)) == set(path[: steps + 1])
+    assert (grow(cores, mask, 50)[mask] == 7).all()
 
 
 def test_small_components_are_dropped_and_nothing_is_nothing() -> None:

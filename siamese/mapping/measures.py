@@ -1,0 +1,106 @@
+"""Buildings measured piece by piece: what their pixels come to, wherever pieces cut them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese.classes import DAMAGE_CLASSES
+from siamese.model import Prediction
+
+_CLASSES = len(DAMAGE_CLASSES)
+_FIGURES = 3 + 2 * _CLASSES
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All buildings of a map; row ``k`` of each array is building number ``k + 1``.
+
+    Attributes:
+        pixels: Pixels.
+        area: Ground in m²; pixels where that is unknown.
+        probability: Mean probability of being a building.
+        damage: ``(n, 4)`` mean probability of each damage class, calibrated.
+        votes: ``(n, 4)`` mean of what its pixels give to each class, by which the class is decided.
+        touches_no_data: Whether a pixel of it, or one beside it, is not seen on both dates.
+        first: Row-major index of its first pixel.
+        last_piece: Number of the last piece that it reaches into.
+    """
+
+    pixels: npt.NDArray[np.int64]
+    area: Floats
+    probability: Floats
+    damage: Floats
+    votes: Floats
+    touches_no_data: npt.NDArray[np.bool_]
+    first: npt.NDArray[np.int64]
+    last_piece: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+class BuildingMeter:
+    """Takes a map's pieces and adds up each building; it keeps a few figures a building."""
+
+    def __init__(self, count: int, width: int) -> None:
+        self._width = width
+        self._piece = 0
+        self._sums = np.zeros((count, _FIGURES))
+        self._touches = np.zeros(count, bool)
+        self._first = np.full(count, np.iinfo(np.int64).max)
+        self._last = np.zeros(count, np.int64)
+
+    def add(
+        self,
+        row: int,
+        col: int,
+        numbers: npt.NDArray[np.int32],
+        near_no_data: npt.NDArray[np.bool_],
+        told: Prediction,
+        votes: npt.NDArray[np.float32],
+        pixel_area: float,
+    ) -> None:
+        """Takes the next piece.
+
+        Args:
+            row: Where its first pixel lies in the map.
+            col: Where its first pixel lies in the map.
+            numbers: ``(h, w)``, the building that each pixel belongs to; none where not above 0.
+            near_no_data: ``(h, w)``, pixels that lie beside one that is not seen on both dates.
+            told: Calibrated probabilities of the pixels of buildings, in row-major order: ``(k,)`` and ``(4, k)``.
+            votes: ``(4, k)`` what each of them gives to each class (:func:`siamese.model.decision.pixel_votes`).
+            pixel_area: Ground that a pixel covers here.
+        """
+        inside = numbers > 0
+        rows, cols = np.nonzero(inside)
+        present, starts, place = np.unique(numbers[inside], return_index=True, return_inverse=True)
+        found = present - 1
+        pixels = np.bincount(place, minlength=len(found))
+        summed = (told.building, *told.damage, *votes)
+        sums = [np.bincount(place, values, len(found)) for values in summed]
+        self._sums[found] += np.stack([pixels, pixels * pixel_area, *sums], axis=1)
+        # Pixels come in row-major order, so the first of each building is its first index.
+        first = (rows[starts] + row).astype(np.int64) * self._width + cols[starts] + col
+        self._first[found] = np.minimum(self._first[found], first)
+        self._last[found] = self._piece
+        self._touches[found[place[near_no_data[inside]]]] = True
+        self._piece += 1
+
+    def finish(self) -> Measures:
+        """What all pieces come to."""
+        pixels = self._sums[:, 0]
+        return Measures(
+            pixels=pixels.astype(np.int64),
+            area=self._sums[:, 1],
+            probability=self._sums[:, 2] / pixels,
+            damage=self._sums[:, 3 : 3 + _CLASSES] / pixels[:, None],
+            votes=self._sums[:, 3 + _CLASSES :] / pixels[:, None],
+            touches_no_data=self._touches,
+            first=self._first,
+            last_piece=self._last,
+        )
