@@ -8,6 +8,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from siamese.model.decision import numbered_by_place
+
 Labels = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
@@ -79,13 +81,11 @@ class ComponentFinder:
         graph = coo_array((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(size, size))
         count, component = connected_components(graph, directed=False)
         # Label 0 is the component 0, alone, since it is the first label.
-        pixels = np.bincount(component, np.concatenate([[0], *self._pixels]), count)
+        pixels = np.bincount(component, np.concatenate([[0], *self._pixels]), count).astype(np.int64)
         first = np.full(count, np.iinfo(np.int64).max)
         np.minimum.at(first, component[1:], np.concatenate([*self._first, np.zeros(0, np.int64)]))
-        kept = np.flatnonzero(pixels >= max(1, minimum_px))
-        numbers = np.zeros(count, np.int32)
-        numbers[kept[np.argsort(first[kept])]] = np.arange(1, 1 + len(kept))
-        return numbers[component]
+        numbers: Labels = numbered_by_place(pixels, first, minimum_px)[component]
+        return numbers
 
     def _measure(self, row: int, col: int, local: Labels, count: int) -> None:
         rows, cols = np.nonzero(local)

@@ -164,12 +164,27 @@ def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, N
     count, found = cv2.connectedComponents(core.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
     places = np.flatnonzero(found)[::-1]
     labels = found.ravel()[places]
-    first = np.zeros(count, np.intp)
+    first = np.zeros(count, np.int64)
     first[labels] = places  # Of several the last one stays, which is the first pixel.
-    kept = np.flatnonzero(np.bincount(labels, minlength=count) >= max(1, decision.minimum_px))
-    numbers = np.zeros(count, np.int32)
+    numbers = numbered_by_place(np.bincount(labels, minlength=count), first, decision.minimum_px)
+    return int(numbers.max()), grow(numbers[found], mask, decision.growth_px)
+
+
+def numbered_by_place(pixels: npt.NDArray[np.int64], first: npt.NDArray[np.int64], minimum_px: int) -> Numbers:
+    """Numbers of components, the same however the scene or map is cut.
+
+    Args:
+        pixels: ``(n,)`` of each component.
+        first: ``(n,)`` row-major index of each one's first pixel.
+        minimum_px: Smaller ones get no number.
+
+    Returns:
+        ``(n,)`` int32: from 1 on in order of first pixels; 0 of those that are too small, or without a pixel.
+    """
+    kept = np.flatnonzero(pixels >= max(1, minimum_px))
+    numbers = np.zeros(len(pixels), np.int32)
     numbers[kept[np.argsort(first[kept])]] = np.arange(1, 1 + len(kept))
-    return len(kept), grow(numbers[found], mask, decision.growth_px)
+    return numbers
 
 
 def grow(cores: Numbers, mask: npt.NDArray[np.bool_], steps: int) -> Numbers:
