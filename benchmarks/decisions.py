@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> str:
     from contest.scenes import storage
 
     with storage(options.work) as store:
-        checkpoints = tuple(_trained(store))
+        checkpoints = tuple(_trained(store, options.minutes))
         if not checkpoints:
             fix = "train some with benchmarks/quality.py, and pass its --work"
             raise SiameseError("holds no network that was trained on folds", where=str(store.lake), fix=fix)
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> str:
     return json.dumps(about | {"ways": [way.model_dump() for way in ways]})
 
 
-def _trained(store: ObjectStore) -> Iterator[Checkpoint]:
+def _trained(store: ObjectStore, minutes: float | None) -> Iterator[Checkpoint]:
     """Networks of both dates, in full numbers, whose pair set is a fold of the contest's."""
     from siamese.manifests import Checkpoint, PairSet
     from siamese.store.manifest import MANIFEST
@@ -75,6 +75,8 @@ def _trained(store: ObjectStore) -> Iterator[Checkpoint]:
         if not found.uri.key.endswith(f"/{MANIFEST}"):
             continue
         checkpoint = Checkpoint.load(store, found.uri)
+        if minutes not in (None, checkpoint.origin.params["training"]["minutes"]):
+            continue
         origin = PairSet.load(store, checkpoint.pairs).origin
         split = origin.params.get("pairs", {})  # A post image as both dates is known by an input and has no params.
         if checkpoint.quantized is None and split.get("split") == "fold" and not split.get("test_events"):
@@ -101,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--work", type=Path, default=Path("data/quality"), help="as quality.py was given it")
+    add("--minutes", type=float, help="only networks that were given so long; by default all")
     add("--flips", type=int, choices=(1, 2, 4), default=1, help="views of each pair that are averaged")
     add("--iou", type=float, default=0.5, help="overlap from which a predicted building is a match")
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")
