@@ -213,10 +213,8 @@ def _grown(labels: DatasetWriter, window: Window, cores: Labels, decision: Decis
     bottom = min(labels.height, window.row_off + window.height + margin)
     right = min(labels.width, window.col_off + window.width + margin)
     around = labels.read(1, window=Window(left, top, right - left, bottom - top))
-    # Small numbers in the same order, since they are counted in floating point.
-    present, local = np.unique(np.append(cores[np.maximum(around, 0)], 0), return_inverse=True)
     mask = (around > 0) | (around == _FAINT)
-    grown = present[grow(local[:-1].reshape(around.shape).astype(np.int32), mask, decision.growth_px)]
+    grown = grow(cores[np.maximum(around, 0)], mask, decision.growth_px)
     unseen = around == NO_DATA
     near = cv2.dilate(unseen.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
     row, col = window.row_off - top, window.col_off - left

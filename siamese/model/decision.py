@@ -18,7 +18,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 _TINY = np.float32(1e-6)
-_SQUARE, _CROSS = np.ones((3, 3), np.uint8), np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 Floats = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.uint8]
@@ -194,22 +193,29 @@ def grow(cores: Numbers, mask: npt.NDArray[np.bool_], steps: int) -> Numbers:
     direction. Of two cores that reach a pixel at once the later one has it.
 
     Args:
-        cores: ``(H, W)`` int32, 0 where there is none, at most 2^24.
+        cores: ``(H, W)`` int32, 0 where there is none.
         mask: ``(H, W)``, what may be grown over.
         steps: At most so many.
 
     Returns:
         ``(H, W)`` int32: 0 where no core reaches.
     """
-    grown = cores.astype(np.float32)
+    around = np.pad(cores, 1)
+    grown, width = around.reshape(-1), around.shape[1]
+    free = np.flatnonzero(np.pad(mask, 1).reshape(-1) & (grown == 0))
+    edges = (-width, -1, 1, width)
+    corners = (-width - 1, -width + 1, width - 1, width + 1)
     for step in range(steps):
-        square = step % 2 == 0
-        reached = cv2.dilate(grown, _SQUARE if square else _CROSS)
-        new = mask & (grown == 0) & (reached > 0)
-        if square and not new.any():
+        over_corners = step % 2 == 0
+        reached = np.zeros(len(free), np.int32)
+        for offset in edges + corners if over_corners else edges:
+            np.maximum(reached, grown[free + offset], out=reached)
+        new = reached > 0
+        if over_corners and not new.any():
             break
-        grown[new] = reached[new]
-    return grown.astype(np.int32)
+        grown[free[new]] = reached[new]
+        free = free[~new]
+    return around[1:-1, 1:-1].copy()
 
 
 def pixel_votes(damage: Floats, decision: Decision) -> Floats:
