@@ -49,6 +49,7 @@ def shape(contender: Contender, encoder: str) -> NetworkParams:
     return NetworkParams(
         encoder="resnet34",
         pretrained=False,
+        fusion="concat",
         localization="fused",
         decoder_channels=(256, 128, 64, 64),
         disaster_film=False,
