@@ -82,13 +82,13 @@ class TrainingParams(Section):
     )
 
     building_threshold: float = Field(
-        0.4,
+        0.45,
         gt=0,
         lt=1,
         description="A pixel is building from this probability, where validation scenes do not clearly ask for "
         "another. The official damage score takes missed pixels of a building for wrong, and never sees false ones.",
     )
-    damaged_threshold: float = Field(0.3, gt=0, lt=1, description="The same where damage is likelier than not.")
+    damaged_threshold: float = Field(0.35, gt=0, lt=1, description="The same where damage is likelier than not.")
     building_peak: float = Field(
         0.7,
         ge=0,
