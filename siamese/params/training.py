@@ -107,7 +107,7 @@ class TrainingParams(Section):
     post_shift_px: float = Field(8.0, ge=0, description="The post image alone is shifted by up to this much.")
     post_rotate_deg: float = Field(3.0, ge=0, le=180, description="The post image alone is turned by up to this much.")
     post_scale: float = Field(0.03, ge=0, lt=1, description="The post image alone is scaled by up to this share.")
-    colour_jitter: float = Field(0.1, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
+    colour_jitter: float = Field(0.3, ge=0, le=1, description="Strength of the colour changes, drawn for each date.")
     zoom: float = Field(0.3, ge=0, lt=1, description="Both images and the mask are scaled by up to this share.")
 
     dilate_px: int = Field(
