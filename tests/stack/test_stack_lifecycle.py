@@ -54,8 +54,9 @@ deployments:
 
 @pytest.fixture
 def outer(stack: RunningStack) -> dict[str, str]:
-    """The environment of somebody who has no storage of their own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    """The environment of somebody who has no storage and no servers of their own, whatever runs beside the tests."""
+    own = ("AWS_", "PREFECT_API_URL", "MLFLOW_TRACKING_URI")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 @pytest.fixture(scope="module")
