@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from contest.judging import Network
+from contest.judging import Network, count_decided
 from siamese.classes import DAMAGE_CLASSES
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask
-from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene, macro_f1
+from siamese.metrics import BuildingCounts, Counts, macro_f1
 from siamese.model.decision import Decision, decide
 
 _DECISIONS = Path(__file__).with_name("decisions.yaml")
@@ -26,7 +26,7 @@ Judged = dict[str, tuple[Counts, BuildingCounts]]
 
 
 class Way(BaseModel):
-    """What one way to decide comes to over some networks; means over networks but for the first two."""
+    """What one way to decide comes to over some networks; scores and F1 are means over them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,12 +81,8 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
         truth = task.load()
         prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
         for name, way in decisions.items():
-            decided = decide(prediction, way)
-            counts, buildings = judged[name]
-            counts += count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
-            found = Buildings.numbered(decided.buildings, decided.classes)
-            buildings += count_buildings(truth.buildings, found, iou)
-            judged[name] = (counts, buildings)
+            counts, buildings = count_decided(truth, decide(prediction, way), iou)
+            judged[name] = (judged[name][0] + counts, judged[name][1] + buildings)
     return judged
 
 

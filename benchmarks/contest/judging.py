@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from contest.ranking import NO_SEVERITIES, Severities, building_severities
-from siamese.evaluation.truth import SceneTask
+from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.imagery.bands import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
 from siamese.model.decision import Decided, Prediction
@@ -56,10 +56,7 @@ def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[Sce
             truth = task.load()
             check_bands(task.scene, (truth.pre.shape[2], truth.post.shape[2]), (_BANDS, _BANDS))
             prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
-            decided = network.decide(prediction)
-            counts = count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
-            found = Buildings.numbered(decided.buildings, decided.classes)
-            buildings = count_buildings(truth.buildings, found, iou)
+            counts, buildings = count_decided(truth, network.decide(prediction), iou)
             severities = building_severities(prediction, truth.buildings)
             results.append(
                 SceneResult(
@@ -68,3 +65,10 @@ def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[Sce
             )
             advance(note=task.scene)
     return tuple(results)
+
+
+def count_decided(truth: SceneTruth, decided: Decided, iou: float) -> tuple[Counts, BuildingCounts]:
+    """The official counts and the buildings of one scene; ``iou`` is the overlap from which a building is a match."""
+    counts = count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
+    found = Buildings.numbered(decided.buildings, decided.classes)
+    return counts, count_buildings(truth.buildings, found, iou)
