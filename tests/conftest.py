@@ -28,6 +28,14 @@ from siamese.store import ObjectStore
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_stack_of_ones_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A local stack that runs in this folder, e.g. that of ``make demo``, is neither found nor written to."""
+    os.environ["SIAMESE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    for name in ("PREFECT_API_URL", "MLFLOW_TRACKING_URI"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real scenes and imagery; the test is skipped where it is absent."""
