@@ -29,7 +29,7 @@ VARIANTS: dict[str, list[str]] = {
         "network.relation=asymmetric", "network.post_encoder=resnet34", "network.post_bands=1",
     ],
     "fusion difference": ["network.fusion=difference"],
-    "fusion signed": ["network.fusion=signed"],
+    "fusion concat": ["network.fusion=concat"],
     "fusion attention": ["network.fusion=attention"],
     "localization in the fused dates": ["network.localization=fused"],
     "joint head": ["network.localization=fused", "network.heads=joint", "network.damage=nominal"],

@@ -32,7 +32,7 @@ class NetworkParams(Section):
     post_bands: Bands | None = Field(None, description="Bands of the post image (relation: asymmetric).")
     pretrained: bool = Field(True, description="Start from ImageNet weights when the machine has or reaches them.")
     fusion: Literal["difference", "signed", "concat", "attention"] = Field(
-        "concat",
+        "signed",
         description="How two dates become one, at every scale. difference: |post - pre|. Learned 1x1 mixes: signed, of "
         "pre, post and post - pre; concat, of pre, post and |post - pre|; attention, of post and of |post - pre| after "
         "every post pixel has looked for its like among the 3x3 pre pixels around it.",

@@ -52,7 +52,7 @@ def test_effects_are_found_again_in_what_they_made() -> None:
     ("names", "runs", "told"),
     [
         (["cutmix", "no-such"], 24, "no such change: no-such"),
-        (["difference-fusion", "signed-fusion"], 24, "difference-fusion and signed-fusion both set network.fusion"),
+        (["difference-fusion", "concat-fusion"], 24, "difference-fusion and concat-fusion both set network.fusion"),
         (NAMES, 7, "7 runs cannot tell 4 changes and 3 folds apart"),
     ],
 )
