@@ -74,7 +74,7 @@ def test_a_decision_starts_from_the_params() -> None:
 
 def test_vote_weights_stay_on_few_validation_scenes_and_are_fitted_on_many(store: ObjectStore, pairs: PairSet) -> None:
     start = (1.0, 1.0, 1.0, 6.0)  # Calls nearly everything destroyed.
-    checkpoint = train(pairs, NETWORK, changed(epochs=12, learning_rate=5e-3, vote_weights=start), store)
+    checkpoint = train(pairs, NETWORK, changed(epochs=20, learning_rate=5e-3, vote_weights=start), store)
     network, config = load_network(store, checkpoint)
     assert config.decision.class_weights == start
     assert config.decision.vote_temperature == config.decision.damage_temperature != 1
