@@ -27,14 +27,14 @@ def quantize(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """Turn a network into one of 8-bit integers, for faster maps on processors without a GPU.
+    r"""Turn a network into one of 8-bit integers, for faster maps on processors without a GPU.
 
     It becomes a checkpoint of its own, and latest: evaluate, register and promote it like any other, and the gate
     decides whether it is good enough (promotion.minimum_gain=-0.02 lets a little of the score go for the speed). It
     runs on OpenVINO wherever it is used. Ranges of numbers come from scenes that the network learned from; what the
     change costs is measured on its validation split and told here. Done already, it says so at once.
 
-    Needs the package nncf: pip install 'siamese[int8]'
+    Needs the package nncf: pip install 'siamese\[int8]'
     """
     from siamese.params import load_params
     from siamese.quantization import quantize as quantize_network
