@@ -1,7 +1,8 @@
 """Fits temperatures and biases on validation scenes, so that probabilities can be taken at their word.
 
-A few scenes show little of what a network does elsewhere: their pixels are many but alike. So for damage what is usual
-(:data:`USUAL_TEMPERATURE`, no bias) has a weight too, which tells less the more scenes there are.
+A few scenes show little of what a network does elsewhere: their pixels are many but alike, and what is fitted to them is
+worse than what is usual of damage (:data:`USUAL_TEMPERATURE`, no bias). So that is taken until there are many, and
+has a weight even then, which tells less the more scenes there are.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ _A_SCENE = 20_000
 _LEAST_PIXELS = 1_000
 _TEMPERATURES = (float(np.log(0.25)), float(np.log(8.0)))
 _BIASES = (-4.0, 4.0)
-USUAL_TEMPERATURE = 2.0
-"""Of damage: between 1.3 and 2.6 on the test scenes of eight networks (docs/results.md)."""
+USUAL_TEMPERATURE = 1.6
+"""Of damage: the best of one for all on the test scenes of nine networks (docs/results.md)."""
+_MANY_SCENES = 20
+"""From how many scenes those of damage are fitted."""
 _PRIOR = 0.3
 """Weight of what is usual: so many scenes, with the squared distance from it as their loss."""
 
@@ -57,7 +60,7 @@ class CalibrationEvidence:
 
 
 def fit_calibration(evidence: CalibrationEvidence) -> dict[str, object]:
-    """The likeliest temperatures and biases; the usual ones where there are too few pixels to tell.
+    """The likeliest temperatures and biases; the usual ones where there are too few pixels or scenes to tell.
 
     Those of damage are a maximum a posteriori, with a normal prior around the usual (of temperatures, the logarithm).
 
@@ -74,9 +77,10 @@ def fit_calibration(evidence: CalibrationEvidence) -> dict[str, object]:
             return -float(told) / float(evidence.building.sum())
 
         building = float(np.exp(_least(miss, [_TEMPERATURES])[0]))
-    if sum(map(len, evidence.truth)) >= _LEAST_PIXELS:
+    scenes = sum(len(scene) > 0 for scene in evidence.truth)
+    if scenes >= _MANY_SCENES and sum(map(len, evidence.truth)) >= _LEAST_PIXELS:
         said, truth = np.concatenate(evidence.damage).astype(np.float64), np.concatenate(evidence.truth)
-        rows, prior = np.arange(len(truth)), _PRIOR / sum(len(scene) > 0 for scene in evidence.truth)
+        rows, prior = np.arange(len(truth)), _PRIOR / scenes
         usual = np.array([np.log(USUAL_TEMPERATURE), *[0.0] * (len(DAMAGE_CLASSES) - 1)])
 
         def miss_damage(parameters: Floats) -> float:
