@@ -1,7 +1,7 @@
 """Fits temperatures and biases on validation scenes, so that probabilities can be taken at their word.
 
-A few scenes show little of what a network does elsewhere: their pixels are many but alike, and what is fitted to them is
-worse than what is usual of damage (:data:`USUAL_TEMPERATURE`, no bias). So that is taken until there are many, and
+A few scenes show little of what a network does elsewhere: their pixels are many but alike, and what is fitted to them
+is worse than what is usual of damage (:data:`USUAL_TEMPERATURE`, no bias). So that is taken until there are many, and
 has a weight even then, which tells less the more scenes there are.
 """
 
