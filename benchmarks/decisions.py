@@ -1,9 +1,9 @@
-"""What ways to decide are worth: thresholds, cores and votes, on the networks that `quality.py` trained.
+"""What ways to decide are worth: thresholds, cores, votes and temperatures, on the networks that `quality.py` trained.
 
 Takes every network of this project's kind that lies on the storage of --work (or on the storage that is set up here),
 asks it about the test scenes of the folds that it was trained for, and decides by params.yaml and in each of the ways
-of contest/decisions.yaml; temperatures are the network's own. Nothing is trained. The gain is over the first way,
-network by network, so that what networks differ by does not blur it. Prints one JSON line.
+of contest/decisions.yaml; temperatures are the network's own unless a way sets them. Nothing is trained. The gain is
+over the first way, network by network, so that what networks differ by does not blur it. Prints one JSON line.
 
     python benchmarks/decisions.py [--work data/quality] [--flips 1] [--markdown]
 """

@@ -5,24 +5,41 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contest.judging import Network, count_decided
-from siamese.classes import DAMAGE_CLASSES
+from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.evaluation.truth import SceneTask
-from siamese.metrics import BuildingCounts, Counts, macro_f1
-from siamese.model.decision import Decision, decide
+from siamese.evaluation.truth import SceneTask, SceneTruth
+from siamese.metrics import BuildingCounts, Counts, Reliability, count_reliability, macro_f1
+from siamese.model.decision import Decision, Prediction, calibrate, decide
 
 _DECISIONS = Path(__file__).with_name("decisions.yaml")
 _CLASS_FIGURES = tuple(f"damage_f1_{name}" for name in DAMAGE_CLASSES)
 
 Changes = Mapping[str, Mapping[str, Any]]
-Judged = dict[str, tuple[Counts, BuildingCounts]]
-"""By name of the way to decide: counts over all scenes of one network."""
+
+
+class Judgement(NamedTuple):
+    """What was counted over scenes of one network, decided in one way."""
+
+    counts: Counts
+    buildings: BuildingCounts
+    reliability: Reliability
+    """Of damage, on the pixels of labelled buildings."""
+
+    def plus(self, other: Judgement) -> Judgement:
+        """Both together."""
+        buildings, reliability = self.buildings + other.buildings, self.reliability + other.reliability
+        return Judgement(self.counts + other.counts, buildings, reliability)
+
+
+Judged = dict[str, Judgement]
+"""By name of the way to decide."""
 
 
 class Way(BaseModel):
@@ -41,6 +58,7 @@ class Way(BaseModel):
     damage_f1: tuple[float, ...] = Field(description="By class, by pixel.")
     buildings_f1: float = Field(description="Of buildings found, whatever their class.")
     building_macro_f1: float = Field(description="Mean over the classes present, by building, end to end.")
+    calibration_error: float = Field(description="Expected calibration error of damage on labelled buildings.")
 
 
 def decisions_table() -> dict[str, dict[str, Any]]:
@@ -76,31 +94,37 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
         iou: Overlap from which a predicted building is a match.
     """
     decisions = {name: changed(decision, fields, name) for name, fields in ways.items()}
-    judged: Judged = {name: (Counts(), BuildingCounts()) for name in decisions}
+    judged: Judged = {name: Judgement(Counts(), BuildingCounts(), Reliability()) for name in decisions}
     for task in tasks:
         truth = task.load()
         prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
         for name, way in decisions.items():
-            counts, buildings = count_decided(truth, decide(prediction, way), iou)
-            judged[name] = (judged[name][0] + counts, judged[name][1] + buildings)
+            counted = count_decided(truth, decide(prediction, way), iou)
+            judged[name] = judged[name].plus(Judgement(*counted, _reliability(truth, prediction, way)))
     return judged
 
 
 def compare(networks: Sequence[Judged]) -> tuple[Way, ...]:
     """What each way comes to over networks, in the order of the first."""
     first = next(iter(networks[0]))
-    base = [judged[first][0].scores().score for judged in networks]
+    base = [judged[first].counts.scores().score for judged in networks]
     return tuple(_way(name, [judged[name] for judged in networks], base) for name in networks[0])
 
 
-def _way(name: str, counted: Sequence[tuple[Counts, BuildingCounts]], base: Sequence[float]) -> Way:
-    scores = [counts.scores() for counts, _ in counted]
+def _reliability(truth: SceneTruth, prediction: Prediction, decision: Decision) -> Reliability:
+    known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
+    damage = calibrate(prediction, decision).damage[:, known]
+    return count_reliability(damage.max(axis=0), np.asarray(damage.argmax(axis=0) + 1 == truth.mask[known]))
+
+
+def _way(name: str, judged: Sequence[Judgement], base: Sequence[float]) -> Way:
+    scores = [one.counts.scores() for one in judged]
     official = [one.score for one in scores]
     gains = [mine - theirs for mine, theirs in zip(official, base, strict=True)]
-    several = len(counted) > 1
+    several = len(judged) > 1
     return Way(
         name=name,
-        networks=len(counted),
+        networks=len(judged),
         score=statistics.fmean(official),
         spread=statistics.stdev(official) if several else 0.0,
         least=min(official),
@@ -108,8 +132,9 @@ def _way(name: str, counted: Sequence[tuple[Counts, BuildingCounts]], base: Sequ
         gain_error=statistics.stdev(gains) / len(gains) ** 0.5 if several else 0.0,
         localization_f1=statistics.fmean(one.localization_f1 for one in scores),
         damage_f1=tuple(statistics.fmean(getattr(one, figure) for one in scores) for figure in _CLASS_FIGURES),
-        buildings_f1=statistics.fmean(buildings.detection.f1 for _, buildings in counted),
-        building_macro_f1=statistics.fmean(macro_f1(buildings.damage) for _, buildings in counted),
+        buildings_f1=statistics.fmean(one.buildings.detection.f1 for one in judged),
+        building_macro_f1=statistics.fmean(macro_f1(one.buildings.damage) for one in judged),
+        calibration_error=statistics.fmean(one.reliability.expected_calibration_error for one in judged),
     )
 
 
@@ -123,6 +148,7 @@ def ways_markdown(ways: Sequence[Way], command: str) -> str:
         "no / minor / major / destroyed",
         "F1 of buildings found",
         "macro F1 by building",
+        "calibration error of damage",
     )
     return "\n".join([f"`{command}`", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *map(_row, ways)])
 
@@ -136,5 +162,6 @@ def _row(way: Way) -> str:
         " / ".join(f"{one:.2f}".removeprefix("0") for one in way.damage_f1),
         f"{way.buildings_f1:.3f}",
         f"{way.building_macro_f1:.3f}",
+        f"{way.calibration_error:.3f}",
     )
     return f"| {' | '.join(cells)} |"

@@ -61,6 +61,7 @@ def test_each_way_is_judged_on_the_same_prediction() -> None:
     assert second.localization_f1 == 1
     assert third.gain == pytest.approx(third.score - first.score)
     assert third.building_macro_f1 == 1
+    assert first.calibration_error == pytest.approx(0.6)
     rows = ways_markdown([first, second, third], "python benchmarks/decisions.py").splitlines()
     assert len({row.count("|") for row in rows[2:]}) == 1
     assert rows[-1].startswith("| low-for-damage |")
