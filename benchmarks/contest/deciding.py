@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contest.judging import Network, count_decided
-from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.classes import DAMAGE_CLASSES
 from siamese.errors import SiameseError
-from siamese.evaluation.truth import SceneTask, SceneTruth
-from siamese.metrics import BuildingCounts, Counts, Reliability, count_reliability, macro_f1
-from siamese.model.decision import Decision, Prediction, calibrate, decide
+from siamese.evaluation.observation import damage_reliability
+from siamese.evaluation.truth import SceneTask
+from siamese.metrics import BuildingCounts, Counts, Reliability, macro_f1
+from siamese.model.decision import Decision, calibrate, decide
 
 _DECISIONS = Path(__file__).with_name("decisions.yaml")
 _CLASS_FIGURES = tuple(f"damage_f1_{name}" for name in DAMAGE_CLASSES)
@@ -100,7 +100,8 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
         prediction = network.predict(truth.pre, truth.post, truth.disaster_type)
         for name, way in decisions.items():
             counted = count_decided(truth, decide(prediction, way), iou)
-            judged[name] = judged[name].plus(Judgement(*counted, _reliability(truth, prediction, way)))
+            reliability = damage_reliability(truth, calibrate(prediction, way))
+            judged[name] = judged[name].plus(Judgement(*counted, reliability))
     return judged
 
 
@@ -109,12 +110,6 @@ def compare(networks: Sequence[Judged]) -> tuple[Way, ...]:
     first = next(iter(networks[0]))
     base = [judged[first].counts.scores().score for judged in networks]
     return tuple(_way(name, [judged[name] for judged in networks], base) for name in networks[0])
-
-
-def _reliability(truth: SceneTruth, prediction: Prediction, decision: Decision) -> Reliability:
-    known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
-    damage = calibrate(prediction, decision).damage[:, known]
-    return count_reliability(damage.max(axis=0), np.asarray(damage.argmax(axis=0) + 1 == truth.mask[known]))
 
 
 def _way(name: str, judged: Sequence[Judgement], base: Sequence[float]) -> Way:

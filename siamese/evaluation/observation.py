@@ -80,16 +80,15 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     match = match_buildings(truth.buildings, found, iou)
     right, judged = judge_buildings(truth.buildings, found, match)
     confidence = building_confidence(prediction, found)
-    (building, damage), (raw_building, raw_damage) = (_reliability(truth, one) for one in (prediction, raw))
     return classes, Observation(
         counts=count_scene(classes, classes, truth.localization, truth.damage),
         pixels=as_table(confusion(truth.damage, classes)),
         buildings=count_buildings(truth.buildings, found, iou, match),
         unclassified=int(np.count_nonzero(truth.buildings.classes == UNCLASSIFIED)),
-        building_reliability=building,
-        damage_reliability=damage,
-        raw_building_reliability=raw_building,
-        raw_damage_reliability=raw_damage,
+        building_reliability=_building_reliability(truth, prediction),
+        damage_reliability=damage_reliability(truth, prediction),
+        raw_building_reliability=_building_reliability(truth, raw),
+        raw_damage_reliability=damage_reliability(truth, raw),
         confidence=count_reliability(confidence[judged], right[judged]),
     )
 
@@ -105,15 +104,17 @@ def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.
     return (building * np.bincount(ids, own, count) / pixels).astype(np.float32)
 
 
-def _reliability(truth: SceneTruth, prediction: Prediction) -> tuple[Reliability, Reliability]:
-    """Of building, over all pixels but un-classified ones; of the likeliest damage class, over building pixels."""
-    certain = truth.mask != UNCLASSIFIED
-    known = certain & (truth.mask > 0)
+def damage_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
+    """Of the likeliest damage class, over the pixels of labelled buildings but un-classified ones."""
+    known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
     damage = prediction.damage[:, known]
-    return (
-        count_reliability(prediction.building[certain], truth.mask[certain] > 0),
-        count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known]),
-    )
+    return count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known])
+
+
+def _building_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
+    """Over all pixels but un-classified ones."""
+    certain = truth.mask != UNCLASSIFIED
+    return count_reliability(prediction.building[certain], truth.mask[certain] > 0)
 
 
 def observe_all(

@@ -8,13 +8,11 @@ from siamese.metrics import Counts, count_scene
 from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
-from siamese.training.calibration import USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
+from siamese.training.calibration import MANY_SCENES, USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 
 _SOME_SCENES = 5
 """From how many validation scenes thresholds are fitted: resamples of fewer are too much alike to disagree."""
-_MANY_SCENES = 20
-"""From how many vote weights are: on five, resamples agree on what is wrong elsewhere."""
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
@@ -64,7 +62,7 @@ def fit_decision(
     for scene, prediction in predictions(network, reader, scenes):
         pixels.add(prediction, *reader.targets(scene.scene))
     counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))
-    if len(scenes) < _MANY_SCENES:
+    if len(scenes) < MANY_SCENES:
         return counts, decision
     votes = Votes()
     for scene, prediction in predictions(network, reader, scenes):

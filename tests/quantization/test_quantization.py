@@ -103,3 +103,9 @@ def test_the_command_tells_both_scores_and_the_outcome_goes_on_along_the_chain(
     assert made["quantized"]["source"] == trained.digest
     assert made["origin"]["digest"] == json.loads(out.read_text())["origin"]["digest"]
     assert Checkpoint.latest(store).digest == made["origin"]["digest"]
+
+
+def test_the_help_names_the_extra_that_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["quantize", "--help"])
+    assert "'siamese[int8]'" in capsys.readouterr().out
