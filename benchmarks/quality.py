@@ -16,7 +16,7 @@ settings, `siamese up`), else a server whose data lie in --work too. Prints one 
 
     python benchmarks/quality.py [--minutes 10] [--folds N] [--only ours] [--leave-one-event-out] [--markdown]
     python benchmarks/quality.py --ablate all
-    python benchmarks/quality.py --screen cutmix dropout slower --runs 24 --minutes 3
+    python benchmarks/quality.py --screen dilated-masks dropout slower --runs 24 --minutes 3
 """
 
 from __future__ import annotations

@@ -113,12 +113,6 @@ class TrainingParams(Section):
     dilate_px: int = Field(
         0, ge=0, le=16, description="Buildings of the training mask are dilated by this much (2: 5x5, as the winner's)."
     )
-    cutmix: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Share of the crops that get a damaged building of another scene of the same disaster type.",
-    )
     unknown_disaster: float = Field(
         0.3, ge=0, le=1, description="Share of the crops whose disaster type is kept from the network."
     )

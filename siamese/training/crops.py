@@ -18,7 +18,6 @@ from siamese.imagery.bands import by_fours, check_bands
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, Image, augment, dilated
-from siamese.training.cutmix import CutMix
 
 
 class Batch(NamedTuple):
@@ -83,7 +82,6 @@ class CropSource:
             )
         check_scenes(self.scenes, bands)
         self._round = [entry for entry in self.scenes for _ in range(repeats(entry, params))]
-        self._cutmix = CutMix(reader, self.scenes, params) if params.cutmix else None
         side = params.crop_px
         crops = sum(max(1.0, entry.height / side) * max(1.0, entry.width / side) for entry in self.scenes)
         self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
@@ -107,8 +105,6 @@ class CropSource:
         row, col = self._window(entry, size, rng)
         crop = Crop(*self._reader.crop(entry.scene, row, col, size))
         crop = _resized(crop, params.crop_px)
-        if self._cutmix is not None:
-            crop = self._cutmix.mixed(crop, entry.disaster_type, np.random.default_rng((params.seed, step, place, 1)))
         crop = augment(crop, params, rng)
         crop = replace(crop, mask=dilated(crop.mask, params.dilate_px))
         known = rng.random() >= params.unknown_disaster

@@ -11,7 +11,7 @@ from contest.screening import design, effects, effects_markdown, screen
 from siamese.errors import SiameseError
 from siamese.metrics import BuildingCounts, Counts, Tally
 
-NAMES = ["cutmix", "dropout", "no-zoom", "random-start"]
+NAMES = ["dilated-masks", "dropout", "no-zoom", "random-start"]
 
 
 def test_about_half_of_the_runs_of_each_fold_have_a_change_and_no_two_changes_go_together() -> None:
@@ -32,7 +32,7 @@ def test_a_run_makes_the_changes_of_its_row() -> None:
     for one, row in zip(runs, design(4, 12, 3), strict=True):
         changed = [name for name, on in zip(NAMES, row, strict=True) if on]
         assert one.title == (", ".join(changed) or "nothing changed")
-        assert ("training.cutmix=0.3" in one.overrides) == ("cutmix" in changed)
+        assert ("training.dilate_px=2" in one.overrides) == ("dilated-masks" in changed)
         assert len(one.overrides) >= len(changed)
 
 
@@ -40,18 +40,18 @@ def test_effects_are_found_again_in_what_they_made() -> None:
     results = [_result(fold=n % 3, correct=500 + 30 * (n % 3) + 80 * row[0] - 40 * row[2]) for n, row in _rows()]
     found = effects(NAMES, results, 3)
     gains = {one.change: one.gain["localization_f1"] for one in found}
-    assert gains == pytest.approx({"cutmix": 0.08, "dropout": 0, "no-zoom": -0.04, "random-start": 0}, abs=1e-9)
+    assert gains == pytest.approx({"dilated-masks": 0.08, "dropout": 0, "no-zoom": -0.04, "random-start": 0}, abs=1e-9)
     assert all(one.error["localization_f1"] < 1e-9 for one in found)
     assert "damage_auc" not in found[0].gain  # No scene tells of a building.
     rows = effects_markdown(found, "command").splitlines()
-    assert rows[4].startswith("| cutmix | +")
+    assert rows[4].startswith("| dilated-masks | +")
     assert rows[-1].startswith("| no-zoom | -")
 
 
 @pytest.mark.parametrize(
     ("names", "runs", "told"),
     [
-        (["cutmix", "no-such"], 24, "no such change: no-such"),
+        (["dilated-masks", "no-such"], 24, "no such change: no-such"),
         (["difference-fusion", "concat-fusion"], 24, "difference-fusion and concat-fusion both set network.fusion"),
         (NAMES, 7, "7 runs cannot tell 4 changes and 3 folds apart"),
     ],

@@ -42,7 +42,7 @@ def test_other_bands_go_from_raw_scenes_to_a_map(
     rows = list(read_catalog(store, catalog))
     assert {(row.verdict, row.bands, row.post_bands) for row in rows} == {("accepted", *bands)}
     pairs = build_pairs(catalog, PairsParams(val_share=0.3, test_share=0, block_px=32), store)
-    params = TrainingParams.model_validate(TRAINING.model_dump() | {"zoom": 0.3, "cutmix": 0.5})
+    params = TrainingParams.model_validate(TRAINING.model_dump() | {"zoom": 0.3})
     checkpoint = train(pairs, network, params, store)
     assert checkpoint.validation is not None
     evaluation = evaluate(checkpoint, pairs, EvaluationParams(split="val", resamples=10), store)

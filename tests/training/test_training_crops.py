@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -15,9 +13,8 @@ from siamese.model import build_network
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.store import ObjectStore
-from siamese.training.augment import Crop, dilated
+from siamese.training.augment import dilated
 from siamese.training.crops import CropSource
-from siamese.training.cutmix import CutMix
 from siamese.training.trainer import Trainer
 
 
@@ -78,49 +75,10 @@ def test_masks_are_dilated_where_the_params_say_so(reader: PairReader) -> None:
     assert (grown.mask > 0).sum() > (plain.mask > 0).sum()
 
 
-def test_cutmix_pastes_a_damaged_building_of_both_dates_and_the_mask(reader: PairReader) -> None:
-    still = {
-        "batch": 16, "colour_jitter": 0.0, "post_shift_px": 0, "post_rotate_deg": 0, "post_scale": 0, "zoom": 0.0,
-        "crop_candidates": 1,
-    }  # fmt: skip
-    plain, mixed = (CropSource(reader, changed(cutmix=share, **still)).batch(1) for share in (0.0, 0.7))
-    again = CropSource(reader, changed(cutmix=0.7, **still)).batch(1)
-    assert all(torch.equal(one, two) for one, two in zip(mixed, again, strict=True))
-    touched = 0
-    for place in range(16):
-        changes = [(getattr(plain, name)[place] != getattr(mixed, name)[place]) for name in ("pre", "post", "mask")]
-        pasted = changes[0].any(0)
-        if not pasted.any():
-            assert not any(change.any() for change in changes)
-            continue
-        touched += 1
-        rows, cols = (torch.nonzero(pasted.any(axis)).ravel() for axis in (1, 0))
-        inside = torch.zeros_like(pasted)
-        inside[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1] = True
-        assert inside.sum() < pasted.numel()
-        assert not (changes[1].any(0) & ~inside).any()
-        assert not (changes[2] & ~inside).any()
-        mask = mixed.mask[place]
-        assert ((mask >= 2) & (mask <= 4) & inside).any()
-        # Bright before, as dark after as the damage says: the pieces of all three belong to one place.
-        for value, grey in ((2, 170), (3, 110), (4, 60)):
-            building = inside & (mask == value)
-            assert (mixed.pre[place][:, building] == 220).all()
-            assert (mixed.post[place][:, building] == grey).all()
-    assert 5 < touched < 16
-
-
-def test_cutmix_of_a_split_without_damage_changes_nothing(reader: PairReader) -> None:
-    unhurt = [replace(entry, pixels=entry.pixels * np.array([1, 1, 0, 0, 0, 1])) for entry in reader.scenes("train")]
-    params = changed(cutmix=1.0)
-    crop = Crop(*(np.zeros((64, 64, 3), np.uint8),) * 2, np.zeros((64, 64), np.uint8))
-    assert CutMix(reader, unhurt, params).mixed(crop, "earthquake", np.random.default_rng(0)) is crop
-
-
 def test_other_bands_than_the_network_takes_are_refused_by_name(store: ObjectStore) -> None:
     mixed = PairReader(store, tiny_pairs(store, scenes=3, bands=(3, 1)), cache=None)
     with pytest.raises(SiameseError, match=r"quake_0000000\d: has bands 3 before and 1 after; .* takes 3 and 3"):
         CropSource(mixed, changed())
-    batch = CropSource(mixed, changed(zoom=0.3, cutmix=1.0), bands=(3, 1)).batch(0)
+    batch = CropSource(mixed, changed(zoom=0.3), bands=(3, 1)).batch(0)
     assert batch.pre.shape == (2, 3, 64, 64)
     assert batch.post.shape == (2, 1, 64, 64)
