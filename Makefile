@@ -28,6 +28,7 @@ check: $(INSTALLED)
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/siamese stages --check
 
 lock: $(INSTALLED)
 	$(VENV)/bin/python -m pip install --quiet pip-tools

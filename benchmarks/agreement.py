@@ -39,9 +39,9 @@ def main() -> None:
     restart_with_allocator()
     from siamese.errors import SiameseError
     from siamese.progress import log_to_stderr
-    from siamese.settings import activate
+    from siamese.store import open_context
 
-    activate()
+    open_context().export()
     log_to_stderr()
     try:
         print(json.dumps(_run(options)))
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace) -> dict[str, Any]:
-    from siamese.cli.common import resolve
+
     from siamese.evaluation.pairset import split_tasks
     from siamese.manifests import PairSet
     from siamese.model.weights import load_graphs, load_network
@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     store = ObjectStore()
     checkpoint = resolve_model(options.model, store)
     network, config = load_network(store, checkpoint)
-    tasks = split_tasks(resolve(PairSet, options.pairs, store), options.split, store)
+    tasks = split_tasks(PairSet.resolve(store, options.pairs), options.split, store)
     backends = dict(_backends(network, load_graphs(store, checkpoint)))
     tallies = {name: _Tally() for name in backends}
     with progress("agreement, scenes", len(tasks)) as advance:

@@ -75,7 +75,7 @@ def _trained(store: ObjectStore, minutes: float | None) -> Iterator[Checkpoint]:
         if not found.uri.key.endswith(f"/{MANIFEST}"):
             continue
         checkpoint = Checkpoint.load(store, found.uri)
-        if minutes not in (None, checkpoint.origin.params["training"]["minutes"]):
+        if minutes not in (None, checkpoint.origin.params["training"].get("minutes")):
             continue
         origin = PairSet.load(store, checkpoint.pairs).origin
         split = origin.params.get("pairs", {})  # A post image as both dates is known by an input and has no params.

@@ -17,7 +17,11 @@ Split = Literal["train", "val", "test", "unlabelled"]
 class SceneCatalog(Manifest):
     """Every scene under a prefix of raw storage, accepted or not. Given by ``ingest``."""
 
-    kind: ClassVar[str] = "ingest"
+    kind: ClassVar[str] = "catalog"
+    former: ClassVar[str | None] = "ingest"
+    described: ClassVar[frozenset[str]] = frozenset(
+        {"inventory", "accepted", "unlabelled", "quarantined", "ignored", "buildings"}
+    )
 
     source: str = Field(description="The prefix that was read, s3://…")
     table: Blob = Field(description="Parquet, one row a scene; columns in docs/formats.md.")
@@ -32,7 +36,7 @@ class SceneCatalog(Manifest):
 class SplitStatistics(BaseModel):
     """What one split holds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     scenes: int
     buildings: dict[str, int] = Field(description="By xBD subtype.")
@@ -43,7 +47,9 @@ class SplitStatistics(BaseModel):
 class PairSet(Manifest):
     """Pre/post/mask shards with an index, split into train, val and test. Given by ``pairs``."""
 
-    kind: ClassVar[str] = "pairs"
+    kind: ClassVar[str] = "pair-set"
+    former: ClassVar[str | None] = "pairs"
+    described: ClassVar[frozenset[str]] = frozenset({"statistics", "assignments", "left_out", "splits"})
 
     index: Blob = Field(description="Parquet, one row a block; columns in docs/formats.md.")
     buildings: Blob = Field(description="Parquet, one row a building: scene, uid, subtype, pre and post polygon.")
@@ -65,7 +71,7 @@ class Scores(BaseModel):
     The official harmonic mean adds 1e-6 to each F1, so a perfect ``damage_f1`` is 1.000001.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     score: float = Field(ge=0, le=1.00001)
     localization_f1: float = Field(ge=0, le=1)
@@ -79,7 +85,7 @@ class Scores(BaseModel):
 class QuantizedPart(BaseModel):
     """One part of a network in 8-bit integers: OpenVINO's intermediate representation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     operations: Blob = Field(description="XML.")
     constants: Blob = Field(description="Binary: what the operations refer to.")
@@ -88,7 +94,8 @@ class QuantizedPart(BaseModel):
 class Quantized(BaseModel):
     """A network in 8-bit integers, and what that changed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    described: ClassVar[frozenset[str]] = frozenset({"source", "scenes", "before", "changed"})
 
     source: str = Field(description="Digest of the checkpoint that it was made from.")
     parts: tuple[QuantizedPart, ...] = Field(description="One, or two where localization looks at the pre image alone.")
@@ -102,7 +109,11 @@ class Quantized(BaseModel):
 class Checkpoint(Manifest):
     """A trained network. Given by ``train``, and by ``quantize``."""
 
-    kind: ClassVar[str] = "training"
+    kind: ClassVar[str] = "checkpoint"
+    former: ClassVar[str | None] = "training"
+    described: ClassVar[frozenset[str]] = frozenset(
+        {"curves", "pairs", "epochs", "best_epoch", "start", "minutes", "validation", "run_id"}
+    )
 
     weights: Blob = Field(description="safetensors.")
     network: Blob = Field(description="JSON: all that is needed to build the network for these weights.")
@@ -121,6 +132,9 @@ class Pretraining(Manifest):
     """An encoder that learned from images without labels. Given by ``pretrain``."""
 
     kind: ClassVar[str] = "pretraining"
+    described: ClassVar[frozenset[str]] = frozenset(
+        {"method", "pairs", "curves", "steps", "epochs", "spread", "rank", "warning", "start", "minutes", "run_id"}
+    )
 
     weights: Blob = Field(description="safetensors: the encoder alone, tensors named as in Encoder.state_dict().")
     encoder: str = Field(description="timm name.")
@@ -142,6 +156,7 @@ class Evaluation(Manifest):
     """How good a network is on one split. Given by ``evaluate``."""
 
     kind: ClassVar[str] = "evaluation"
+    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "pairs", "plots"})
 
     checkpoint: str = Field(description="Digest of the Checkpoint.")
     further: tuple[str, ...] = Field(
@@ -154,11 +169,17 @@ class Evaluation(Manifest):
     scenes: Blob = Field(description="CSV, one row a scene: its figures, and the counts behind the official score.")
     plots: dict[str, Blob] = Field(default_factory=dict, description="PNG, by name.")
 
+    def is_of(self, checkpoint: Checkpoint) -> bool:
+        """Whether this checkpoint was scored, or another one that holds the same network."""
+        return checkpoint.digest == self.checkpoint or checkpoint.content == self.origin.inputs.get("checkpoint")
+
 
 class ModelVersion(Manifest):
     """A checkpoint registered in MLflow. Given by ``register``."""
 
-    kind: ClassVar[str] = "registry"
+    kind: ClassVar[str] = "model-version"
+    former: ClassVar[str | None] = "registry"
+    described: ClassVar[frozenset[str]] = frozenset({"run_id", "checkpoint", "evaluation"})
 
     name: str
     version: int = Field(ge=1)
@@ -171,7 +192,9 @@ class ModelVersion(Manifest):
 class DamageMap(Manifest):
     """A damage map of one pair of images. Given by ``map``."""
 
-    kind: ClassVar[str] = "mapping"
+    kind: ClassVar[str] = "damage-map"
+    former: ClassVar[str | None] = "mapping"
+    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "pre", "post"})
 
     event: str
     model: str = Field(description="Model name and version, or the digest of a checkpoint.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -46,31 +44,27 @@ class Settings(BaseSettings):
         return self.home / "cache"
 
 
-def activate(settings: Settings | None = None) -> Settings:
-    """Points this process, and the libraries in it, at the user's stores or else at the local stack.
+def effective_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the environment that clients of the stores and servers work with.
 
-    What the user's environment already says always wins: with any AWS setting of their own, none of the local
-    stack's storage settings is applied.
+    What the given environment says always wins: with any AWS setting of the user's own, none of the local stack's
+    storage settings is applied.
 
-    Returns:
-        The settings in force.
+    Args:
+        settings: Names the folder of the local stack.
+        environment: Mostly ``os.environ``; it is not changed.
     """
-    settings = settings or Settings()
-    # Burning polygons into an array in memory warns of that array's lack of a georeference, once in every thread.
-    warnings.filterwarnings("ignore", message="Dataset has no geotransform|The given matrix is equal")
-    for name, value in (QUIET | _stack_environment(settings.home, os.environ)).items():
-        os.environ.setdefault(name, value)
-    return settings
+    return QUIET | _stack_environment(settings.home, environment) | dict(environment)
 
 
 def read_stack_environment(home: Path) -> dict[str, str]:
-    """What the local stack in this folder says to its clients; empty when there is none."""
+    """Returns what the local stack in this folder says to its clients; empty when there is none."""
     values = dotenv_values(home / STACK_ENV_FILE, interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
 
 
 def own_storage(home: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Names of the user's own storage settings: those that say otherwise than the local stack's; mostly none."""
+    """Names the user's own storage settings: those that differ from the local stack's; mostly none."""
     stack = read_stack_environment(home)
     return tuple(name for name in _OWN_STORAGE if environment.get(name) and environment[name] != stack.get(name))
 

@@ -15,7 +15,7 @@ from contest.judging import SceneResult
 from contest.scenes import Fold
 from siamese.manifests import Scores
 from siamese.params import Params
-from siamese.store.revision import code_version
+from siamese.store.provenance import code_version
 
 _JUDGE = ("siamese.pairs", "contest.scenes", "contest.judging")
 

@@ -21,7 +21,7 @@ from siamese.pairs import TRAINING_MEMORY, PairReader, build_pairs
 from siamese.params import Params
 from siamese.progress import LOGGER, log_to_stderr
 from siamese.store import ObjectStore
-from siamese.store.revision import git_revision
+from siamese.store.provenance import git_revision
 
 
 def run_side_by_side(contest: Contest, runs: Sequence[tuple[Contestant, Fold]], jobs: int) -> None:

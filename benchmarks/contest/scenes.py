@@ -22,7 +22,7 @@ from siamese.ingest.catalog import Scene, read_catalog
 from siamese.manifests import PairSet, SceneCatalog
 from siamese.params import IngestParams, PairsParams
 from siamese.settings import Settings, own_storage, read_stack_environment
-from siamese.store import ObjectStore, put_blob
+from siamese.store import ObjectStore, Stage, put_blob
 
 ENOUGH = 5
 """Buildings of each class from which an event's official score says something."""
@@ -116,7 +116,9 @@ def _lacking(buildings: Counter[str]) -> str:
 
 def post_only(pairs: PairSet, store: ObjectStore) -> PairSet:
     """The same pair set with the post image in the place of the pre image: same scenes, splits, masks and targets."""
-    origin = PairSet.plan(inputs={"pairs": pairs.digest, "dates": "post, post"}, params={}, module="contest.scenes")
+    origin = Stage(PairSet, version=1, package="contest.scenes", sections={}, name="post-only").plan(
+        inputs={"pairs": pairs, "dates": "post, post"}, params={}
+    )
     found = PairSet.find(store, origin.digest)
     if found is not None:
         return found

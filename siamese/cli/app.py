@@ -21,11 +21,12 @@ from siamese.cli.registry import history, promote, register, rollback
 from siamese.cli.sample import sample
 from siamese.cli.score import score
 from siamese.cli.stack import down, status, up
+from siamese.cli.stages import stages
 from siamese.cli.train import train
 from siamese.cli.upload import upload
 from siamese.errors import SiameseError
 from siamese.progress import log_to_stderr
-from siamese.settings import activate
+from siamese.store import open_context
 
 app = typer.Typer(
     name="siamese",
@@ -41,7 +42,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Local stack": (up, down, status),
     "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
     "Which model is champion": (register, promote, rollback, history),
-    "Beside the chain": (pretrain, quantize, score, params),
+    "Beside the chain": (pretrain, quantize, score, params, stages),
 }
 
 NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map"}
@@ -54,7 +55,7 @@ for panel, verbs in PANELS.items():
 
 @app.callback()
 def _root(debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails.")) -> None:
-    activate()
+    open_context().export()
     log_to_stderr()
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
-from siamese.errors import SiameseError
 from siamese.params import PARAMS_FILE
-from siamese.store import Manifest, ObjectStore
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
 JsonFile = Annotated[
@@ -24,8 +22,6 @@ Overrides = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", help="Also write the manifest to this local file.")]
 
 DEFAULT_PARAMS = PARAMS_FILE
-
-M = TypeVar("M", bound=Manifest)
 
 
 def emit(value: BaseModel | dict[str, Any], text: RenderableType, *, as_json: bool) -> None:
@@ -52,25 +48,3 @@ def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dump(value) + "\n")
-
-
-def resolve(kind: type[M], reference: str, store: ObjectStore) -> M:
-    """Finds a manifest by what a person typed.
-
-    Args:
-        kind: Which noun.
-        reference: ``latest``, a digest, an s3:// address, or a local file that a verb wrote with ``--out``.
-        store: Where manifests lie.
-
-    Raises:
-        SiameseError: There is no such manifest.
-    """
-    if reference == "latest":
-        return kind.latest(store)
-    path = Path(reference)
-    if not reference.startswith("s3://") and path.is_file():
-        try:
-            return kind.load(store, kind.model_validate_json(path.read_bytes()).digest)
-        except ValidationError as error:
-            raise SiameseError(f"not a {kind.kind} manifest", where=reference, fix="pass what --out wrote") from error
-    return kind.load(store, reference)

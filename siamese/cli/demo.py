@@ -18,8 +18,7 @@ from siamese.cli.common import DEFAULT_PARAMS, Overrides, ParamsFile
 from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
 from siamese.params import Params, load_params
-from siamese.settings import activate
-from siamese.store import Blob, ObjectStore, S3Uri
+from siamese.store import Blob, ObjectStore, S3Uri, open_context
 
 SAMPLE = Path("data/scenes")
 RESULTS = Path("data/demo")
@@ -45,7 +44,9 @@ def demo(
     changes = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in overrides or ())}
     console.rule("1. local stack")
     up()
-    store = ObjectStore(activate())
+    context = open_context()
+    context.export()
+    store = context.store
     console.rule("2. scenes")
     source = _bring_scenes(data, params, store)
     console.rule("3. retrain: ingest, pairs, training, evaluation, registration, gate")

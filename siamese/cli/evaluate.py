@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from siamese.cli.common import DEFAULT_PARAMS, JsonFile, Out, Overrides, ParamsFile, resolve, write_json
+from siamese.cli.common import DEFAULT_PARAMS, JsonFile, Out, Overrides, ParamsFile, write_json
 from siamese.errors import SiameseError
 
 
@@ -80,7 +80,7 @@ def evaluate(
     if folder:
         report = evaluate_folder(first, Path(scenes), params, store, further=further, predictions=predictions)
     else:
-        pairs = resolve(PairSet, scenes, store)
+        pairs = PairSet.resolve(store, scenes)
         evaluation = evaluate_split(first, pairs, params, store, further=further, predictions=predictions)
         evaluation.mark_latest(store)
         write_json(evaluation, out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, resolve, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, write_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,7 +51,7 @@ def pairs(
 
     settings = load_params(params, overrides or ()).pairs
     store = ObjectStore()
-    pair_set = build_pairs(resolve(SceneCatalog, catalog, store), settings, store)
+    pair_set = build_pairs(SceneCatalog.resolve(store, catalog), settings, store)
     pair_set.mark_latest(store)
     write_json(pair_set, out)
     title = f"pairs {pair_set.digest}, split by {settings.split}, {len(pair_set.shards)} shards"

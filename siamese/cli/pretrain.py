@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, resolve, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def pretrain(
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
-    pair_set = resolve(PairSet, pairs, store)
+    pair_set = PairSet.resolve(store, pairs)
     made = pretrain_encoder(pair_set, settings.network, settings.pretraining, store)
     made.mark_latest(store)
     write_json(made, out)

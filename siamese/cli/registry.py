@@ -14,7 +14,6 @@ from siamese.cli.common import (
     ParamsFile,
     dump,
     emit,
-    resolve,
     write_json,
 )
 from siamese.errors import SiameseError
@@ -47,7 +46,7 @@ def register(
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
-    version = run(resolve(Checkpoint, checkpoint, store), resolve(Evaluation, evaluation, store), params, store)
+    version = run(Checkpoint.resolve(store, checkpoint), Evaluation.resolve(store, evaluation), params, store)
     version.mark_latest(store)
     write_json(version, out)
     emit(version, f"{version.name} version {version.version} is checkpoint {version.checkpoint}", as_json=as_json)
@@ -83,7 +82,7 @@ def promote(
 
     store, params = ObjectStore(), load_params(params_file, overrides or ())
     version = resolve_version(candidate, params.promotion.model, store)
-    decision = run(version, resolve(PairSet, pairs, store), params.promotion, params.evaluation, store)
+    decision = run(version, PairSet.resolve(store, pairs), params.promotion, params.evaluation, store)
     emit(decision, _told(decision), as_json=as_json)
 
 

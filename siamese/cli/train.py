@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, resolve, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, write_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,12 +68,12 @@ def train(
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
-    pair_set = resolve(PairSet, pairs, store)
+    pair_set = PairSet.resolve(store, pairs)
     if parent and pretraining:
         raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
     start: Checkpoint | Pretraining | None = resolve_model(parent, store) if parent else None
     if pretraining:
-        start = resolve(Pretraining, pretraining, store)
+        start = Pretraining.resolve(store, pretraining)
     checkpoint = train_network(pair_set, settings.network, settings.training, store, parent=start)
     if not speaks():
         return

@@ -14,6 +14,7 @@ from siamese.evaluation.observation import Classes, Keep, observe_all
 from siamese.evaluation.pairset import split_tasks
 from siamese.evaluation.plots import draw_plots
 from siamese.evaluation.report import Member, Report, SceneRow, Seen, build_report
+from siamese.evaluation.stage import EVALUATION
 from siamese.evaluation.truth import Image, SceneTask, SceneTruth
 from siamese.manifests import Checkpoint, Evaluation, PairSet, Scores
 from siamese.metrics import Counts
@@ -22,6 +23,7 @@ from siamese.model import Prediction, Predictor
 from siamese.params import EvaluationParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, put_blob
+from siamese.store.stage import Input
 
 _UNLABELLED = "no labels"
 
@@ -53,11 +55,11 @@ def evaluate(
     """
     checkpoints = [checkpoint, *further]
     digests = [one.digest for one in checkpoints]
-    inputs = {"checkpoint": checkpoint.digest, "pairs": pairs.digest}
+    inputs: dict[str, Input] = {"checkpoint": checkpoint, "pairs": pairs}
     if further:
-        inputs["further"] = " ".join(digests[1:])
-    origin = Evaluation.plan(inputs=inputs, params={"evaluation": params}, module="siamese.evaluation")
-    found = Evaluation.find(store, origin.digest)
+        inputs["further"] = further
+    origin = EVALUATION.plan(inputs=inputs, params={"evaluation": params})
+    found = EVALUATION.find(store, origin)
     if found is not None and predictions is None:
         return found
     seen = _judge(checkpoints, split_tasks(pairs, params.split, store), params, store, predictions)[0]

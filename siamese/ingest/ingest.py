@@ -26,6 +26,7 @@ from siamese.ingest.inventory import Group, Inventory
 from siamese.ingest.listing import Archive, list_source
 from siamese.ingest.parallel import ordered_map
 from siamese.ingest.scenes import Examiner, identity
+from siamese.ingest.stage import CATALOG
 from siamese.manifests import SceneCatalog
 from siamese.params import IngestParams
 from siamese.progress import progress
@@ -57,8 +58,8 @@ def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCata
     params = params.model_copy(update={"source": str(source)})
     with Inventory() as inventory:
         listing = list_source(store, source, inventory)
-        origin = SceneCatalog.plan(inputs={"listing": listing.digest}, params={"ingest": params}, module=__package__)
-        catalog = SceneCatalog.find(store, origin.digest)
+        origin = CATALOG.plan(inputs={"listing": listing.digest}, params={"ingest": params})
+        catalog = CATALOG.find(store, origin)
         if catalog is None:
             previous = _previous(store, source, origin)
             with ThreadPoolExecutor(params.workers) as pool:
@@ -71,11 +72,11 @@ def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCata
 
 def _pointer(store: ObjectStore, source: S3Uri) -> S3Uri:
     name = hashlib.sha256(str(source).encode()).hexdigest()[:16]
-    return store.lake / "ingest" / "sources" / f"{name}.json"
+    return store.lake / SceneCatalog.kind / "sources" / f"{name}.json"
 
 
 def _previous(store: ObjectStore, source: S3Uri, origin: Origin) -> SceneCatalog | None:
-    """The last catalog of this prefix, if the same code and params made it."""
+    """The last catalog of this prefix, if the same version of the stage made it with the same params."""
     pointer = read_pointer(store, _pointer(store, source))
     if pointer is None:
         return None
@@ -83,7 +84,7 @@ def _previous(store: ObjectStore, source: S3Uri, origin: Origin) -> SceneCatalog
         found = SceneCatalog.load(store, str(pointer["digest"]))
     except NotPublishedError:
         return None
-    return found if (found.origin.code, found.origin.params) == (origin.code, origin.params) else None
+    return found if (found.origin.version, found.origin.params) == (origin.version, origin.params) else None
 
 
 def _take_archives(

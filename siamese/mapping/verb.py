@@ -20,11 +20,13 @@ from siamese.mapping.grid import plan_grid
 from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, catalogued, find_images, identity
 from siamese.mapping.mosaic import mosaic
 from siamese.mapping.picture import draw_picture
+from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles
 from siamese.model import Predictor
 from siamese.model.weights import read_config
 from siamese.params import MappingParams
 from siamese.store import ObjectStore, put_blob, put_file
+from siamese.store.stage import Input
 
 Place = tuple[str, Affine]
 """crs, and (column, row) to its coordinates."""
@@ -132,11 +134,11 @@ def _map(
     predictor: PairPredictor | None,
 ) -> DamageMap:
     digest, *further = (one.digest for one in checkpoints)
-    inputs = task.inputs() | {"checkpoint": digest}
+    inputs: dict[str, Input] = {**task.inputs(), "checkpoint": checkpoints[0]}
     if further:
-        inputs["further"] = " ".join(further)
-    origin = DamageMap.plan(inputs=inputs, params={"mapping": params}, module="siamese.mapping")
-    if found := DamageMap.find(store, origin.digest):
+        inputs["further"] = checkpoints[1:]
+    origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
+    if found := DAMAGE_MAP.find(store, origin):
         return found
     with _workplace(store) as folder:
         before = bring_images(task.pre, "pre", folder / "pre", store)

@@ -21,11 +21,13 @@ from siamese.pairs.parallel import ordered_map
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
 from siamese.pairs.splits import SPLITS, UNLABELLED, assign_splits, learnable_unlabelled
+from siamese.pairs.stage import PAIR_SET
 from siamese.pairs.statistics import Tally, write_csv
 from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
 from siamese.params.pairs import PairsParams
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, Origin, S3Uri, put_blob, put_file
+from siamese.store.stage import Input
 
 _BUDGET_PX = 32 * 2**20
 """Pixels of scenes under way at once; about 8 bytes of memory each."""
@@ -69,18 +71,18 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
 def _follow(previous: PairSet | None, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
     """The pair set of a catalog that keeps the splits of the previous one."""
     frozen = previous.assignments.sha256[:16] if previous and previous.assignments else None
-    inputs = {"catalog": catalog.digest} | ({"frozen": frozen} if frozen else {})
-    origin = PairSet.plan(inputs=inputs, params={"pairs": params}, module="siamese.pairs")
+    inputs: dict[str, Input] = {"catalog": catalog}
+    if frozen:
+        inputs["frozen"] = frozen
+    origin = PAIR_SET.plan(inputs=inputs, params={"pairs": params})
     if previous and _same_work(previous.origin, origin):
         return previous
-    return PairSet.find(store, origin.digest) or _make(
-        origin, read_assignments(store, previous), catalog, params, store
-    )
+    return PAIR_SET.find(store, origin) or _make(origin, read_assignments(store, previous), catalog, params, store)
 
 
 def _same_work(done: Origin, asked: Origin) -> bool:
     same_catalog = done.inputs["catalog"] == asked.inputs["catalog"]
-    return same_catalog and (done.params, done.code) == (asked.params, asked.code)
+    return same_catalog and (done.params, done.version) == (asked.params, asked.version)
 
 
 def _make(

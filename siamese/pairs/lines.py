@@ -32,12 +32,17 @@ class Line:
     @classmethod
     def read(cls, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> Self:
         """The line that a pair set of this catalog and these params belongs to."""
-        identity = params.identity()
+        values = params.model_dump(mode="json")
         asked = (*_ASKED, *_OF_FOLDS) if params.split == "fold" else _ASKED
-        about = {"source": catalog.source} | {name: identity[name] for name in asked}
+        about = {"source": catalog.source} | {name: values[name] for name in asked}
         name = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         pointer = store.lake / PairSet.kind / "lines" / f"{name}.json"
-        return cls(pointer, read_pointer(store, pointer), about)
+        said = read_pointer(store, pointer)
+        if said is None and PairSet.former:
+            # A line goes on over an upgrade: scenes keep their splits.
+            former = read_pointer(store, store.lake / PairSet.former / "lines" / f"{name}.json")
+            said = move_pointer(store, pointer, lambda now: former if now is None else None)
+        return cls(pointer, said, about)
 
     def last(self, store: ObjectStore) -> PairSet | None:
         """Its last pair set; None when there is none, or none any more."""

@@ -6,9 +6,21 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
+from pydantic_core import to_jsonable_python
 
 HOW_ONLY: JsonDict = {"changes_result": False}
-"""``json_schema_extra`` of a field that says how fast work is done, not what comes out; it is no part of a digest."""
+"""``json_schema_extra`` of a field that says how fast work is done, not what comes out; no part of an identity."""
+
+_NEUTRAL = "neutral"
+
+
+def neutral(value: Any) -> JsonDict:  # noqa: ANN401
+    """Returns the ``json_schema_extra`` of a field whose neutral value is not its default.
+
+    Results keep their identity as long as a field has its neutral value. So a new field gets a default that changes
+    nothing, and a field whose *default* changes keeps its former default as neutral value.
+    """
+    return {_NEUTRAL: value}
 
 
 class Section(BaseModel):
@@ -17,6 +29,20 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def identity(self) -> dict[str, Any]:
-        """The values that decide what comes out, as JSON types."""
-        how_only = {name for name, field in type(self).model_fields.items() if field.json_schema_extra == HOW_ONLY}
-        return self.model_dump(mode="json", exclude=how_only)
+        """Returns the values that decide what comes out and are not neutral, as JSON types."""
+        neutral_values = type(self).neutral()
+        values = self.model_dump(mode="json")
+        return {name: values[name] for name, plain in neutral_values.items() if values[name] != plain}
+
+    @classmethod
+    def neutral(cls) -> dict[str, Any]:
+        """Returns the neutral value of every field that decides what comes out, as JSON types."""
+        found: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            if field.json_schema_extra == HOW_ONLY:
+                continue
+            extra = field.json_schema_extra
+            declared = extra.get(_NEUTRAL, ...) if isinstance(extra, dict) else ...
+            value = field.get_default(call_default_factory=True) if declared is ... else declared
+            found[name] = to_jsonable_python(value)
+        return found

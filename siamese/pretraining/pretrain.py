@@ -18,6 +18,7 @@ from siamese.pretraining.curves import write_curves
 from siamese.pretraining.method import Method
 from siamese.pretraining.methods import build_method
 from siamese.pretraining.session import PretrainingProgress, Session
+from siamese.pretraining.stage import PRETRAINING
 from siamese.pretraining.trainer import Trainer
 from siamese.pretraining.views import ViewSource
 from siamese.progress import LOGGER
@@ -80,7 +81,7 @@ def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, 
 def plan_pretraining(pairs: PairSet, network: NetworkParams, params: PretrainingParams) -> Origin:
     """The digest under which a pre-training is published, known before it runs."""
     sections = {"network": _used(network), "pretraining": params}
-    return Pretraining.plan(inputs={"pairs": pairs.digest}, params=sections, module="siamese.pretraining")
+    return PRETRAINING.plan(inputs={"pairs": pairs}, params=sections)
 
 
 class _EncoderParams(Section):
@@ -115,7 +116,7 @@ def _publish(session: Session, origin: Origin, params: PretrainingParams, store:
         encoder=encoder.name,
         method=params.method,
         bands=encoder.mean.shape[1],
-        pairs=origin.inputs["pairs"],
+        pairs=origin.sources["pairs"],
         curves=put_blob(store, folder, "curves.csv", table, "text/csv"),
         steps=progress.step,
         epochs=len(progress.rows),

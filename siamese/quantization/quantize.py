@@ -18,6 +18,7 @@ from siamese.pairs import PairReader, SceneEntry
 from siamese.params import QuantizationParams
 from siamese.progress import progress
 from siamese.quantization.calibration import calibration_scenes, int8_graphs
+from siamese.quantization.stage import QUANTIZED
 from siamese.store import ObjectStore, S3Uri, put_blob
 
 
@@ -41,9 +42,8 @@ def quantize(checkpoint: Checkpoint, params: QuantizationParams, store: ObjectSt
     if checkpoint.quantized:
         fix = f"it was made from checkpoint {checkpoint.quantized.source}"
         raise SiameseError("is quantized already", where=f"checkpoint {checkpoint.digest}", fix=fix)
-    inputs = {"checkpoint": checkpoint.digest}
-    origin = Checkpoint.plan(inputs=inputs, params={"quantization": params}, module="siamese.quantization")
-    found = Checkpoint.find(store, origin.digest)
+    origin = QUANTIZED.plan(inputs={"checkpoint": checkpoint}, params={"quantization": params})
+    found = QUANTIZED.find(store, origin)
     if found is not None:
         return found
     reader = PairReader(store, PairSet.load(store, checkpoint.pairs), cache=store.settings.cache)
@@ -58,7 +58,7 @@ def quantize(checkpoint: Checkpoint, params: QuantizationParams, store: ObjectSt
     return Checkpoint(origin=origin, quantized=quantized, validation=after, **fields).publish(store)
 
 
-_OWN = {"origin", "revision", "created", "quantized", "validation"}
+_OWN = {"schema_number", "origin", "revision", "surroundings", "created", "quantized", "validation"}
 
 
 def _read(reader: PairReader, entry: SceneEntry) -> tuple[Image, Image, int]:

@@ -24,7 +24,7 @@ from siamese.registry.ledger import (
 )
 from siamese.registry.weights import verify_weights
 from siamese.store import ObjectStore, RaceLostError
-from siamese.store.revision import git_revision
+from siamese.store.provenance import git_revision
 
 _TRIES = 20
 

@@ -10,8 +10,10 @@ from siamese.params import PromotionParams
 from siamese.registry.aliases import project_aliases
 from siamese.registry.claims import claim, claimed_version
 from siamese.registry.server import connect, delete_version, ensure_model, find_version, run_exists, told
+from siamese.registry.stage import MODEL_VERSION
 from siamese.registry.weights import verify_weights
 from siamese.store import ObjectStore, S3Uri
+from siamese.store.stage import Input
 
 TAG_CHECKPOINT = "siamese.checkpoint"
 TAG_WEIGHTS = "siamese.weights_sha256"
@@ -40,14 +42,14 @@ def register(
     if evaluation.further:
         what = f"is of an ensemble of {1 + len(evaluation.further)} checkpoints"
         raise SiameseError(what, where=f"evaluation {evaluation.digest}", fix=f"evaluate {checkpoint.digest} alone")
-    if evaluation.checkpoint != checkpoint.digest:
+    if not evaluation.is_of(checkpoint):
         fix = f"evaluate {checkpoint.digest} first"
         raise SiameseError(
             f"is of another checkpoint, {evaluation.checkpoint}", where=f"evaluation {evaluation.digest}", fix=fix
         )
-    inputs = {"checkpoint": checkpoint.digest, "evaluation": evaluation.digest, "model": params.model}
-    origin = ModelVersion.plan(inputs=inputs, params={}, module="siamese.registry")
-    found = ModelVersion.find(store, origin.digest)
+    inputs: dict[str, Input] = {"checkpoint": checkpoint, "evaluation": evaluation, "model": params.model}
+    origin = MODEL_VERSION.plan(inputs=inputs, params={})
+    found = MODEL_VERSION.find(store, origin)
     verify_weights(checkpoint, checkpoint.weights.sha256, store)
     client = connect()
     tags = _tags(checkpoint, evaluation, origin.digest, store)
@@ -102,7 +104,7 @@ def _versions(client: MlflowClient, name: str, checkpoint: str) -> set[int]:
 
 def _make(client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore) -> int:
     run_id = checkpoint.run_id if checkpoint.run_id and run_exists(client, checkpoint.run_id) else None
-    source = Checkpoint.folder(store, checkpoint.digest)
+    source = checkpoint.home(store)
     return int(client.create_model_version(name, str(source), run_id=run_id, tags=tags, await_creation_for=0).version)
 
 
@@ -114,7 +116,7 @@ def _tags(checkpoint: Checkpoint, evaluation: Evaluation, registration: str, sto
         TAG_REGISTRATION: registration,
         "siamese.weights": S3Uri.parse(checkpoint.weights.uri).name,
         "siamese.pairs": checkpoint.pairs,
-        "siamese.catalog": pairs.origin.inputs["catalog"],
+        "siamese.catalog": pairs.origin.sources["catalog"],
         "siamese.evaluation": evaluation.digest,
         "siamese.split": evaluation.split,
         "siamese.revision": checkpoint.revision,

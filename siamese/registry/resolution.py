@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, ModelVersion
 from siamese.registry.claims import claimed_version
@@ -32,15 +30,8 @@ def resolve_model(uri: str, store: ObjectStore) -> Checkpoint:
     """
     if uri.startswith("models:/"):
         return _registered(uri, store)
-    if uri == "latest":
-        checkpoint = Checkpoint.latest(store)
-    elif not uri.startswith("s3://") and Path(uri).is_file():
-        try:
-            checkpoint = Checkpoint.load(store, Checkpoint.model_validate_json(Path(uri).read_bytes()).digest)
-        except ValidationError as error:
-            raise SiameseError("not a checkpoint's manifest", where=uri, fix="pass what `train --out` wrote") from error
-    elif uri.startswith("s3://") or re.fullmatch("[0-9a-f]{16}", uri):
-        checkpoint = Checkpoint.load(store, uri)
+    if uri == "latest" or uri.startswith("s3://") or re.fullmatch("[0-9a-f]{16}", uri) or Path(uri).is_file():
+        checkpoint = Checkpoint.resolve(store, uri)
     else:
         fix = "give models:/NAME@champion, models:/NAME/3, latest, a digest, an s3:// address or a manifest file"
         raise SiameseError("no such model", where=repr(uri), fix=fix)
@@ -63,16 +54,7 @@ def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVers
         reference = f"models:/{model}/{reference}"
     if reference.startswith("models:/"):
         return _remote(reference, store)
-    if reference == "latest":
-        return ModelVersion.latest(store)
-    if not reference.startswith("s3://") and Path(reference).is_file():
-        try:
-            kept = ModelVersion.model_validate_json(Path(reference).read_bytes())
-        except ValidationError as error:
-            fix = "pass what `register --out` wrote"
-            raise SiameseError("not a model version's manifest", where=reference, fix=fix) from error
-        return ModelVersion.load(store, kept.digest)
-    return ModelVersion.load(store, reference)
+    return ModelVersion.resolve(store, reference)
 
 
 def model_name(uri: str, checkpoint: Checkpoint, store: ObjectStore) -> str:

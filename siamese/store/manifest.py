@@ -4,27 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_jsonable_python
 
 from siamese.errors import NotPublishedError, SiameseError
-from siamese.params.section import Section
 from siamese.store.objects import ObjectStore, RaceLostError, file_sha256
 from siamese.store.pointer import move_pointer, read_pointer
-from siamese.store.revision import code_version, git_revision
+from siamese.store.provenance import Surroundings, git_revision
 from siamese.store.uri import S3Uri
 
 MANIFEST = "manifest.json"
+SCHEMA = 2
+"""Raised when a reader of the former number could no longer use a manifest; new fields alone do not raise it."""
+
+
+def upgraded(raw: dict[str, Any], number: int) -> dict[str, Any]:
+    """Returns a manifest's JSON as the present schema has it, by a chain of steps from its own number."""
+    for step in _UPGRADES[number - 1 :]:
+        raw = step(raw)
+    return raw
+
+
+def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 (before stages were declared) named inputs by digest alone and recorded no surroundings."""
+    origin = raw.get("origin")
+    if isinstance(origin, dict):
+        origin = {"sources": origin.get("inputs", {})} | origin
+    return {"surroundings": None} | raw | {"schema": 2, "origin": origin}
+
+
+_UPGRADES = (_from_1,)
 
 
 class Blob(BaseModel):
     """An immutable object that a manifest names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     uri: str
     size: int = Field(ge=0, description="Bytes.")
@@ -43,80 +63,142 @@ class Blob(BaseModel):
 
 
 class Origin(BaseModel):
-    """What a stage's digest is made of, and where its code came from."""
+    """What a result is of: its stage, what went in, the params. Its digest is the identity of the work."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     digest: str = Field(pattern="^[0-9a-f]{16}$")
-    inputs: dict[str, str] = Field(description="What went in: name to digest.")
-    params: dict[str, Any] = Field(description="The params section that was used.")
-    code: str = Field(description="Hash of the code that the stage reaches.")
+    stage: str = Field("", description="Name of the stage; empty before stages were declared.")
+    version: int = Field(0, ge=0, description="Declared version of the stage; 0 before stages were declared.")
+    inputs: dict[str, str] = Field(description="What went in: name to content (before stages: to digest).")
+    sources: dict[str, str] = Field({}, description="Digests of the manifests that went in, by name.")
+    params: dict[str, Any] = Field(description="The params that differ from their neutral values, by section.")
+    code: str = Field(description="Hash of the code that the stage reached. Recorded; no part of the identity.")
 
 
 class Manifest(BaseModel):
     """What a stage made. Its bytes lie under its digest, and are written once."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True, validate_by_name=True)
     kind: ClassVar[str]
+    """The noun, which names its folder on the bucket."""
+    former: ClassVar[str | None] = None
+    """The folder that results of before schema 2 lie in."""
+    described: ClassVar[frozenset[str]] = frozenset()
+    """Fields that describe how the result came about, or what follows from the rest, and are no part of its content."""
 
+    schema_number: int = Field(SCHEMA, alias="schema", ge=1, description="Of the manifest's format.")
     origin: Origin
     revision: str = Field(default_factory=git_revision, description="Git revision of the code, '+' when changed.")
+    surroundings: Surroundings | None = Field(
+        default_factory=Surroundings.here, description="What it was made on; None before it was recorded."
+    )
     created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def digest(self) -> str:
-        """The stage's digest: same digest, same work."""
+        """The identity of the work: same digest, same work."""
         return self.origin.digest
+
+    @property
+    def content(self) -> str:
+        """The identity of what came out, however it was made: what the stages after this one depend on."""
+        aside = {"schema_number", "origin", "revision", "surroundings", "created"} | self.described
+        held = {name: _held(getattr(self, name)) for name in type(self).model_fields if name not in aside}
+        whole = json.dumps([self.kind, held], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
     @classmethod
     def folder(cls, store: ObjectStore, digest: str) -> S3Uri:
-        """Where the stage's objects of this digest lie."""
+        """Where the objects of a result lie."""
         return store.lake / cls.kind / digest
-
-    @classmethod
-    def plan(cls, *, inputs: Mapping[str, str], params: Mapping[str, Section], module: str) -> Origin:
-        """Works out the digest of a stage before it runs.
-
-        Args:
-            inputs: Digests (or other identities) of what goes in, by name.
-            params: The params sections that the stage takes, by name.
-            module: The verb's package, e.g. ``"siamese.pairs"``; the code it reaches is part of the digest.
-        """
-        values = {name: section.identity() for name, section in params.items()}
-        code = code_version(module)
-        whole = json.dumps([cls.kind, dict(inputs), values, code], sort_keys=True, allow_nan=False)
-        digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
-        return Origin(digest=digest, inputs=dict(inputs), params=values, code=code)
 
     @classmethod
     def find(cls, store: ObjectStore, digest: str) -> Self | None:
         """The manifest published under a digest; None when that work is not done."""
-        uri = cls.folder(store, digest) / MANIFEST
-        return cls.load(store, uri) if store.head(uri) else None
+        for uri in cls._places(store, digest):
+            if store.head(uri):
+                return cls._read(store, uri)
+        return None
 
     @classmethod
     def load(cls, store: ObjectStore, reference: S3Uri | str) -> Self:
-        """Reads a manifest by its digest, its address or its folder's address.
+        """Reads a manifest by its digest, its address or its folder's address; older ones are brought up to date.
 
         Raises:
             NotPublishedError: There is none.
-            SiameseError: It is not a manifest of this kind.
+            SiameseError: It is not a manifest of this kind, or one that only a newer version can use.
         """
-        uri = _resolve(cls, store, reference)
-        if store.head(uri) is None:
-            raise NotPublishedError(
-                f"no {cls.kind} has been published", where=str(uri), fix="run the stage that makes it"
-            )
+        if isinstance(reference, str) and "/" not in reference:
+            found = cls.find(store, reference)
+            uri = cls.folder(store, reference) / MANIFEST
+        else:
+            uri = S3Uri.parse(reference) if isinstance(reference, str) else reference
+            uri = uri if uri.key.endswith(".json") else uri / MANIFEST
+            found = cls._read(store, uri) if store.head(uri) else None
+        if found is None:
+            fix = "run the stage that makes it"
+            raise NotPublishedError(f"no {cls.kind} has been published", where=str(uri), fix=fix)
+        return found
+
+    @classmethod
+    def resolve(cls, store: ObjectStore, reference: str) -> Self:
+        """Finds a manifest by what a person typed.
+
+        Args:
+            store: Where manifests lie.
+            reference: ``latest``, a digest, an s3:// address, or a local file that a verb wrote with ``--out``.
+
+        Raises:
+            SiameseError: There is no such manifest.
+        """
+        if reference == "latest":
+            return cls.latest(store)
+        path = Path(reference)
+        if not reference.startswith("s3://") and path.is_file():
+            return cls.load(store, cls.parse(path.read_bytes(), reference).digest)
+        return cls.load(store, reference)
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Self:
+        """Reads a manifest of any schema up to this version's.
+
+        Raises:
+            SiameseError: It is not a manifest of this kind, or one that only a newer version can use.
+        """
         try:
-            return cls.model_validate_json(store.get(uri))
+            raw = json.loads(data)
+            number = int(raw.get("schema", 1))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise SiameseError(f"not a {cls.kind} manifest", where=where, fix="pass one that a verb wrote") from error
+        if number > SCHEMA:
+            what = f"a {cls.kind} of schema {number}; this version reads up to {SCHEMA}"
+            raise SiameseError(what, where=where, fix="use the newer version of siamese that wrote it")
+        try:
+            return cls.model_validate(upgraded(raw, number))
         except ValidationError as error:
             first = error.errors()[0]
-            what = f"not a {cls.kind} manifest of this version: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-            raise SiameseError(what, where=str(uri), fix="run the stage again with this version") from error
+            what = f"not a {cls.kind} manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise SiameseError(what, where=where, fix="pass one that the right verb wrote") from error
+
+    @classmethod
+    def _read(cls, store: ObjectStore, uri: S3Uri) -> Self:
+        return cls.parse(store.get(uri), str(uri))
+
+    @classmethod
+    def _places(cls, store: ObjectStore, digest: str) -> tuple[S3Uri, ...]:
+        new = cls.folder(store, digest) / MANIFEST
+        return (new, store.lake / cls.former / digest / MANIFEST) if cls.former else (new,)
+
+    def home(self, store: ObjectStore) -> S3Uri:
+        """The folder that this manifest and its objects lie in."""
+        if self.former and not self.origin.stage:
+            return store.lake / self.former / self.digest
+        return self.folder(store, self.digest)
 
     def uri(self, store: ObjectStore) -> S3Uri:
         """Where this manifest lies."""
-        return self.folder(store, self.digest) / MANIFEST
+        return self.home(store) / MANIFEST
 
     @classmethod
     def latest(cls, store: ObjectStore) -> Self:
@@ -125,12 +207,12 @@ class Manifest(BaseModel):
         Raises:
             NotPublishedError: There is none yet.
         """
-        pointer = read_pointer(store, store.lake / "latest" / f"{cls.kind}.json")
-        if pointer is None:
-            raise NotPublishedError(
-                f"no {cls.kind} has been published yet", where=str(store.lake), fix="run that stage first"
-            )
-        return cls.load(store, str(pointer["digest"]))
+        for kind in filter(None, (cls.kind, cls.former)):
+            if pointer := read_pointer(store, store.lake / "latest" / f"{kind}.json"):
+                return cls.load(store, str(pointer["digest"]))
+        raise NotPublishedError(
+            f"no {cls.kind} has been published yet", where=str(store.lake), fix="run that stage first"
+        )
 
     def mark_latest(self, store: ObjectStore) -> None:
         """Makes this the manifest that :meth:`latest` gives."""
@@ -202,13 +284,6 @@ def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path) -> Blob:
     return Blob(uri=str(uri), size=size, sha256=digest)
 
 
-def _resolve(cls: type[Manifest], store: ObjectStore, reference: S3Uri | str) -> S3Uri:
-    if isinstance(reference, str) and "/" not in reference:
-        return cls.folder(store, reference) / MANIFEST
-    uri = S3Uri.parse(reference) if isinstance(reference, str) else reference
-    return uri if uri.key.endswith(".json") else uri / MANIFEST
-
-
 def _blobs_in(value: object) -> Iterator[Blob]:
     match value:
         case Blob():
@@ -222,3 +297,19 @@ def _blobs_in(value: object) -> Iterator[Blob]:
         case tuple() | list():
             for item in value:
                 yield from _blobs_in(item)
+
+
+def _held(value: object) -> object:
+    """What a field holds, as JSON: an object counts by its bytes, not by where it lies."""
+    match value:
+        case Blob():
+            return value.sha256
+        case BaseModel():
+            aside: frozenset[str] = getattr(value, "described", frozenset())
+            return {name: _held(getattr(value, name)) for name in type(value).model_fields if name not in aside}
+        case dict():
+            return {str(name): _held(item) for name, item in value.items()}
+        case tuple() | list():
+            return [_held(item) for item in value]
+        case _:
+            return to_jsonable_python(value)

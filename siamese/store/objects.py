@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from siamese.errors import SiameseError, TransientError
-from siamese.settings import Settings, activate
+from siamese.settings import Settings, effective_environment
 from siamese.store.uri import S3Uri
 
 if TYPE_CHECKING:
@@ -52,15 +53,30 @@ class RaceLostError(SiameseError):
 
 
 class ObjectStore:
-    """An S3 endpoint, found by the usual AWS settings or else the local stack's. Safe to share between threads."""
+    """An S3 endpoint, found by the usual AWS settings or else the local stack's. Safe to share between threads.
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = activate(settings)
+    Args:
+        settings: Names the buckets and the local stack's folder; by default those of the process's environment.
+        environment: Where AWS settings are looked up; by default the process's environment, which is never changed.
+    """
+
+    def __init__(self, settings: Settings | None = None, environment: Mapping[str, str] | None = None) -> None:
+        self.settings = settings or Settings()
+        self.environment = effective_environment(self.settings, os.environ if environment is None else environment)
 
     @cached_property
     def client(self) -> S3Client:
         """The boto3 client, made when first needed."""
-        return boto3.session.Session().client("s3", config=_CLIENT)
+        given = self.environment
+        session = boto3.session.Session(
+            aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            region_name=given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION"),
+            profile_name=given.get("AWS_PROFILE"),
+        )
+        endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
+        return session.client("s3", config=_CLIENT, endpoint_url=endpoint)
 
     @property
     def lake(self) -> S3Uri:

@@ -18,7 +18,7 @@ from siamese.manifests import PairSet
 from siamese.params.section import Section
 from siamese.progress import LOGGER
 from siamese.store import Origin
-from siamese.store.revision import git_revision
+from siamese.store.provenance import git_revision
 
 _EXPERIMENT = "siamese"
 _PATIENCE_S = 60.0
@@ -147,10 +147,10 @@ def run_tags(origin: Origin, pairs: PairSet, start: str, device: str) -> dict[st
         "siamese.code": origin.code,
         "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
         "siamese.pairs": pairs.digest,
-        **{f"siamese.{name}": digest for name, digest in pairs.origin.inputs.items()},
+        **{f"siamese.{name}": digest for name, digest in pairs.origin.sources.items()},
         "siamese.revision": git_revision(),
         "siamese.start": start,
-        "siamese.parent": origin.inputs.get("parent", ""),
+        "siamese.parent": origin.sources.get("parent", ""),
         "siamese.device": device,
         "mlflow.source.git.commit": git_revision(),
     }

@@ -17,6 +17,7 @@ from siamese.pairs import TRAINING_MEMORY, PairReader
 from siamese.params import NetworkParams, TrainingParams
 from siamese.settings import Settings
 from siamese.store import ObjectStore, Origin, put_blob
+from siamese.store.stage import Input
 from siamese.training.crops import check_shares
 from siamese.training.curves import write_curves
 from siamese.training.distributed import joined, joined_group, run_processes
@@ -24,6 +25,7 @@ from siamese.training.follow import follow
 from siamese.training.reduce import from_first, rank, share_weights
 from siamese.training.resume import Progress, ProgressKeeper
 from siamese.training.session import Session
+from siamese.training.stage import CHECKPOINT
 from siamese.training.start import first_network, seeded_network
 from siamese.training.stopping import stop_on_signal
 from siamese.training.tracking import Tracker, run_params, run_tags
@@ -73,9 +75,10 @@ def plan_training(
     pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | Pretraining | None = None
 ) -> Origin:
     """The digest under which a training is published, known before it runs."""
-    inputs = {"pairs": pairs.digest} | ({"parent": parent.digest} if parent else {})
-    sections = {"network": network, "training": params}
-    return Checkpoint.plan(inputs=inputs, params=sections, module="siamese.training")
+    inputs: dict[str, Input] = {"pairs": pairs}
+    if parent:
+        inputs["parent"] = parent
+    return CHECKPOINT.plan(inputs=inputs, params={"network": network, "training": params})
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def _publish(session: Session, origin: Origin, network: NetworkParams, store: Ob
         weights=weights,
         network=config,
         curves=put_blob(store, folder, "curves.csv", table, "text/csv"),
-        pairs=origin.inputs["pairs"],
+        pairs=origin.sources["pairs"],
         epochs=len(progress.rows),
         best_epoch=progress.best_epoch,
         start=progress.start,

@@ -101,8 +101,8 @@ def test_a_killed_retraining_goes_on_and_nothing_is_done_twice(project: Project)
         first.wait()
 
     lake = project.lake()
-    assert len([line for line in lake if "/training/" in line and "manifest.json" in line]) == 1
-    assert pointer.split("/progress/")[0] in next(line for line in lake if "/training/" in line)
+    assert len([line for line in lake if "/checkpoint/" in line and "manifest.json" in line]) == 1
+    assert pointer.split("/progress/")[0] in next(line for line in lake if "/checkpoint/" in line)
     assert len([line for line in lake if "/ledger/" in line]) == 1
     entries = json.loads(project.run(siamese, "history", "--json"))["entries"]
     assert [(entry["kind"], entry["candidate"]["version"]) for entry in entries] == [("promote", 1)]
@@ -148,7 +148,7 @@ def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
     code = (
         "from siamese.registry import resolve_model; from siamese.store import ObjectStore; s = ObjectStore()\n"
         "one, two = (resolve_model(f'models:/siamese-damage/{number}', s) for number in (1, 2))\n"
-        "print(two.origin.inputs['parent'] == one.digest, two.start == f'checkpoint {one.digest}')"
+        "print(two.origin.sources['parent'] == one.digest, two.start == f'checkpoint {one.digest}')"
     )
     assert project.run(sys.executable, "-c", code).split() == ["True", "True"]
 

@@ -229,10 +229,10 @@ def test_a_map_of_an_ensemble_says_so_and_is_another_map(
     make_checkpoint: Callable[..., Checkpoint], store: ObjectStore, files: tuple[str, str]
 ) -> None:
     one, two = make_checkpoint(), make_checkpoint()
+    with pytest.raises(SiameseError, match="twice"):
+        map_pair([files[0]], [files[1]], one, SMALL, store, further=[one])
     alone = map_pair([files[0]], [files[1]], one, SMALL, store)
     both = map_pair([files[0]], [files[1]], one, SMALL, store, further=[two])
     assert alone.digest != both.digest
     assert (both.checkpoint, both.further, alone.further) == (one.digest, (two.digest,), ())
     assert both.model == f"checkpoint {one.digest} + checkpoint {two.digest}"
-    with pytest.raises(SiameseError, match="twice"):
-        map_pair([files[0]], [files[1]], one, SMALL, store, further=[one])

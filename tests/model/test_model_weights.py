@@ -15,6 +15,7 @@ from siamese.model import Decision, Predictor, build_network, load_network, put_
 from siamese.model.weights import NetworkConfig, restore, serialize
 from siamese.params import NetworkParams
 from siamese.store import ObjectStore, put_blob
+from siamese.training.stage import CHECKPOINT
 
 PARAMS = NetworkParams(
     encoder="test_efficientnet", pretrained=False, decoder_channels=(8, 8), localization_channels=(8, 8)
@@ -25,9 +26,9 @@ DECISION = Decision(building=0.4, damaged_building=0.3, class_weights=(1, 2, 1, 
 def published(store: ObjectStore) -> tuple[Checkpoint, torch.nn.Module]:
     torch.manual_seed(5)
     network = build_network(PARAMS).eval()
-    folder = store.lake / "training" / "x"
+    folder = store.lake / "checkpoint" / "x"
     weights, config = put_network(store, folder, network.state_dict(), PARAMS, DECISION, "random")
-    origin = Checkpoint.plan(inputs={}, params={"network": PARAMS}, module="siamese.model")
+    origin = CHECKPOINT.plan(inputs={}, params={"network": PARAMS})
     curves = put_blob(store, folder, "curves.csv", b"epoch\n")
     made = Checkpoint(
         origin=origin, weights=weights, network=config, curves=curves, pairs="p", epochs=1, best_epoch=1, run_id=None

@@ -45,7 +45,7 @@ def test_it_prints_splits_by_events_and_classes(
         assert word in printed
     latest = PairSet.latest(store)
     assert latest.digest in printed
-    assert latest.origin.inputs == {"catalog": catalog.digest}
+    assert latest.origin.sources == {"catalog": catalog.digest}
 
 
 def test_as_json_it_prints_one_object_and_out_is_a_reference(
@@ -64,4 +64,4 @@ def test_what_is_wrong_is_one_line(catalog: SceneCatalog, capsys: pytest.Capture
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("siamese: pairs.split: official: 9 of 9 scenes lie in no official split")
     assert run("--catalog", "0123456789abcdef") == 1
-    assert "no ingest has been published" in capsys.readouterr().err
+    assert "no catalog has been published" in capsys.readouterr().err

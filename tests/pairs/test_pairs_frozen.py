@@ -39,7 +39,7 @@ def changed(**params: object) -> PairsParams:
 
 
 def objects(store: ObjectStore) -> set[tuple[str, str | None]]:
-    return {(str(found.uri), found.version_id) for found in store.list(store.lake / "pairs" / "")}
+    return {(str(found.uri), found.version_id) for found in store.list(store.lake / "pair-set" / "")}
 
 
 def tile(name: str, x: float, y: float = 0, images: tuple[str, ...] = ()) -> Candidate:

@@ -211,7 +211,7 @@ def test_mlflow_gets_params_curves_and_the_manifest(
     assert run.data.params["pretraining.method"] == "simsiam"
     assert run.data.params["network.encoder"] == NETWORK.encoder
     assert run.data.tags["siamese.digest"] == made.digest
-    assert run.data.tags["siamese.catalog"] == pairs.origin.inputs["catalog"]
+    assert run.data.tags["siamese.catalog"] == pairs.origin.sources["catalog"]
     for name in ("loss", "spread", "rank"):
         assert len(client.get_metric_history(run.info.run_id, name)) == 3
     kept = {found.path for found in client.list_artifacts(run.info.run_id)}

@@ -12,11 +12,14 @@ import pyarrow.parquet as pq
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as RemoteVersion
 
+from siamese.evaluation.stage import EVALUATION
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Scores, Split
+from siamese.pairs.stage import PAIR_SET
 from siamese.params import EvaluationParams, PairsParams, PromotionParams, TrainingParams
 from siamese.registry import Decision, promote, register
 from siamese.stack.ports import choose
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob
+from siamese.training.stage import CHECKPOINT
 
 
 def dead_server() -> str:
@@ -50,11 +53,7 @@ class World:
     def checkpoint(self, score: float, f1: float = 0.5) -> tuple[Checkpoint, Evaluation]:
         """A checkpoint that scores so."""
         seed = secrets.token_hex(8)
-        origin = Checkpoint.plan(
-            inputs={"pairs": self.pairs.digest, "seed": seed},
-            params={"training": TrainingParams()},
-            module="siamese.pairs",
-        )
+        origin = CHECKPOINT.plan(inputs={"pairs": self.pairs, "seed": seed}, params={"training": TrainingParams()})
         made = Checkpoint(
             origin=origin,
             weights=self._blob(Checkpoint, origin.digest, "weights.safetensors", f"weights {seed}"),
@@ -69,10 +68,8 @@ class World:
 
     def evaluate(self, checkpoint: Checkpoint, score: float, f1: float) -> Evaluation:
         """Publishes what ``evaluate`` would find."""
-        origin = Evaluation.plan(
-            inputs={"checkpoint": checkpoint.digest, "pairs": self.pairs.digest},
-            params={"evaluation": self.evaluation},
-            module="siamese.evaluation",
+        origin = EVALUATION.plan(
+            inputs={"checkpoint": checkpoint, "pairs": self.pairs}, params={"evaluation": self.evaluation}
         )
         classes = {f"damage_f1_{name}": f1 for name in ("no_damage", "minor_damage", "major_damage", "destroyed")}
         return Evaluation(
@@ -119,7 +116,8 @@ class World:
 
 
 def _pair_set(store: ObjectStore, catalog: str, splits: dict[str, Split]) -> PairSet:
-    origin = PairSet.plan(inputs={"catalog": catalog}, params={"pairs": PairsParams()}, module="siamese.pairs")
+    origin = PAIR_SET.plan(inputs={"catalog": catalog}, params={"pairs": PairsParams()})
+    origin = origin.model_copy(update={"sources": {"catalog": catalog}})
     table = io.BytesIO()
     pq.write_table(pa.table({"scene": list(splits), "split": list(splits.values())}), table)
     blob = put_blob(store, PairSet.folder(store, origin.digest), "index.parquet", table.getvalue())

@@ -31,7 +31,7 @@ def test_a_version_points_at_the_bucket_and_says_what_it_is(world: World) -> Non
     assert remote.tags["siamese.revision"] == checkpoint.revision
     assert float(remote.tags["score"]) == pytest.approx(0.6)
     written = {info.uri for info in world.store.list(world.store.lake)} - before
-    assert {uri.key.split("/")[0] for uri in written} == {"registry", "registry-claims"}
+    assert {uri.key.split("/")[0] for uri in written} == {"model-version", "registry-claims"}
     assert world.aliases() == {"challenger": 1}
 
 
@@ -139,7 +139,7 @@ def test_a_model_that_is_not_there_or_not_sound_is_refused(world: World, monkeyp
         (f"models:/{name}@nobody", "no such version"),
         ("models:/a/b/c", "not a model's address"),
         ("nonsense", "no such model"),
-        ("0123456789abcdef", "no training has been published"),
+        ("0123456789abcdef", "no checkpoint has been published"),
     ):
         with pytest.raises(SiameseError, match=why):
             resolve_model(reference, world.store)

@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from siamese.errors import SiameseError
+from siamese.ingest.stage import CATALOG
 from siamese.manifests import SceneCatalog
 from siamese.params import IngestParams
 from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, move_pointer, put_blob
 
 
 def catalog(store: ObjectStore, table: bytes = b"rows", accepted: int = 1) -> SceneCatalog:
-    origin = SceneCatalog.plan(inputs={"source": "abc"}, params={"ingest": IngestParams()}, module="siamese.ingest")
+    origin = CATALOG.plan(inputs={"source": "abc"}, params={"ingest": IngestParams()})
     blob = put_blob(store, SceneCatalog.folder(store, origin.digest), "scenes.parquet", table)
     return SceneCatalog(
         origin=origin, source="s3://raw/x", table=blob, inventory=blob, accepted=accepted,
@@ -39,7 +40,7 @@ def test_a_manifest_that_names_a_missing_object_is_not_published(store: ObjectSt
 
 def test_params_that_only_say_how_fast_do_not_change_the_digest() -> None:
     def digest(params: IngestParams) -> str:
-        return SceneCatalog.plan(inputs={}, params={"ingest": params}, module="siamese.ingest").digest
+        return CATALOG.plan(inputs={}, params={"ingest": params}).digest
 
     assert digest(IngestParams(workers=1)) == digest(IngestParams(workers=2))
     assert digest(IngestParams(max_side_px=1)) != digest(IngestParams())

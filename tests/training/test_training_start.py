@@ -43,7 +43,7 @@ def test_a_training_goes_on_from_a_parent_of_another_shape_but_the_same_encoder(
     assert all(torch.equal(ours[name], random.state_dict()[name]) for name in others)
     child = train(pairs, NETWORK, params, store, parent=parent)
     assert child.start == start
-    assert child.origin.inputs == {"pairs": pairs.digest, "parent": parent.digest}
+    assert child.origin.sources == {"pairs": pairs.digest, "parent": parent.digest}
     assert child.digest == plan_training(pairs, NETWORK, params, parent).digest != parent.digest
     assert child.weights.sha256 != parent.weights.sha256
     losses = [float(one.curves.read(store).decode().splitlines()[1].split(",")[3]) for one in (parent, child)]

@@ -11,7 +11,7 @@ from tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.errors import SiameseError
 from siamese.store import ObjectStore
-from siamese.store.revision import git_revision
+from siamese.store.provenance import git_revision
 from siamese.training import plan_training, train
 from siamese.training import trainer as trainer_module
 
@@ -56,7 +56,7 @@ def test_a_run_holds_params_curves_digests_and_pictures_and_goes_on_after_a_stop
     tags = run.data.tags
     assert tags["siamese.digest"] == checkpoint.digest == plan_training(pairs, NETWORK, PARAMS).digest
     assert tags["siamese.pairs"] == pairs.digest
-    assert tags["siamese.catalog"] == pairs.origin.inputs["catalog"]
+    assert tags["siamese.catalog"] == pairs.origin.sources["catalog"]
     assert tags["siamese.revision"] == git_revision()
     for name in ("loss", "score", "localization_f1", "damage_f1_destroyed", "crops_per_second"):
         history = client.get_metric_history(run.info.run_id, name)

@@ -284,7 +284,7 @@ def test_frozen_scales_keep_their_weights_and_their_statistics(store: ObjectStor
 
 def test_without_validation_scenes_the_last_weights_are_published(store: ObjectStore) -> None:
     pairs = tiny_pairs(store, scenes=3)
-    catalog = SceneCatalog.load(store, pairs.origin.inputs["catalog"])
+    catalog = SceneCatalog.load(store, pairs.origin.sources["catalog"])
     everything = build_pairs(catalog, PairsParams(val_share=0, test_share=0, block_px=32), store)
     checkpoint = train(everything, NETWORK, changed(epochs=1), store)
     assert checkpoint.validation is None

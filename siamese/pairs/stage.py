@@ -1,0 +1,9 @@
+"""The stage ``pair-set``."""
+
+from __future__ import annotations
+
+from siamese.manifests import PairSet
+from siamese.params import PairsParams
+from siamese.store import Stage
+
+PAIR_SET = Stage(PairSet, version=1, package="siamese.pairs", sections={"pairs": PairsParams})

@@ -1,0 +1,163 @@
+"""What made a result: the code that its stage reaches, git revision, libraries, machine. Recorded, not identity."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_PACKAGE = "siamese"
+_ROOT = Path(__file__).resolve().parents[2]
+_CARRIERS = tuple(f"{_PACKAGE}.{name}" for name in ("store", "params", "errors", "progress", "settings", "manifests"))
+"""Modules that carry bytes and settings but make nothing: a change in them makes no result stale."""
+_DECIDING = ("torch", "torchvision", "timm", "openvino", "numpy", "scipy", "opencv-python-headless", "rasterio",
+             "shapely", "pyarrow", "pandas", "pillow", "nncf")  # fmt: skip
+
+
+_DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+class Surroundings(BaseModel):
+    """What a stage ran on."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    python: str
+    libraries: dict[str, str] = Field(description="Versions of the libraries that decide results.")
+    machine: str = Field(description="Operating system and processor.")
+
+    @classmethod
+    def here(cls) -> Surroundings:
+        """Those of this process."""
+        return _surroundings()
+
+
+@lru_cache
+def _surroundings() -> Surroundings:
+    machine = f"{platform.system()} {platform.machine()}, {_processor()}"
+    return Surroundings(python=platform.python_version(), libraries=dict(_versions()), machine=machine)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _DECIDING:
+        try:
+            yield name, version(name)
+        except PackageNotFoundError:
+            continue
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or "unknown processor"
+
+
+@lru_cache
+def code_version(module: str) -> str:
+    """Returns a hash of all code of this project that a package can reach; 12 hexadecimal digits.
+
+    Comments, docstrings and layout do not count, nor do the modules that merely carry bytes. The same code gives the
+    same hash on every version of Python.
+
+    Args:
+        module: The stage's package, e.g. ``"siamese.pairs"``.
+    """
+    seen: dict[str, str] = {}
+    todo = [module]
+    while todo:
+        name = todo.pop()
+        if name in seen or name.startswith(_CARRIERS):
+            continue
+        path = _source(name)
+        if path is None:
+            continue
+        tree = ast.parse(path.read_bytes())
+        seen[name] = "".join(_bare(tree))
+        todo.extend(_imports(tree))
+        if path.name == "__init__.py" and name != _PACKAGE:
+            todo.extend(f"{name}.{part.stem}" for part in path.parent.glob("*.py") if part.stem != "__init__")
+    whole = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
+    return hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+
+@lru_cache
+def git_revision() -> str:
+    """Returns the checkout's commit, with ``+`` when it has changes; ``unversioned`` outside a checkout."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(  # noqa: S603
+                ["git", "-C", str(_ROOT), *words],  # noqa: S607
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None:
+        return "unversioned"
+    return commit + ("+" if git("status", "--porcelain", "--", _PACKAGE, "flows") else "")
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module of this project, or of what is on the path beside it; found without importing anything."""
+    parts = module.split(".")
+    for root in (_ROOT, *map(Path, sys.path)):
+        package, file = root.joinpath(*parts, "__init__.py"), root.joinpath(*parts).with_suffix(".py")
+        if found := next((path for path in (package, file) if path.is_file()), None):
+            return found
+        if parts[0] == _PACKAGE:
+            return None
+    return None
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names if alias.name.startswith(f"{_PACKAGE}."))
+            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == _PACKAGE:
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in names)
+
+
+def _bare(node: object) -> Iterator[str]:
+    """A syntax tree as text, without docstrings and without the empty fields that Python versions differ in."""
+    match node:
+        case ast.AST():
+            yield f"({type(node).__name__}"
+            for name, value in ast.iter_fields(node):
+                if name == "body" and isinstance(node, _DOCUMENTED):
+                    value = _without_docstring(value)
+                if value not in (None, []) and name not in ("ctx", "kind"):
+                    yield f" {name}="
+                    yield from _bare(value)
+            yield ")"
+        case list():
+            yield "["
+            for item in node:
+                yield from _bare(item)
+            yield "]"
+        case _:
+            yield repr(node)
+
+
+def _without_docstring(body: list[ast.stmt]) -> Iterable[ast.stmt]:
+    first = body[0] if body else None
+    spoken = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return body[1:] if spoken else body
