@@ -135,7 +135,7 @@ def test_the_lock_agrees_and_speaks_when_it_does_not(tmp_path: Path) -> None:
     file = tmp_path / "stages.lock"
     assert set(write_lock(path=file)) == {stage.noun for stage in STAGES}
     text = file.read_text()
-    file.write_text(text.replace(present(PAIR_SET).code, "0" * 12))
+    file.write_text(text.replace(present(PAIR_SET).code, "f" * 12))
     told = disagreement(PAIR_SET, read_lock(file))
     assert told
     assert "siamese.pairs.stage" in told
