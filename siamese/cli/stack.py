@@ -41,7 +41,7 @@ def up(deploy: Deploy = None, json: Json = False) -> None:
     started = [service.name for service in healthy if service.started]
     told = f"started {', '.join(started)}" if started else "ran already; nothing was started"
     summary = {"started": started, "seconds": round(time.monotonic() - began, 1)}
-    text = Group(_table(seen), Text(f"{told} ({summary['seconds']} s)"), *_troubles(seen))
+    text = Group(_table(seen), _way_in(seen), Text(f"{told} ({summary['seconds']} s)"), *_troubles(seen))
     emit(summary | seen.model_dump(mode="json"), text, as_json=json)
 
 
@@ -59,7 +59,7 @@ def status(json: Json = False) -> None:
     from siamese import stack
 
     seen = stack.status()
-    emit(seen, Group(_table(seen), *_places(seen), *_troubles(seen)), as_json=json)
+    emit(seen, Group(_table(seen), _way_in(seen), *_places(seen), *_troubles(seen)), as_json=json)
     if not seen.works:
         raise typer.Exit(1)
 
@@ -73,6 +73,15 @@ def _table(seen: StackStatus) -> Table:
         pid = str(service.pid or "")
         table.add_row(service.name, state, service.page or "", pid, str(service.memory_mib) if service.pid else "")
     return table
+
+
+def _way_in(seen: StackStatus) -> Text:
+    if not seen.login.is_file():
+        return Text("")
+    return Text(
+        f"log in with what `cat {seen.login}` prints: MLflow asks for user and password, which stand before and after "
+        "the colon; Prefect asks for the whole line",
+    )
 
 
 def _places(seen: StackStatus) -> list[RenderableType]:

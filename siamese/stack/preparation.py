@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +16,6 @@ from siamese.store import ObjectStore
 
 HEARTBEAT_WINDOW_S = 90
 CRASH_AUTOMATION = "siamese: heartbeat stopped"
-_PATIENCE_S = 120.0
 _SEE_LOG = "`siamese status` names the server's log"
 _RUN = "prefect.flow-run"
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
@@ -61,28 +57,43 @@ def check_own_buckets(settings: Settings) -> None:
             raise SiameseError(f"not in your own storage: {error}", where=f"bucket {name}", fix=fix) from error
 
 
-def make_pools(api: str, pools: Iterable[str], environment: Mapping[str, str]) -> None:
-    """Makes work pools of type process, one after the other; nothing when they are there.
+def make_pools(pools: Iterable[str], environment: Mapping[str, str]) -> None:
+    """Makes or mends work pools of type process, one after the other; nothing when they are as they should be.
 
     Workers would make them, but two at once lock the server's SQLite file against each other.
 
     Args:
-        api: Prefect API URL.
         pools: Their names.
-        environment: The whole environment of a Prefect command.
+        environment: With the address and login of the Prefect API.
 
     Raises:
         SiameseError: The Prefect server refuses.
     """
     try:
-        with prefect_api(api, TIMEOUT_S * 4) as client:
+        with prefect_api(environment, TIMEOUT_S * 4) as client:
             for pool in pools:
-                if client.get(f"/work_pools/{pool}").status_code != httpx.codes.NOT_FOUND:
-                    continue
-                pool_of_processes = {"name": pool, "type": "process", "base_job_template": _job_template(environment)}
-                client.post("/work_pools/", json=pool_of_processes).raise_for_status()
+                there = client.get(f"/work_pools/{pool}")
+                if there.status_code == httpx.codes.NOT_FOUND:
+                    wanted = {"name": pool, "type": "process", "base_job_template": job_template()}
+                    client.post("/work_pools/", json=wanted).raise_for_status()
+                elif there.raise_for_status().json()["base_job_template"] != job_template():
+                    changed = {"base_job_template": job_template()}
+                    client.patch(f"/work_pools/{pool}", json=changed).raise_for_status()
     except httpx.HTTPError as error:
-        raise SiameseError(f"work pools cannot be made: {error}", where=api, fix=_SEE_LOG) from error
+        where = environment["PREFECT_API_URL"]
+        raise SiameseError(f"work pools cannot be made: {error}", where=where, fix=_SEE_LOG) from error
+
+
+def job_template() -> dict[str, Any]:
+    """How workers start the process of a flow run: always the same way.
+
+    Prefect's own template lets each run name a command, a folder and an environment for its process, which the worker
+    would then use as its owner, with the owner's credentials. Here a run may name none of them.
+    """
+    return {
+        "job_configuration": {"stream_output": True},
+        "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
 
 
 def crash_automation(window_s: float = HEARTBEAT_WINDOW_S) -> dict[str, Any]:
@@ -114,14 +125,14 @@ def crash_automation(window_s: float = HEARTBEAT_WINDOW_S) -> dict[str, Any]:
     }
 
 
-def make_automation(api: str, automation: dict[str, Any]) -> None:
+def make_automation(automation: dict[str, Any], environment: Mapping[str, str]) -> None:
     """Makes or mends an automation, known by its name; nothing when it is there as it should be.
 
     Raises:
         SiameseError: The Prefect server refuses.
     """
     try:
-        with prefect_api(api, TIMEOUT_S * 4) as client:
+        with prefect_api(environment, TIMEOUT_S * 4) as client:
             found = client.post("/automations/filter", json={"automations": {"name": {"any_": [automation["name"]]}}})
             found.raise_for_status()
             same_name = found.json()
@@ -132,23 +143,8 @@ def make_automation(api: str, automation: dict[str, Any]) -> None:
             else:
                 client.post("/automations/", json=automation).raise_for_status()
     except httpx.HTTPError as error:
-        raise SiameseError(f"automation cannot be made: {error}", where=api, fix=_SEE_LOG) from error
-
-
-def _job_template(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The base job template of process workers, asked of a Prefect of its own.
-
-    Prefect reads its settings when it is imported; in this process that would be before the stack's are known.
-    """
-    command = (sys.executable, "-m", "prefect", "work-pool", "get-default-base-job-template", "--type", "process")
-    try:
-        said = subprocess.run(  # noqa: S603
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=True
-        ).stdout
-        template: dict[str, Any] = json.loads(said)
-    except (subprocess.SubprocessError, ValueError) as error:
-        raise SiameseError(f"tells no job template: {error}", where="prefect", fix="install prefect anew") from error
-    return template
+        where = environment["PREFECT_API_URL"]
+        raise SiameseError(f"automation cannot be made: {error}", where=where, fix=_SEE_LOG) from error
 
 
 def _says(there: Any, wanted: Any) -> bool:  # noqa: ANN401

@@ -57,6 +57,7 @@ class StackStatus(_Frozen):
     """The whole stack."""
 
     home: Path
+    login: Path = Field(description="File with user and password of the Prefect and MLflow pages; for its owner alone.")
     works: bool = Field(description="Every service works and nothing is wrong.")
     services: list[ServiceStatus]
     storage: StorageStatus
@@ -89,6 +90,7 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     troubles = _troubles(stack, record, running, free, outer)
     return StackStatus(
         home=settings.home,
+        login=layout.login,
         works=not troubles and all(service.state == "works" for service in services),
         services=services,
         storage=_storage(stack, outer),

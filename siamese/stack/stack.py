@@ -13,7 +13,8 @@ import psutil
 from siamese.errors import SiameseError
 from siamese.settings import Settings, own_storage
 from siamese.stack import ports, processes
-from siamese.stack.credentials import Credentials, write_aws_files
+from siamese.stack.certificates import write_security
+from siamese.stack.credentials import Credentials, write_aws_files, write_login
 from siamese.stack.deployments import deploy, fingerprint
 from siamese.stack.dvc_remote import point_dvc, release_dvc
 from siamese.stack.environment import client_environment, env_text, service_environment
@@ -44,6 +45,7 @@ class Plan:
     settings: Settings
     layout: Layout
     own: tuple[str, ...]
+    credentials: Credentials
     client: dict[str, str]
     whole: dict[str, str]
     services: tuple[Service, ...]
@@ -63,7 +65,7 @@ def plan(settings: Settings, record: Record, outer: Mapping[str, str]) -> Plan:
     client = client_environment(layout, record.ports, credentials)
     whole = service_environment(settings, outer, client, own_storage=bool(own))
     parts = services(settings, layout, record.ports, whole, record.root or Path.cwd(), own_storage=bool(own))
-    return Plan(settings, layout, own, client, whole, parts)
+    return Plan(settings, layout, own, credentials, client, whole, parts)
 
 
 def up(
@@ -112,8 +114,8 @@ def up(
             if name == STORAGE:
                 make_buckets(settings, stack.client)
             if name == PREFECT:
-                make_pools(stack.client["PREFECT_API_URL"], POOLS, stack.whole)
-                make_automation(stack.client["PREFECT_API_URL"], crash_automation())
+                make_pools(POOLS, stack.client)
+                make_automation(crash_automation(), stack.client)
 
         healthy = bring_up(stack.services, running, layout, remember, prepare)
         record = _deploy(stack, root, record, deploying)
@@ -193,8 +195,10 @@ def _end_remains(stack: Plan, record: Record, running: Mapping[str, processes.Id
 
 def _write_files(stack: Plan, root: Path) -> None:
     write_private(stack.layout.environment, env_text(stack.client))
-    credentials = Credentials(stack.client["AWS_ACCESS_KEY_ID"], stack.client["AWS_SECRET_ACCESS_KEY"])
-    write_aws_files(stack.layout, credentials, stack.client["AWS_ENDPOINT_URL"])
+    write_login(stack.layout, stack.credentials)
+    write_aws_files(stack.layout, stack.credentials, stack.client["AWS_ENDPOINT_URL"])
+    if not stack.own:
+        write_security(stack.layout.tls)
     if stack.own:
         release_dvc(root, stack.layout)
     else:

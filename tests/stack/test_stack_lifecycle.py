@@ -82,7 +82,7 @@ def pids(stack: RunningStack) -> dict[str, int]:
 
 
 def api(stack: RunningStack) -> httpx.Client:
-    return prefect_api(stack.environment["PREFECT_API_URL"], timeout_s=60)
+    return prefect_api(stack.environment, timeout_s=60)
 
 
 def crash_automations(client: httpx.Client) -> list[dict[str, Any]]:
@@ -180,7 +180,7 @@ def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: Runni
     with api(stack) as client:
         (there,) = crash_automations(client)
         client.patch(f"/automations/{there['id']}", json={"enabled": False}).raise_for_status()
-        make_automation(stack.environment["PREFECT_API_URL"], crash_automation())
+        make_automation(crash_automation(), stack.environment)
         (mended,) = crash_automations(client)
     assert mended["enabled"]
     assert mended["id"] == there["id"]
@@ -250,7 +250,8 @@ def test_a_killed_service_is_told_of_and_mended_alone(stack: RunningStack, again
     after = pids(stack)
     assert {name for name in SERVICES if after[name] != before[name]} == {"mlflow", "worker-gpu"}
     experiments = httpx.post(
-        f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search", json={"max_results": 9}
+        f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search", json={"max_results": 9},
+        auth=(stack.environment["MLFLOW_TRACKING_USERNAME"], stack.environment["MLFLOW_TRACKING_PASSWORD"]),
     )
     assert "tried" in {experiment["name"] for experiment in experiments.json()["experiments"]}
 

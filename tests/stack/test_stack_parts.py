@@ -209,7 +209,7 @@ def test_prefect_is_asked_again_while_its_database_is_locked(monkeypatch: pytest
 
     with HTTPServer(("127.0.0.1", 0), Locked) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with prefect_api(f"http://127.0.0.1:{server.server_port}", timeout_s=10) as client:
+        with prefect_api({"PREFECT_API_URL": f"http://127.0.0.1:{server.server_port}"}, timeout_s=10) as client:
             assert client.post("/x", json={"a": 1}).status_code == httpx.codes.OK
         server.shutdown()
     assert bodies == [b'{"a":1}'] * 3
