@@ -55,7 +55,11 @@ def down(json: Json = False) -> None:
 
 
 def status(json: Json = False) -> None:
-    """Tell what of the local stack runs, where its pages are, and what is wrong; exit code 1 unless all works."""
+    """Show what of the local stack runs, where its pages are, and which flow runs crashed or hang.
+
+    The exit code is 1 unless every service works and no run crashed or hangs. A crashed run counts until a later run of
+    the same deployment has completed, a week at most.
+    """
     from siamese import stack
 
     seen = stack.status()
@@ -93,8 +97,20 @@ def _places(seen: StackStatus) -> list[RenderableType]:
     ]
 
 
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
 def _troubles(seen: StackStatus) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(trouble, style="yellow") for trouble in seen.troubles]
+    for run in seen.runs:
+        lasting = _duration(run.seconds)
+        what = f"has been {run.state} for {lasting} and hangs" if run.kind == "hangs" else f"crashed {lasting} ago"
+        line = f"run {run.name} of {run.deployment or 'no deployment'} {what}"
+        lines.append(Text(f"{line}: {run.message}" if run.message else line, style="red"))
     for service in seen.services:
         if service.trouble:
             lines.append(Text(f"{service.name}: {service.trouble}", style="red"))

@@ -37,7 +37,8 @@ def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Cr
         "PREFECT_API_AUTH_STRING": credentials.login,
         "PREFECT_HOME": str(layout.data("prefect")),
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # Waits of 2, 4, 8, … s: a server that is away for some minutes ends no run.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     }
 

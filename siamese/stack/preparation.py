@@ -1,7 +1,9 @@
-"""What the servers need before work can begin: versioned buckets, and an automation that notices killed flow runs."""
+"""What the servers need before work can begin: versioned buckets, and work pools."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +16,11 @@ from siamese.stack.health import TIMEOUT_S, storage_client
 from siamese.stack.prefect_api import prefect_api
 from siamese.store import ObjectStore
 
-HEARTBEAT_WINDOW_S = 90
 CRASH_AUTOMATION = "siamese: heartbeat stopped"
+"""Made by earlier versions: it took runs for crashed that lived while the Prefect server was away."""
+OUTPUT_VARIABLE = "SIAMESE_RUN_OUTPUT"
+"""Of workers: the file that flow runs write their output to."""
 _SEE_LOG = "`siamese status` names the server's log"
-_RUN = "prefect.flow-run"
-_ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
-_WAITING = ("Paused", "Suspended", "AwaitingRetry", "Rescheduled")
 
 
 def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -90,71 +91,28 @@ def job_template() -> dict[str, Any]:
     Prefect's own template lets each run name a command, a folder and an environment for its process, which the worker
     would then use as its owner, with the owner's credentials. Here a run may name none of them.
     """
+    engine = f'exec "$0" -m prefect.engine >> "${{{OUTPUT_VARIABLE}:-/dev/null}}" 2>&1'
     return {
-        "job_configuration": {"stream_output": True},
+        # To a file: piped through the worker, a run would end of a broken pipe once its worker had died.
+        "job_configuration": {
+            "command": shlex.join(["/bin/sh", "-c", engine, sys.executable]),
+            "stream_output": False,
+        },
         "variables": {"type": "object", "properties": {}, "additionalProperties": False},
     }
 
 
-def crash_automation(window_s: float = HEARTBEAT_WINDOW_S) -> dict[str, Any]:
-    """Marks a flow run as crashed when its heartbeat stopped ``window_s`` seconds ago and it has not ended.
-
-    When worker and flow process are killed together, nobody else ever says so: the run would stay "running".
-    """
-    return {
-        "name": CRASH_AUTOMATION,
-        "description": f"Flow runs without a heartbeat for {window_s:.0f} s are CRASHED. Made by `siamese up`.",
-        "enabled": True,
-        "trigger": {
-            "type": "event",
-            "posture": "Proactive",
-            "match": {"prefect.resource.id": f"{_RUN}.*"},
-            "after": [f"{_RUN}.heartbeat"],
-            "expect": [f"{_RUN}.{event}" for event in ("heartbeat", *_ENDED, *_WAITING)],
-            "for_each": ["prefect.resource.id"],
-            "threshold": 1,
-            "within": window_s,
-        },
-        "actions": [
-            {
-                "type": "change-flow-run-state",
-                "state": "CRASHED",
-                "message": f"No heartbeat for {window_s:.0f} s: the process or its worker was killed.",
-            }
-        ],
-    }
-
-
-def make_automation(automation: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """Makes or mends an automation, known by its name; nothing when it is there as it should be.
+def remove_automation(name: str, environment: Mapping[str, str]) -> None:
+    """Removes an automation that an earlier version made; nothing when there is none.
 
     Raises:
         SiameseError: The Prefect server refuses.
     """
     try:
         with prefect_api(environment, TIMEOUT_S * 4) as client:
-            found = client.post("/automations/filter", json={"automations": {"name": {"any_": [automation["name"]]}}})
-            found.raise_for_status()
-            same_name = found.json()
-            if same_name and _says(same_name[0], automation):
-                return
-            if same_name:
-                client.put(f"/automations/{same_name[0]['id']}", json=automation).raise_for_status()
-            else:
-                client.post("/automations/", json=automation).raise_for_status()
+            found = client.post("/automations/filter", json={"automations": {"name": {"any_": [name]}}})
+            for automation in found.raise_for_status().json():
+                client.delete(f"/automations/{automation['id']}").raise_for_status()
     except httpx.HTTPError as error:
         where = environment["PREFECT_API_URL"]
-        raise SiameseError(f"automation cannot be made: {error}", where=where, fix=_SEE_LOG) from error
-
-
-def _says(there: Any, wanted: Any) -> bool:  # noqa: ANN401
-    """Whether a document from the server says all that is wanted; it may say more."""
-    match wanted:
-        case dict():
-            return isinstance(there, dict) and all(_says(there.get(key), value) for key, value in wanted.items())
-        case list():
-            return isinstance(there, list) and (
-                len(there) == len(wanted) and all(any(_says(one, want) for one in there) for want in wanted)
-            )
-        case _:
-            return bool(there == wanted)
+        raise SiameseError(f"automation cannot be removed: {error}", where=where, fix=_SEE_LOG) from error

@@ -14,10 +14,12 @@ from siamese.settings import Settings
 from siamese.stack import health, serving
 from siamese.stack.layout import Layout
 from siamese.stack.ports import GRPC_OFFSET, LOOPBACK
+from siamese.stack.preparation import OUTPUT_VARIABLE
 from siamese.stack.processes import Identity, listens
 from siamese.stack.serving import ARTIFACTS_VARIABLE, STORE_VARIABLE
+from siamese.stack.watchdog import BEAT, watchdog_fault
 
-STORAGE, PREFECT, MLFLOW = "storage", "prefect", "mlflow"
+STORAGE, PREFECT, MLFLOW, WATCHDOG = "storage", "prefect", "mlflow", "watchdog"
 POOLS = ("cpu", "gpu")
 WORKER = "worker-"
 USUAL_PORTS: dict[str, int | None] = {
@@ -123,6 +125,7 @@ def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"{page},http://localhost:{port}",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     return Service(
         PREFECT,
@@ -157,7 +160,7 @@ def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], enviro
     )
 
 
-def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
+def worker(pool: str, root: Path, layout: Layout, environment: Mapping[str, str]) -> Service:
     """A Prefect worker of one pool; it runs each flow as a process, in the project's folder."""
     name = f"{WORKER}{pool}"
     limit = ("--limit", "1") if pool == "gpu" else ()
@@ -180,12 +183,26 @@ def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
         {
             **environment,
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            OUTPUT_VARIABLE: str(layout.log(name)),
             "PREFECT_LOGGING_LEVEL": "INFO",
             "PREFECT_LOGGING_EXTRA_LOGGERS": "siamese",
             **allocator_environment(environment),
         },
         root,
         lambda created: health.worker_fault(environment, pool, name, created),
+        needs=(PREFECT,),
+    )
+
+
+def watchdog(layout: Layout, environment: Mapping[str, str]) -> Service:
+    """A process that has lost flow runs run again."""
+    folder = layout.data(WATCHDOG)
+    return Service(
+        WATCHDOG,
+        (sys.executable, "-m", "siamese.stack.watchdog", *POOLS),
+        environment,
+        folder,
+        lambda created: watchdog_fault(folder / BEAT, created),
         needs=(PREFECT,),
     )
 
@@ -213,5 +230,6 @@ def services(
         *(() if own_storage else (storage(layout, ports, environment),)),
         orchestrator(layout, ports, environment),
         tracker(settings, layout, ports, environment),
-        *(worker(pool, root, environment) for pool in POOLS),
+        *(worker(pool, root, layout, environment) for pool in POOLS),
+        watchdog(layout, environment),
     )

@@ -6,7 +6,9 @@ speak to it through a browser, and MLflow asks for no login. Secrets come from t
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import datetime
 import hmac
 import os
 import sys
@@ -26,6 +28,7 @@ HOSTS = frozenset({LOOPBACK, "localhost"})
 HEALTH = "/health"
 STORE_VARIABLE, ARTIFACTS_VARIABLE = "SIAMESE_MLFLOW_STORE", "SIAMESE_MLFLOW_ARTIFACTS"
 _POLICY_VIOLATION = 1008
+_LEASE, _MOST_LEASES = datetime.timedelta(minutes=5), 10_000
 
 
 class Gate:
@@ -74,7 +77,7 @@ async def _refuse(scope: Message, send: Send, status: int, text: bytes) -> None:
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    if status == 401:  # noqa: PLR2004
+    if status == 401:
         headers.append((b"www-authenticate", b'Basic realm="siamese", charset="UTF-8"'))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": text})
@@ -85,6 +88,7 @@ def run_prefect(port: int) -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    asyncio.run(_extend_leases())
     api = get_current_settings().server.api
     uvicorn.run(
         Gate(create_app(final=True)),  # type: ignore[arg-type]
@@ -95,6 +99,19 @@ def run_prefect(port: int) -> None:
         ws_ping_timeout=api.websocket_ping_timeout,
         log_level="warning",
     )
+
+
+async def _extend_leases() -> None:
+    """Gives runs time to renew the leases of their concurrency slots, which may have expired while this server was away.
+
+    Prefect would end a run whose lease has expired, though it lives.
+    """
+    from prefect.server.concurrency.lease_storage import get_concurrency_lease_storage
+
+    leases = get_concurrency_lease_storage()
+    active = await leases.read_active_lease_ids(limit=_MOST_LEASES)
+    for lease in [*active, *await leases.read_expired_lease_ids(limit=_MOST_LEASES)]:
+        await leases.renew_lease(lease, _LEASE)
 
 
 def run_mlflow(port: int) -> None:

@@ -19,7 +19,13 @@ from siamese.stack.deployments import deploy, fingerprint
 from siamese.stack.dvc_remote import point_dvc, release_dvc
 from siamese.stack.environment import client_environment, env_text, service_environment
 from siamese.stack.layout import Layout, write_private
-from siamese.stack.preparation import check_own_buckets, crash_automation, make_automation, make_buckets, make_pools
+from siamese.stack.preparation import (
+    CRASH_AUTOMATION,
+    check_own_buckets,
+    make_buckets,
+    make_pools,
+    remove_automation,
+)
 from siamese.stack.record import Record, Started, locked
 from siamese.stack.services import (
     MLFLOW,
@@ -27,6 +33,7 @@ from siamese.stack.services import (
     PREFECT,
     STORAGE,
     USUAL_PORTS,
+    WATCHDOG,
     WORKER,
     Service,
     remove_storage_sockets,
@@ -92,7 +99,7 @@ def up(
     """
     settings, root = absolute(settings), (root or Path.cwd()).resolve()
     layout = Layout(settings.home)
-    layout.make(STORAGE, PREFECT, MLFLOW)
+    layout.make(STORAGE, PREFECT, MLFLOW, WATCHDOG)
     with locked(layout):
         record = Record.read(layout)
         chosen = ports.choose(record.ports, USUAL_PORTS)
@@ -115,7 +122,7 @@ def up(
                 make_buckets(settings, stack.client)
             if name == PREFECT:
                 make_pools(POOLS, stack.client)
-                make_automation(crash_automation(), stack.client)
+                remove_automation(CRASH_AUTOMATION, stack.client)
 
         healthy = bring_up(stack.services, running, layout, remember, prepare)
         record = _deploy(stack, root, record, deploying)
@@ -163,12 +170,15 @@ def _kept_root(record: Record) -> Path | None:
 
 
 def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:
-    """Flow runs, while they can still tell the Prefect server, and what they leave; then workers; then servers."""
+    """Which processes end next: the watchdog, which would have flow runs run again; these, while they can still report
+    their end, and what they leave; then workers; then servers.
+    """  # noqa: D205
     services = {began.identity.pid for began in record.services.values()}
     workers = [member.process for member in found if member.service.startswith(WORKER)]
     runs = [process for process in workers if process.pid not in services]
     heads = [process for process in runs if processes.session(process) == process.pid]
-    return heads or runs or workers or [member.process for member in found]
+    watchdogs = [member.process for member in found if member.service == WATCHDOG]
+    return watchdogs or heads or runs or workers or [member.process for member in found]
 
 
 def running_services(stack: Plan, record: Record) -> dict[str, processes.Identity]:

@@ -146,7 +146,7 @@ def test_only_storage_settings_that_differ_from_the_stacks_are_the_users_own(tmp
 
 def test_with_storage_of_ones_own_no_server_is_planned_for_it(settings: Settings) -> None:
     seen = status(settings, outer={**OUTER, "AWS_PROFILE": "agency"})
-    assert [service.name for service in seen.services] == ["prefect", "mlflow", "worker-cpu", "worker-gpu"]
+    assert [service.name for service in seen.services] == ["prefect", "mlflow", "worker-cpu", "worker-gpu", "watchdog"]
     assert seen.storage.source == "your environment (AWS_PROFILE)"
 
 
