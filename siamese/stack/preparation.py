@@ -20,6 +20,17 @@ CRASH_AUTOMATION = "siamese: heartbeat stopped"
 """Made by earlier versions: it took runs for crashed that lived while the Prefect server was away."""
 OUTPUT_VARIABLE = "SIAMESE_RUN_OUTPUT"
 """Of workers: the file that flow runs write their output to."""
+_ENGINE = f"""
+import os, sys
+os.setsid()
+output = os.open(os.environ.get("{OUTPUT_VARIABLE}", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+os.dup2(output, 1)
+os.dup2(output, 2)
+os.execv(sys.executable, [sys.executable, "-m", "prefect.engine"])
+"""
+"""Starts the engine of a flow run so that its worker may die: in a session of its own, and with its output in a file;
+piped through the worker, it would end of a broken pipe.
+"""
 _SEE_LOG = "`siamese status` names the server's log"
 
 
@@ -91,13 +102,8 @@ def job_template() -> dict[str, Any]:
     Prefect's own template lets each run name a command, a folder and an environment for its process, which the worker
     would then use as its owner, with the owner's credentials. Here a run may name none of them.
     """
-    engine = f'exec "$0" -m prefect.engine >> "${{{OUTPUT_VARIABLE}:-/dev/null}}" 2>&1'
     return {
-        # To a file: piped through the worker, a run would end of a broken pipe once its worker had died.
-        "job_configuration": {
-            "command": shlex.join(["/bin/sh", "-c", engine, sys.executable]),
-            "stream_output": False,
-        },
+        "job_configuration": {"command": shlex.join([sys.executable, "-c", _ENGINE]), "stream_output": False},
         "variables": {"type": "object", "properties": {}, "additionalProperties": False},
     }
 

@@ -1,7 +1,7 @@
 """Flow runs that Prefect believes to be alive: which of them have a process, and what becomes of those that have none.
 
-Every run of the stack is a process on this machine, so whether it lives is seen, not guessed from heartbeats: a run that
-lives while the Prefect server is away stays what it is, and one that was killed before its first word is found too.
+Every run of the stack is a process on this machine, so whether it lives is seen, not guessed from heartbeats: a run
+that lives while the Prefect server is away stays what it is, and one killed before its first heartbeat is found too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def lost_runs(
 
 
 def take_up(client: httpx.Client, run: Mapping[str, Any]) -> str:
-    """Has a worker run a lost run again; a run that was being cancelled is, and one that is lost again and again crashed.
+    """Has a worker run a lost run again, unless it was being cancelled or has been lost too often.
 
     Stages find what is published, so running again goes on where the run was lost.
 

@@ -102,7 +102,7 @@ def run_prefect(port: int) -> None:
 
 
 async def _extend_leases() -> None:
-    """Gives runs time to renew the leases of their concurrency slots, which may have expired while this server was away.
+    """Gives runs time to renew the leases of their concurrency slots, which may have expired while nobody answered.
 
     Prefect would end a run whose lease has expired, though it lives.
     """

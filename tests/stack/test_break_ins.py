@@ -191,17 +191,17 @@ def test_events_are_not_told_to_a_foreign_host_or_without_the_login(stack: Runni
 
 def test_the_storage_servers_inner_ports_answer_nobody_without_the_key(stack: RunningStack, tmp_path: Path) -> None:
     client = storage_client(stack.environment)
-    client.put_object(Bucket="lake", Key="tried/secret.txt", Body=b"secret")
+    client.put_object(Bucket="lake", Key="break-in/secret.txt", Body=b"secret")
     ports = inner_ports(stack)
     filer = ports[INNER.index("storage-filer")]
     paths = [
         f"{port}/{path}" for port in ports for path in ("", "dir/assign", "dir/status", "status", "cluster/status")
     ]
-    paths += [f"{filer}/buckets/", f"{filer}/buckets/lake/tried/secret.txt"]
+    paths += [f"{filer}/buckets/", f"{filer}/buckets/lake/break-in/secret.txt"]
     asked: list[Any] = [("GET", f"http://{LOOPBACK}:{path}", {}) for path in paths]
     asked += [
-        ("PUT", f"http://{LOOPBACK}:{filer}/buckets/lake/tried/new.txt", {"content": "x"}),
-        ("DELETE", f"http://{LOOPBACK}:{filer}/buckets/lake/tried/secret.txt", {}),
+        ("PUT", f"http://{LOOPBACK}:{filer}/buckets/lake/break-in/new.txt", {"content": "x"}),
+        ("DELETE", f"http://{LOOPBACK}:{filer}/buckets/lake/break-in/secret.txt", {}),
         ("DELETE", f"http://{LOOPBACK}:{filer}/buckets?recursive=true", {}),
     ]
     answers = as_nobody(ANSWERS, asked)
@@ -219,10 +219,10 @@ def test_the_storage_servers_inner_ports_answer_nobody_without_the_key(stack: Ru
     context = ssl.create_default_context(cafile=str(ours / "ca.pem"))
     context.load_cert_chain(ours / "storage.pem", ours / "storage.key")
     with httpx.Client(verify=context) as owner:
-        listed = owner.get(f"https://{LOOPBACK}:{filer}/buckets/lake/tried/", headers={"Accept": "application/json"})
+        listed = owner.get(f"https://{LOOPBACK}:{filer}/buckets/lake/break-in/", headers={"Accept": "application/json"})
     assert "secret.txt" in listed.text
-    assert client.get_object(Bucket="lake", Key="tried/secret.txt")["Body"].read() == b"secret"
-    assert client.list_objects_v2(Bucket="lake", Prefix="tried/")["KeyCount"] == 1
+    assert client.get_object(Bucket="lake", Key="break-in/secret.txt")["Body"].read() == b"secret"
+    assert client.list_objects_v2(Bucket="lake", Prefix="break-in/")["KeyCount"] == 1
 
 
 def test_the_storage_servers_own_tools_do_nothing_for_another_user(stack: RunningStack) -> None:

@@ -73,15 +73,18 @@ class Project:
         self.client = prefect_api(stack.environment, timeout_s=60)
 
     def up(self, *, deploying: bool | None = None) -> set[str]:
+        """Brings up what does not run; gives what it started."""
         healthy = up(self.stack.settings, root=self.root, outer=self.outer, deploying=deploying)
         return {service.name for service in healthy if service.started}
 
     def start(self, **parameters: object) -> str:
+        """Makes a run; gives its id."""
         deployment = self.client.get("/deployments/name/steps/tried").raise_for_status().json()["id"]
         made = self.client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
         return str(made.raise_for_status().json()["id"])
 
     def run(self, run: str) -> dict[str, Any]:
+        """What Prefect says of a run."""
         found: dict[str, Any] = self.client.get(f"/flow_runs/{run}").raise_for_status().json()
         return found
 
@@ -100,9 +103,11 @@ class Project:
         pytest.fail(f"the run is {seen}, not {states}")
 
     def lines(self, name: str) -> list[str]:
+        """What runs wrote to a file of the project."""
         return (self.root / name).read_text().split() if (self.root / name).exists() else []
 
     def pid(self, service: str) -> int:
+        """Of a service."""
         return Record.read(Layout(self.stack.settings.home)).services[service].identity.pid
 
     def process(self, run: str) -> psutil.Process:
