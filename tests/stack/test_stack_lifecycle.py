@@ -281,6 +281,7 @@ def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
         assert Path(seen["cwd"]).resolve() == project.resolve()
         assert seen["python"] == sys.executable
         assert seen["environment"]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+        assert seen["environment"]["PREFECT_LOGGING_EXTRA_LOGGERS"] == "siamese"
         assert seen["environment"]["AWS_ENDPOINT_URL"] == stack.environment["AWS_ENDPOINT_URL"]
 
         interrupted = run_flow(client, {"RUNNING"}, seconds=600)
