@@ -172,7 +172,10 @@ def test_buckets_are_versioned(stack: RunningStack) -> None:
 def test_a_pool_and_an_automation_of_an_earlier_version_are_mended(stack: RunningStack) -> None:
     trigger = {"type": "event", "posture": "Reactive", "expect": ["never"], "threshold": 1, "within": 0}
     automation = {"name": CRASH_AUTOMATION, "trigger": trigger, "actions": [{"type": "do-nothing"}]}
-    open_to_all = {"job_configuration": {"command": "{{ command }}"}, "variables": {"type": "object"}}
+    open_to_all = {
+        "job_configuration": {"command": "{{ command }}"},
+        "variables": {"type": "object", "properties": {"command": {}}},
+    }
     with api(stack) as client:
         client.post("/automations/", json=automation).raise_for_status()
         client.patch("/work_pools/cpu", json={"base_job_template": open_to_all}).raise_for_status()
