@@ -13,6 +13,7 @@ from pathlib import Path
 
 from siamese.errors import SiameseError
 from siamese.settings import Settings
+from siamese.stack.certificates import write_security
 from siamese.stack.health import storage_fault
 from siamese.stack.ports import LOOPBACK, choose
 from siamese.stack.services import storage_command
@@ -43,10 +44,11 @@ def local_storage(kept: Path | None = None) -> Iterator[ObjectStore]:
         )
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
+        write_security(data)
         with (folder / "server.log").open("wb") as log:
             # In a session of its own Ctrl-C does not reach it: whoever is stopped may still keep its state.
             server = subprocess.Popen(  # noqa: S603
-                storage_command(data, ports), stdout=log, stderr=log, start_new_session=True
+                storage_command(data, ports, data), cwd=data, stdout=log, stderr=log, start_new_session=True
             )
         try:
             _wait(server)

@@ -18,6 +18,7 @@ from tinytraining import tiny_pairs
 from siamese.manifests import PairSet
 from siamese.settings import Settings, read_stack_environment
 from siamese.stack import down, up
+from siamese.stack.certificates import write_security
 from siamese.stack.environment import service_environment
 from siamese.stack.layout import Layout
 from siamese.stack.ports import choose
@@ -55,8 +56,10 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("s3")
     ports = choose({}, {name: None for name in USUAL_PORTS if name.startswith(STORAGE)})
     environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret"}
+    write_security(folder)
     with (folder / "weed.log").open("wb") as log:
-        server = subprocess.Popen(storage_command(folder, ports), stdout=log, stderr=log, env=environment)
+        command = storage_command(folder, ports, folder)
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
         endpoint = f"http://127.0.0.1:{ports[STORAGE]}"
         os.environ.update(
             AWS_ENDPOINT_URL=endpoint,

@@ -41,7 +41,7 @@ def up(deploy: Deploy = None, json: Json = False) -> None:
     started = [service.name for service in healthy if service.started]
     told = f"started {', '.join(started)}" if started else "ran already; nothing was started"
     summary = {"started": started, "seconds": round(time.monotonic() - began, 1)}
-    text = Group(_table(seen), Text(f"{told} ({summary['seconds']} s)"), *_troubles(seen))
+    text = Group(_table(seen), _way_in(seen), Text(f"{told} ({summary['seconds']} s)"), *_troubles(seen))
     emit(summary | seen.model_dump(mode="json"), text, as_json=json)
 
 
@@ -55,11 +55,15 @@ def down(json: Json = False) -> None:
 
 
 def status(json: Json = False) -> None:
-    """Tell what of the local stack runs, where its pages are, and what is wrong; exit code 1 unless all works."""
+    """Show what of the local stack runs, where its pages are, and which flow runs crashed or hang.
+
+    The exit code is 1 unless every service works and no run crashed or hangs. A crashed run counts until a later run of
+    the same deployment has completed, a week at most.
+    """
     from siamese import stack
 
     seen = stack.status()
-    emit(seen, Group(_table(seen), *_places(seen), *_troubles(seen)), as_json=json)
+    emit(seen, Group(_table(seen), _way_in(seen), *_places(seen), *_troubles(seen)), as_json=json)
     if not seen.works:
         raise typer.Exit(1)
 
@@ -75,6 +79,15 @@ def _table(seen: StackStatus) -> Table:
     return table
 
 
+def _way_in(seen: StackStatus) -> Text:
+    if not seen.login.is_file():
+        return Text("")
+    return Text(
+        f"log in with what `cat {seen.login}` prints: MLflow asks for user and password, which stand before and after "
+        "the colon; Prefect asks for the whole line",
+    )
+
+
 def _places(seen: StackStatus) -> list[RenderableType]:
     storage = seen.storage
     at = f" at {storage.endpoint}, key {storage.access_key}" if storage.endpoint else ""
@@ -84,8 +97,20 @@ def _places(seen: StackStatus) -> list[RenderableType]:
     ]
 
 
+def _duration(seconds: float) -> str:
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{int(seconds)} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
 def _troubles(seen: StackStatus) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(trouble, style="yellow") for trouble in seen.troubles]
+    for run in seen.runs:
+        lasting = _duration(run.seconds)
+        what = f"has been {run.state} for {lasting} and hangs" if run.kind == "hangs" else f"crashed {lasting} ago"
+        line = f"run {run.name} of {run.deployment or 'no deployment'} {what}"
+        lines.append(Text(f"{line}: {run.message}" if run.message else line, style="red"))
     for service in seen.services:
         if service.trouble:
             lines.append(Text(f"{service.name}: {service.trouble}", style="red"))

@@ -1,4 +1,4 @@
-"""Credentials of the local S3 server: made once, kept readable by their owner alone."""
+"""Credentials of the local stack: made once, kept readable by their owner alone."""
 
 from __future__ import annotations
 
@@ -9,23 +9,30 @@ from siamese.settings import read_stack_environment
 from siamese.stack.layout import Layout, write_private
 
 REGION = "us-east-1"
+USER = "siamese"
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What signs requests to the local S3 server."""
+    """The key pair that signs requests to the local S3 server, and the password of Prefect and MLflow."""
 
     key: str
     secret: str
+    password: str
+
+    @property
+    def login(self) -> str:
+        """``user:password``, as HTTP Basic authentication and Prefect's auth string have it."""
+        return f"{USER}:{self.password}"
 
     @classmethod
     def kept_or_new(cls, layout: Layout) -> Credentials:
         """Those of the first start, or new ones."""
         kept = read_stack_environment(layout.home)
         key, secret = kept.get("AWS_ACCESS_KEY_ID"), kept.get("AWS_SECRET_ACCESS_KEY")
-        return (
-            cls(key, secret) if key and secret else cls(f"SIAMESE{secrets.token_hex(6).upper()}", secrets.token_hex(20))
-        )
+        if not (key and secret):
+            key, secret = f"SIAMESE{secrets.token_hex(6).upper()}", secrets.token_hex(20)
+        return cls(key, secret, kept.get("MLFLOW_TRACKING_PASSWORD") or secrets.token_hex(20))
 
 
 def write_aws_files(layout: Layout, credentials: Credentials, endpoint: str) -> None:
@@ -38,3 +45,8 @@ def write_aws_files(layout: Layout, credentials: Credentials, endpoint: str) -> 
         layout.aws_config,
         f"[default]\nregion = {REGION}\nendpoint_url = {endpoint}\ns3 =\n    addressing_style = path\n",
     )
+
+
+def write_login(layout: Layout, credentials: Credentials) -> None:
+    """Writes the login of the servers' pages, one line, for a person to read."""
+    write_private(layout.login, f"{credentials.login}\n")

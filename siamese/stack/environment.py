@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from siamese.settings import QUIET, Settings
-from siamese.stack.credentials import REGION, Credentials
+from siamese.stack.credentials import REGION, USER, Credentials
 from siamese.stack.layout import Layout
 from siamese.stack.ports import LOOPBACK
 
@@ -30,11 +30,15 @@ def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Cr
         "AWS_HTTPS": "NO",
         "AWS_S3_ENDPOINT": f"{LOOPBACK}:{ports['storage']}",
         "MLFLOW_S3_ENDPOINT_URL": endpoint,
+        "MLFLOW_TRACKING_USERNAME": USER,
+        "MLFLOW_TRACKING_PASSWORD": credentials.password,
         "MLFLOW_TRACKING_URI": f"http://{LOOPBACK}:{ports['mlflow']}",
         "PREFECT_API_URL": f"http://{LOOPBACK}:{ports['prefect']}/api",
+        "PREFECT_API_AUTH_STRING": credentials.login,
         "PREFECT_HOME": str(layout.data("prefect")),
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        # Waits of 2, 4, 8, … s: a server that is away for some minutes ends no run.
+        "PREFECT_CLIENT_MAX_RETRIES": "8",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     }
 

@@ -11,6 +11,8 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from siamese.stack.prefect_api import login
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -51,17 +53,23 @@ def page_fault(url: str) -> str | None:
     return None if status == httpx.codes.OK else f"{url} answers {status}"
 
 
-def worker_fault(api: str, pool: str, name: str, created: float) -> str | None:
+def worker_fault(environment: Mapping[str, str], pool: str, name: str, created: float) -> str | None:
     """What is wrong with a worker; None when the Prefect API has heard it since its process was made.
 
     Args:
-        api: Prefect API URL.
+        environment: With the address and login of the Prefect API.
         pool: Work pool.
         name: Worker.
         created: When its process was made, seconds since 1970.
     """
     try:
-        answer = httpx.post(f"{api}/work_pools/{pool}/workers/filter", json={}, timeout=TIMEOUT_S, trust_env=False)
+        answer = httpx.post(
+            f"{environment['PREFECT_API_URL']}/work_pools/{pool}/workers/filter",
+            json={},
+            auth=login(environment),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+        )
         answer.raise_for_status()
         heard = [worker for worker in answer.json() if worker["name"] == name]
     except httpx.HTTPError as error:

@@ -42,6 +42,16 @@ class Layout:
         """Config file in the AWS format."""
         return self.home / "aws" / "config"
 
+    @property
+    def login(self) -> Path:
+        """User and password of the servers' pages."""
+        return self.home / "login"
+
+    @property
+    def tls(self) -> Path:
+        """Certificates of the S3 server's inner ports."""
+        return self.home / "tls"
+
     def data(self, service: str) -> Path:
         """A service's data folder."""
         return self.home / "data" / service
@@ -52,7 +62,7 @@ class Layout:
 
     def make(self, *services: str) -> None:
         """Makes the folders, readable by their owner alone."""
-        folders = [self.home, self.aws_credentials.parent, self.home / "logs", self.home / "data"]
+        folders = [self.home, self.aws_credentials.parent, self.tls, self.home / "logs", self.home / "data"]
         for folder in (*folders, *map(self.data, services)):
             folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             folder.chmod(PRIVATE_FOLDER)

