@@ -35,7 +35,7 @@ def time_may_heal(error: BaseException) -> bool:
         case httpx.HTTPStatusError():  # Prefect's own errors of its API are of this kind
             status = error.response.status_code
         case MlflowException():
-            status = int(error.get_http_status_code())
+            status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
         case botocore.exceptions.ClientError():
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         case _:

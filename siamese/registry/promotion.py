@@ -257,7 +257,7 @@ def _target(ledger: Ledger, to: int | None, model: str) -> RegisteredModel:
             fix = "`siamese history` shows who was champion"
             raise SiameseError("there is no champion to roll back to", where=model, fix=fix)
         return ledger.reigns[-2]
-    crowned = {model.version: model for entry in ledger.entries if (model := entry.champion_after)}
+    crowned = {one.version: one for entry in ledger.entries if (one := entry.champion_after)}
     if to not in crowned:
         fix = "`siamese history` shows who was; a new version goes through `siamese promote`"
         raise SiameseError(f"version {to} was never champion", where=model, fix=fix)
