@@ -14,10 +14,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from siamese.errors import NotPublishedError, SiameseError
-from siamese.manifests import Checkpoint, DamageMap, Evaluation, ModelVersion, PairSet, Pretraining, SceneCatalog
 from siamese.params import PARAMS_FILE, Params, parse_params, read_params_file
 from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, move_pointer, put_blob, read_pointer
-from siamese.store.revision import git_revision
+from siamese.store.provenance import git_revision
 
 _SPECIFICATION = "specification.json"
 _SAME_CODE = "install the same version of siamese on this worker as where the run was started"
@@ -33,18 +32,14 @@ class RunSpecification(BaseModel):
     revision: str = Field(description="Git revision of that code.")
 
 
-def declared_versions() -> dict[str, int]:
-    """The version of every stage of this code, by the stage's name."""
-    kinds = (SceneCatalog, PairSet, Pretraining, Checkpoint, Evaluation, ModelVersion, DamageMap)
-    return {noun.kind: 1 for noun in kinds}
-
-
 def publish_run(params: Params, store: ObjectStore) -> str:
     """Publishes the specification of a run with these params and this code.
 
     Returns:
         Its digest, a hash of its content: equal params and code give the same.
     """
+    from siamese.stages import declared_versions
+
     specification = RunSpecification(params=params, stages=declared_versions(), revision=git_revision())
     data = json.dumps(specification.model_dump(mode="json"), sort_keys=True, indent=1).encode()
     digest = _digest(data)
@@ -76,6 +71,8 @@ def load_run(digest: str, store: ObjectStore) -> RunSpecification:
 
 
 def _check_versions(stages: Mapping[str, int], revision: str) -> None:
+    from siamese.stages import declared_versions  # it reaches torch, which who only publishes params does not need
+
     own = declared_versions()
     for stage in sorted({*stages, *own}):
         if stages.get(stage) != own.get(stage):

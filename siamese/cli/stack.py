@@ -36,12 +36,11 @@ def up(deploy: Deploy = None, json: Json = False) -> None:
     """
     from siamese import stack
     from siamese.cli.params import publish_first
-    from siamese.settings import activate
-    from siamese.store import ObjectStore
+    from siamese.store import open_context
 
     began = time.monotonic()
     healthy = stack.up(deploying=deploy)
-    publish_first(ObjectStore(activate()))
+    publish_first(open_context().store)
     seen = stack.status()
     started = [service.name for service in healthy if service.started]
     told = f"started {', '.join(started)}" if started else "ran already; nothing was started"

@@ -193,7 +193,7 @@ def _weigh(
             candidate_evaluation=ours.digest,
             champion=theirs.scores if theirs else None,
             champion_evaluation=theirs.digest if theirs else None,
-            thresholds=params.identity(),
+            thresholds=params.model_dump(mode="json", exclude={"model"}),
         ),
         reasons=verdict.reasons + seen,
         revision=git_revision(),

@@ -17,6 +17,7 @@ from siamese.registry import LedgerEntry, RegisteredModel, read_ledger
 from siamese.registry.claims import claim
 from siamese.registry.ledger import append
 from siamese.store import ObjectStore, put_blob
+from siamese.training.stage import CHECKPOINT
 
 NETWORK = NetworkParams(encoder="test_resnet", pretrained=False, decoder_channels=(8, 8), localization_channels=(8, 8))
 MODEL = "siamese-damage"
@@ -61,7 +62,7 @@ def crown(store: ObjectStore) -> Callable[[int], Checkpoint]:
 
 
 def _publish(store: ObjectStore) -> Checkpoint:
-    origin = Checkpoint.plan(inputs={"seed": secrets.token_hex(8)}, params={}, module="siamese.training")
+    origin = CHECKPOINT.plan(inputs={"seed": secrets.token_hex(8)}, params={})
     folder = Checkpoint.folder(store, origin.digest)
     torch.manual_seed(0)
     states = build_network(NETWORK).eval().state_dict()

@@ -136,11 +136,11 @@ def test_a_killed_retraining_goes_on_and_nothing_is_done_twice(project: Project)
 
 def test_an_experiment_registers_and_promotes_nothing(project: Project) -> None:
     def decided() -> set[str]:
-        return {line for line in project.lake() if any(f"/{kind}/" in line for kind in ("ledger", "registry"))}
+        return {line for line in project.lake() if any(f"/{kind}/" in line for kind in ("ledger", "model-version"))}
 
     before = decided()
     project.run("dvc", "exp", "run", "-S", "training.epochs=2")
-    assert len([line for line in project.lake() if "/training/" in line and "/manifest.json" in line]) == 2
+    assert len([line for line in project.lake() if "/checkpoint/" in line and "/manifest.json" in line]) == 2
     assert decided() == before
     (project.root / "params.yaml").write_text(yaml.safe_dump(PARAMS))
 
@@ -182,7 +182,7 @@ def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
 
 
 def _maps(project: Project) -> list[str]:
-    return [line for line in project.lake() if "/mapping/" in line and "manifest.json" in line]
+    return [line for line in project.lake() if "/damage-map/" in line and "manifest.json" in line]
 
 
 def _wait_for(project: Project, ending: str) -> str:
@@ -198,7 +198,7 @@ def _digest_of_pairs(project: Project) -> str:
     (digest,) = {
         line.split("/")[4]
         for line in project.lake()
-        if line.startswith("s3://lake/pairs/") and line.split()[0].endswith("/manifest.json")
+        if line.startswith("s3://lake/pair-set/") and line.split()[0].endswith("/manifest.json")
     }
     return digest
 

@@ -18,7 +18,7 @@ from flows import children
 from flows.children import run_child
 from flows.retries import time_may_heal
 from flows.steps import begin_run, join_run, step
-from siamese import runs
+from siamese import runs, stages
 from siamese.cli.app import main
 from siamese.errors import SiameseError, TransientError
 from siamese.params import Params
@@ -55,12 +55,12 @@ def test_a_worker_of_other_stage_versions_refuses_in_one_line(
     store: ObjectStore, worker: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = begin_run.fn({})
-    older = runs.declared_versions() | {"pairs": 41}
-    monkeypatch.setattr(runs, "declared_versions", lambda: older)
-    with pytest.raises(SiameseError, match="stage pairs has version 41 here, but version 1 in the run") as refused:
+    older = stages.declared_versions() | {"pair-set": 41}
+    monkeypatch.setattr(stages, "declared_versions", lambda: older)
+    with pytest.raises(SiameseError, match="stage pair-set has version 41 here, but version 1 in the run") as refused:
         join_run(run)
     assert "\n" not in str(refused.value)
-    monkeypatch.setattr(runs, "declared_versions", lambda: {"pairs": 1})
+    monkeypatch.setattr(stages, "declared_versions", lambda: {"pair-set": 1})
     with pytest.raises(SiameseError, match="has version unknown here"):
         join_run(run)
 
