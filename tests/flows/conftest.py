@@ -37,7 +37,7 @@ def worker(store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("SIAMESE_HOME", str(store.settings.home))
     monkeypatch.setenv("SIAMESE_BACKEND", "torch")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(f"ingest: {{source: {store.raw / 'tiny'}}}\nmapping: {{picture_px: 64}}\n")
+    (tmp_path / "params.yaml").write_text(f"ingest: {{source: {store.raw / 'tiny'}}}\nmapping: {{picture_px: 256}}\n")
     return tmp_path
 
 
