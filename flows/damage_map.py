@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypedDict
 
-from prefect import flow
+from prefect import State, flow
+from prefect.states import Completed
 
 from flows.report import publish_maps
 from flows.retrain import ingest_scenes
-from flows.steps import Overrides, read_params, step
+from flows.steps import Overrides, begin_run, join_run, step
 from siamese.errors import SiameseError, TransientError
 from siamese.ingest.catalog import read_catalog
-from siamese.manifests import SceneCatalog
+from siamese.manifests import Checkpoint, DamageMap, SceneCatalog
 from siamese.mapping import map_scene
-from siamese.model import Predictor
+from siamese.mapping.queue import in_order_of_need
+from siamese.model import DeferredPredictor
 from siamese.progress import LOGGER, progress
 from siamese.registry import model_name, resolve_model
-from siamese.store import ObjectStore
+from siamese.store import ObjectStore, S3Uri
 
 BATCH = 32
 CHAMPION = "models:/siamese-damage@champion"
 
 
+class ResolvedModel(TypedDict):
+    """The model that a whole run maps with, whatever its alias comes to mean meanwhile."""
+
+    name: str
+    """For people: name and version."""
+    checkpoints: list[str]
+    """Digests; their probabilities are averaged."""
+
+
+class ChosenScenes(TypedDict):
+    """What is to be mapped, and what cannot be."""
+
+    scenes: list[str]
+    """Names, the most needed first."""
+    quarantined: dict[str, str]
+    """Why a scene under the source was refused at ingest, by scene."""
+    failures: dict[str, str]
+    """Why a scene that was asked for cannot be mapped, by scene."""
+
+
 class MappedBatch(TypedDict):
-    """What came of some scenes."""
+    """The maps of some scenes."""
 
     maps: list[str]
     """Digests."""
@@ -32,36 +55,53 @@ class MappedBatch(TypedDict):
 
 
 @step
-def choose_scenes(catalog: str, scenes: list[str] | None) -> list[str]:
-    """Names of the scenes to map: those asked for, else all with both images."""
+def settle_models(models: list[str]) -> ResolvedModel:
+    """Finds the checkpoints that the models' names mean now, and checks their weights."""
     store = ObjectStore()
-    found = read_catalog(store, SceneCatalog.load(store, catalog))
-    usable = [scene.scene for scene in found if scene.verdict != "quarantined"]
-    return usable if scenes is None else [name for name in usable if name in scenes]
+    checkpoints = [resolve_model(model, store) for model in models]
+    name = " + ".join(model_name(model, one, store) for model, one in zip(models, checkpoints, strict=True))
+    return {"name": name, "checkpoints": [one.digest for one in checkpoints]}
 
 
 @step
-def map_batch(catalog: str, scenes: list[str], models: list[str], overrides: Overrides) -> MappedBatch:
-    """Maps some scenes, the networks loaded once; a scene that cannot be mapped does not hold up the others."""
-    store, params = ObjectStore(), read_params(overrides)
-    wanted = set(scenes)
-    rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in wanted]
-    first, *further = checkpoints = [resolve_model(model, store) for model in models]
-    predictor = Predictor.load(store, *checkpoints, expected_pairs=len(rows), flips=params.mapping.flips)
-    name = " + ".join(model_name(model, one, store) for model, one in zip(models, checkpoints, strict=True))
+def choose_scenes(catalog: str, asked: list[str] | None) -> ChosenScenes:
+    """Picks the scenes to map, those asked for or all with both images, new disasters before the archive."""
+    store = ObjectStore()
+    found = SceneCatalog.load(store, catalog)
+    rows = [row for row in read_catalog(store, found) if asked is None or row.scene in asked]
+    quarantined = {row.scene: "; ".join(row.reasons) for row in rows if row.verdict == "quarantined"}
+    written = {str(info.uri): info.modified for info in store.list(S3Uri.parse(found.source)) if info.modified}
+    usable = [row for row in rows if row.verdict != "quarantined"]
+    ordered = in_order_of_need(usable, DamageMap.mapped_events(store), written)
+    failures = {}
+    if asked is not None:
+        absent = set(asked) - {row.scene for row in rows}
+        failures = dict.fromkeys(sorted(absent), f"there is no such scene under {found.source}")
+        failures |= {scene: f"quarantined: {reasons}" for scene, reasons in quarantined.items()}
+    return {"scenes": [row.scene for row in ordered], "quarantined": quarantined, "failures": failures}
+
+
+@step
+def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel) -> MappedBatch:
+    """Maps some scenes, the networks loaded once, if at all; a scene that cannot be mapped holds up no other."""
+    store, params = join_run(run)
+    found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
+    first, *further = checkpoints = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
+    predictor = DeferredPredictor(store, *checkpoints, expected_pairs=len(scenes), flips=params.mapping.flips)
+    by_model = partial(map_scene, further=further, model=model["name"], predictor=predictor)
     maps, failures = [], {}
-    with progress("map scenes", len(rows)) as advance:
-        for row in rows:
+    with progress("map scenes", len(scenes)) as advance:
+        for scene in scenes:
             try:
-                made = map_scene(row, first, params.mapping, store, further=further, model=name, predictor=predictor)
+                made = by_model(found[scene], first, params.mapping, store)
                 made.mark_current(store)
                 maps.append(made.digest)
             except TransientError:
                 raise
             except SiameseError as error:
-                failures[row.scene] = str(error)
-                LOGGER.error(f"{row.scene} has no map: {error}")
-            advance(note=row.scene)
+                failures[scene] = str(error)
+                LOGGER.error(f"{scene} has no map: {error}")
+            advance(note=scene)
     return {"maps": maps, "failures": failures}
 
 
@@ -72,34 +112,39 @@ def damage_map(
     model: str = CHAMPION,
     further: list[str] | None = None,
     overrides: Overrides | None = None,
-) -> list[str]:
+    run: str | None = None,
+) -> State[dict[str, object]]:
     """Publishes a damage map of each scene under a prefix; maps that this model has made already are found.
 
     Args:
-        source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of params.yaml.
+        source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of the published params.
         scenes: Only these, by name (``disaster_number``); by default all that are not quarantined.
-        model: MLflow model URI, or the digest of a checkpoint.
+        model: MLflow model URI, or the digest of a checkpoint. What it means when the run begins holds for all maps.
         further: More models, whose probabilities are averaged with those of ``model``.
-        overrides: What this run changes of params.yaml.
+        overrides: What this run changes of the published params.
+        run: Digest of a RunSpecification to work by, instead of source and overrides.
 
     Returns:
-        The digests of the maps.
+        The end state, whose message counts maps and quarantined scenes; its result names them all.
 
     Raises:
         SiameseError: Scenes could not be mapped; all others are.
     """
-    changes = dict(overrides or {}) | ({"ingest.source": source} if source else {})
-    catalog = ingest_scenes(changes)
-    names = choose_scenes(catalog, scenes)
-    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
-    done = [map_batch(catalog, batch, [model, *(further or ())], changes) for batch in batches]
-    maps = [digest for batch in done for digest in batch["maps"]]
-    failures = {scene: reason for batch in done for scene, reason in batch["failures"].items()}
-    publish_maps(maps, failures)
+    run = begin_run(overrides, source, run)
+    settled = settle_models([model, *(further or ())])
+    catalog = ingest_scenes(run)
+    chosen = choose_scenes(catalog, scenes)
+    names, quarantined, failures = chosen["scenes"], chosen["quarantined"], dict(chosen["failures"])
+    maps: list[str] = []
+    for start in range(0, len(names), BATCH):
+        done = map_batch(run, catalog, names[start : start + BATCH], settled)
+        maps += done["maps"]
+        failures |= done["failures"]
+    publish_maps(maps, failures, quarantined)
+    summary = f"{len(maps)} maps by {settled['name']}; {len(quarantined)} scenes quarantined"
     if failures:
         scene, reason = next(iter(failures.items()))
-        what = f"{len(failures)} of {len(names)} scenes have no map, the first: {scene}: {reason}"
-        raise SiameseError(
-            what, where="damage_map", fix="see the artifact scenes-without-map; the others are published"
-        )
-    return maps
+        what = f"{len(failures)} scenes have no map, the first: {scene}: {reason}; {summary}"
+        fix = "see the artifact scenes-without-map; the others are published"
+        raise SiameseError(what, where="damage_map", fix=fix)
+    return Completed(message=summary, data={"run": run, **settled, "maps": maps, "quarantined": quarantined})

@@ -1,10 +1,11 @@
-"""What a run leaves to look at in Prefect: score table, picture, links."""
+"""The artifacts of a run in Prefect: score table, picture, links, scenes without a map."""
 
 from __future__ import annotations
 
 import base64
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
@@ -13,6 +14,8 @@ from siamese.manifests import DamageMap, Evaluation, ModelVersion, SceneCatalog
 from siamese.store import Blob, ObjectStore, S3Uri
 
 LINK_SECONDS = 7 * 24 * 3600
+MOST_ROWS = 1000
+"""Of a table of scenes; its description has the whole number."""
 
 
 def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> None:
@@ -53,19 +56,21 @@ def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> 
         create_link_artifact(link, f"{version.name} version {version.version} in MLflow", key="model")
 
 
-def publish_maps(digests: Sequence[str], failures: Mapping[str, str]) -> None:
+def publish_maps(digests: Sequence[str], failures: Mapping[str, str], quarantined: Mapping[str, str]) -> None:
     """Leaves a table of the maps made, with links that hold a week, and the picture of the most damaged one.
 
     Args:
         digests: Of the maps.
         failures: Why a scene has none, by scene; they get a table of their own.
+        quarantined: Why a scene under the source was not even tried, by scene; likewise.
     """
-    if failures:
-        create_table_artifact(
-            [{"scene": scene, "reason": reason} for scene, reason in failures.items()],
-            key="scenes-without-map",
-            description=f"{len(failures)} scenes without a map",
-        )
+    for key, scenes, what in (
+        ("scenes-without-map", failures, "without a map"),
+        ("scenes-quarantined", quarantined, "quarantined at ingest; mend and upload them again"),
+    ):
+        if scenes:
+            rows = [{"scene": scene, "reason": reason} for scene, reason in islice(scenes.items(), MOST_ROWS)]
+            create_table_artifact(rows, key=key, description=f"{len(scenes)} scenes {what}")
     store = ObjectStore()
     maps = [DamageMap.load(store, digest) for digest in digests]
     if not maps:

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from prefect import flow
-from prefect.client.schemas.objects import FlowRun
-from prefect.deployments import run_deployment
 
+from flows.children import run_child
 from flows.report import publish_retraining
-from flows.steps import Overrides, read_params, step
-from siamese.errors import SiameseError, TransientError
+from flows.steps import Overrides, begin_run, join_run, step
+from flows.train import training_work
+from siamese.errors import SiameseError
 from siamese.evaluation import evaluate
 from siamese.ingest import ingest
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SceneCatalog
 from siamese.pairs import build_pairs
 from siamese.registry import promote, register, resolve_model
+from siamese.runs import find_outcome, work_key
 from siamese.store import ObjectStore, S3Uri
-from siamese.training import plan_training
 
 TRAIN_DEPLOYMENT = "train/gpu"
-POLL_S = 5
 
 
 @step
-def ingest_scenes(overrides: Overrides) -> str:
+def ingest_scenes(run: str) -> str:
     """Checks every scene under the source; gives the SceneCatalog's digest."""
-    store, params = ObjectStore(), read_params(overrides)
+    store, params = join_run(run)
     catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store)
     catalog.mark_latest(store)
     return catalog.digest
 
 
 @step
-def pair_scenes(catalog: str, overrides: Overrides) -> str:
+def pair_scenes(run: str, catalog: str) -> str:
     """Cuts accepted scenes into shards; gives the PairSet's digest."""
-    store = ObjectStore()
-    pairs = build_pairs(SceneCatalog.load(store, catalog), read_params(overrides).pairs, store)
+    store, params = join_run(run)
+    pairs = build_pairs(SceneCatalog.load(store, catalog), params.pairs, store)
     pairs.mark_latest(store)
     return pairs.digest
 
@@ -48,70 +45,69 @@ def find_parent(model: str) -> str:
 
 
 @step
-def train_on_gpu_pool(pairs: str, overrides: Overrides, parent: str | None = None) -> str:
-    """Has a worker of the ``gpu`` pool train, unless that is done; gives the Checkpoint's digest."""
-    store, params = ObjectStore(), read_params(overrides)
-    start = Checkpoint.load(store, parent) if parent else None
-    digest = plan_training(PairSet.load(store, pairs), params.network, params.training, start).digest
-    if Checkpoint.find(store, digest) is None:
-        parameters = {"pairs": pairs, "overrides": overrides, "parent": parent}
-        run = cast("FlowRun", run_deployment(TRAIN_DEPLOYMENT, parameters=parameters, poll_interval=POLL_S))
-        if run.state is not None and run.state.is_crashed():
-            raise TransientError("the training run crashed; it goes on from its last checkpoint", where=run.name)
-        if run.state is None or not run.state.is_completed():
-            told = (run.state and run.state.message) or "no reason given"
-            raise SiameseError(f"training ended without a checkpoint: {told}", where=run.name, fix="see its logs")
-    return Checkpoint.load(store, digest).digest
+def train_on_gpu_pool(run: str, pairs: str, parent: str | None = None) -> str:
+    """Has a worker of the ``gpu`` pool train, unless that is done; gives the digest of the Checkpoint it published."""
+    store, work = ObjectStore(), training_work(pairs, parent)
+    checkpoint = find_outcome(run, work, store)
+    if checkpoint is None:
+        parameters = {"pairs": pairs, "parent": parent, "run": run}
+        child = run_child(TRAIN_DEPLOYMENT, parameters, key=work_key(run, work))
+        checkpoint = find_outcome(run, work, store)
+        if checkpoint is None:
+            fix = "give every worker the same buckets"
+            raise SiameseError("completed without a checkpoint on this bucket", where=child.name, fix=fix)
+    return Checkpoint.load(store, checkpoint).digest
 
 
 @step
-def evaluate_checkpoint(checkpoint: str, pairs: str, overrides: Overrides) -> str:
+def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
     """Scores the checkpoint on the split that params name; gives the Evaluation's digest."""
-    store, params = ObjectStore(), read_params(overrides)
+    store, params = join_run(run)
     evaluation = evaluate(Checkpoint.load(store, checkpoint), PairSet.load(store, pairs), params.evaluation, store)
     evaluation.mark_latest(store)
     return evaluation.digest
 
 
 @step
-def register_checkpoint(checkpoint: str, evaluation: str, overrides: Overrides) -> str:
+def register_checkpoint(run: str, checkpoint: str, evaluation: str) -> str:
     """Registers the checkpoint in MLflow, once; gives the ModelVersion's digest."""
-    store, params = ObjectStore(), read_params(overrides)
+    store, params = join_run(run)
     version = register(Checkpoint.load(store, checkpoint), Evaluation.load(store, evaluation), params.promotion, store)
     version.mark_latest(store)
     return version.digest
 
 
 @step
-def pass_gate(version: str, pairs: str, overrides: Overrides) -> dict[str, object]:
+def pass_gate(run: str, version: str, pairs: str) -> dict[str, object]:
     """Scores candidate and champion on the same split and decides; gives the ledger's entry."""
-    store, params = ObjectStore(), read_params(overrides)
+    store, params = join_run(run)
     candidate, split = ModelVersion.load(store, version), PairSet.load(store, pairs)
     return promote(candidate, split, params.promotion, params.evaluation, store).entry.model_dump(mode="json")
 
 
 @flow(name="retrain", persist_result=True, result_serializer="json")
 def retrain(
-    source: str | None = None, overrides: Overrides | None = None, parent: str | None = None
+    source: str | None = None, overrides: Overrides | None = None, parent: str | None = None, run: str | None = None
 ) -> dict[str, object]:
     """Carries the scenes under a prefix to a gated model; what is already published is found, not done again.
 
     Args:
-        source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of params.yaml.
-        overrides: What this run changes of params.yaml, e.g. ``{"training.minutes": 15}``.
+        source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of the published params.
+        overrides: What this run changes of the published params, e.g. ``{"training.minutes": 15}``.
         parent: Model to start from instead of ImageNet, e.g. ``models:/siamese-damage@champion``.
+        run: Digest of a RunSpecification to work by, instead of source and overrides.
 
     Returns:
         The digests of all that was made, and the gate's decision.
     """
-    changes = dict(overrides or {}) | ({"ingest.source": source} if source else {})
-    catalog = ingest_scenes(changes)
-    pairs = pair_scenes(catalog, changes)
+    run = begin_run(overrides, source, run)
+    catalog = ingest_scenes(run)
+    pairs = pair_scenes(run, catalog)
     start = find_parent(parent) if parent else None
-    checkpoint = train_on_gpu_pool(pairs, changes, start)
-    evaluation = evaluate_checkpoint(checkpoint, pairs, changes)
-    version = register_checkpoint(checkpoint, evaluation, changes)
-    decision = pass_gate(version, pairs, changes)
+    checkpoint = train_on_gpu_pool(run, pairs, start)
+    evaluation = evaluate_checkpoint(run, checkpoint, pairs)
+    version = register_checkpoint(run, checkpoint, evaluation)
+    decision = pass_gate(run, version, pairs)
     made = {"catalog": catalog, "pairs": pairs, "checkpoint": checkpoint, "evaluation": evaluation, "version": version}
     publish_retraining(made, decision)
-    return {**made, "decision": decision}
+    return {"run": run, **made, "decision": decision}

@@ -1,28 +1,25 @@
-"""What the flows share: the verbs as Prefect tasks, each taking and giving digests."""
+"""What the flows share: the verbs as Prefect tasks, and the specification that all tasks of a run work by."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import State, Task, task
+from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.tasks import exponential_backoff
 
-from siamese.errors import SiameseError, TransientError
-from siamese.params import Params, load_params
+from flows.retries import may_retry
+from siamese.errors import SiameseError
+from siamese.params import Params
+from siamese.progress import LOGGER
+from siamese.runs import load_run, publish_run, resolve_params
+from siamese.store import ObjectStore
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Overrides = dict[str, Any]
-"""``section.key`` to value: what a run changes of params.yaml."""
-
-
-def read_params(overrides: Mapping[str, Any]) -> Params:
-    """params.yaml of the worker's folder, with a run's overrides."""
-    return load_params(Path("params.yaml"), [f"{key}={json.dumps(value)}" for key, value in overrides.items()])
+"""``section.key`` to value: what a run changes of the published params."""
 
 
 def step(run: Callable[P, R]) -> Task[P, R]:
@@ -34,7 +31,7 @@ def step(run: Callable[P, R]) -> Task[P, R]:
         retries=4,
         retry_delay_seconds=exponential_backoff(backoff_factor=5),
         retry_jitter_factor=0.5,
-        retry_condition_fn=_time_may_heal,
+        retry_condition_fn=may_retry,
         persist_result=True,
         result_serializer="json",
         cache_policy=NO_CACHE,
@@ -42,5 +39,29 @@ def step(run: Callable[P, R]) -> Task[P, R]:
     )(run)
 
 
-def _time_may_heal(_task: object, _run: object, state: State[Any]) -> bool:
-    return isinstance(state.data, TransientError) or not isinstance(state.data, SiameseError)
+@step
+def begin_run(overrides: Overrides | None = None, source: str | None = None, run: str | None = None) -> str:
+    """Settles params and code once for the whole run; gives the RunSpecification's digest.
+
+    Args:
+        overrides: What the run changes of the published params.
+        source: Prefix of the scenes, in place of ``ingest.source``.
+        run: A specification that is published already and is taken as it is.
+    """
+    store, changes = ObjectStore(), dict(overrides or {}) | ({"ingest.source": source} if source else {})
+    if run is not None:
+        if changes:
+            what = f"changes {', '.join(changes)} of a run that is specified already"
+            raise SiameseError(what, where=f"run {run}", fix="give either `run`, or overrides and source")
+        load_run(run, store)
+        return run
+    params, origin = resolve_params(store, changes)
+    digest = publish_run(params, store)
+    LOGGER.info(f"run {digest}: {origin}{'; changed: ' + ', '.join(changes) if changes else ''}")
+    return digest
+
+
+def join_run(run: str) -> tuple[ObjectStore, Params]:
+    """What a task works with: storage, and the run's params; refused where this worker's code has other stages."""
+    store = ObjectStore()
+    return store, load_run(run, store).params

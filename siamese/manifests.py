@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import ClassVar, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -228,6 +228,12 @@ class DamageMap(Manifest):
                 "has no damage map yet", where=event, fix="run `siamese map` or the damage_map flow"
             )
         return cls.load(store, str(pointer["digest"]))
+
+    @classmethod
+    def mapped_events(cls, store: ObjectStore) -> frozenset[str]:
+        """The events that have a current map, from one listing."""
+        found = store.list(store.maps / "current" / "")
+        return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
     def mark_current(self, store: ObjectStore) -> None:
         """Makes this the map that :meth:`current` gives for its event."""

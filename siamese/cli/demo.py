@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from siamese.classes import DAMAGE_CLASSES
 from siamese.cli.common import DEFAULT_PARAMS, Overrides, ParamsFile
+from siamese.cli.params import publish_first
 from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
 from siamese.params import Params, load_params
+from siamese.runs import publish_run
 from siamese.store import Blob, ObjectStore, S3Uri, open_context
 
 SAMPLE = Path("data/scenes")
@@ -41,21 +42,22 @@ def demo(
 
     console, started = Console(), time.monotonic()
     params = load_params(file, overrides or ())
-    changes = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in overrides or ())}
     console.rule("1. local stack")
     up()
     context = open_context()
     context.export()
     store = context.store
+    publish_first(store)
     console.rule("2. scenes")
     source = _bring_scenes(data, params, store)
     console.rule("3. retrain: ingest, pairs, training, evaluation, registration, gate")
-    _run(console, "retrain/cpu", {"source": source, "overrides": changes})
+    run = publish_run(params.model_copy(update={"ingest": params.ingest.model_copy(update={"source": source})}), store)
+    _run(console, "retrain/cpu", {"run": run})
     version = ModelVersion.latest(store)
     evaluation = Evaluation.load(store, version.evaluation)
     console.rule("4. damage maps of held-out scenes")
     scenes = _most_damaged(store, evaluation)
-    _run(console, "damage_map/cpu", {"source": source, "scenes": scenes, "overrides": changes})
+    _run(console, "damage_map/cpu", {"run": run, "scenes": scenes})
     console.rule("result")
     _tell_scores(console, evaluation)
     _tell_model(console, store, version, params)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit
-from siamese.params import Params, load_params
+from siamese.errors import SiameseError
+from siamese.params import PARAMS_FILE, Params, load_params, parse_params
+from siamese.store import ObjectStore
 
 
 def params(
@@ -17,11 +20,20 @@ def params(
     overrides: Overrides = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of params.yaml.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/params.md.")] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Make this file the one that flows take, on every worker.")
+    ] = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show the params that flows take, not those of the file.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Shows every param: its value, where that differs from the default, and what it means.
 
     A key of params.yaml that is unknown or mistyped is an error that names it.
+
+    Flows take the params that were published last, not the file of the folder that they run in: try things out with
+    the file or with --set, and publish it when production shall follow. `siamese up` publishes it the first time.
     """
     if schema:
         emit(Params.model_json_schema(), "", as_json=True)
@@ -29,11 +41,44 @@ def params(
     if markdown:
         typer.echo("\n".join(page()))
         return
-    values = load_params(file, overrides or ())
-    table = Table("param", "value", "default", "meaning", title=str(file))
+    if publish:
+        _publish(file, overrides, as_json=json)
+        return
+    values, title = load_params(file, overrides or ()), str(file)
+    if published:
+        values, title = _published(overrides)
+    table = Table("param", "value", "default", "meaning", title=title)
     for key, value, default, meaning in rows(values):
         table.add_row(key, _shown(value), "" if value == default else _shown(default), meaning)
     emit(values, table, as_json=json)
+
+
+def publish_first(store: ObjectStore) -> None:
+    """Publishes ./params.yaml for flows, if there is one and none has been published yet."""
+    from siamese.runs import publish_params
+
+    if PARAMS_FILE.is_file():
+        publish_params(PARAMS_FILE, store, unless_published=True)
+
+
+def _publish(file: Path, overrides: list[str] | None, *, as_json: bool) -> None:
+    from siamese.runs import publish_params
+
+    if overrides:
+        raise SiameseError("cannot be published", where="--set", fix=f"write it to {file}, then publish the file")
+    made = publish_params(file, ObjectStore())
+    emit(made, f"flows take {file} from now on: {made}", as_json=as_json)
+
+
+def _published(overrides: list[str] | None) -> tuple[Params, str]:
+    from siamese.runs import published_params
+
+    store = ObjectStore()
+    found = published_params(store)
+    if found is None:
+        fix = "run `siamese params --publish`; until then flows take their worker's params.yaml"
+        raise SiameseError("no params have been published", where=str(store.lake), fix=fix)
+    return parse_params(found.file.read(store), found.file.uri, overrides or ()), str(found)
 
 
 def rows(values: Params) -> Iterator[tuple[str, Any, Any, str]]:
@@ -52,7 +97,7 @@ def page() -> Iterator[str]:
     yield ""
     yield "`params.yaml` is the only place of tunables. A key left out has the default below; an unknown or mistyped"
     yield "key is an error that names it. `--set section.key=value` overrides one for one command. This page is written"
-    yield "by `siamese params --markdown > docs/params.md`."
+    yield "by `siamese params --markdown > docs/params.md`. Flows take what `siamese params --publish` published."
     section = ""
     for key, _, default, meaning in rows(Params()):
         if key.split(".")[0] != section:

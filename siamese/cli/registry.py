@@ -1,4 +1,4 @@
-"""``siamese register``, ``promote``, ``rollback`` and ``history``: which model is champion, and why."""
+"""``siamese register``, ``promote``, ``rollback`` and ``history``: which version is champion, and why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from siamese.cli.common import (
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
-    from siamese.registry import Decision, LedgerEntry
+    from siamese.registry import Decision, Ledger, LedgerEntry
 
 
 def register(
@@ -54,16 +54,22 @@ def register(
 
 def promote(
     candidate: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="[VERSION]",
-            help="A version's number, models:/NAME@challenger, latest (registered last), a digest, or what "
-            "`register --out` wrote.",
+            help="A version's number, models:/NAME@challenger, latest (registered last, the default), a digest, or "
+            "what `register --out` wrote.",
+            show_default=False,
         ),
-    ] = "latest",
+    ] = None,
     pairs: Annotated[
         str, typer.Option(metavar="PAIRSET", help="Pair set to score on: latest, a digest, s3://… or a local manifest.")
     ] = "latest",
+    lift: Annotated[
+        int | None,
+        typer.Option(metavar="VERSION", help="Lift the ban that a rollback put on this version; promotes nothing."),
+    ] = None,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why the ban is lifted.")] = "",
     as_json: Json = False,
     params_file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
@@ -73,17 +79,26 @@ def promote(
     Candidate and champion are scored on the same split of the same pair set (`evaluation.split`). The candidate must
     gain `promotion.minimum_gain` over the champion and reach every floor of `promotion`; the first champion needs the
     floors alone. Promoted or rejected, the decision with its figures is added to the ledger; see `siamese history`.
+
+    A version that a rollback took down is banned: it is rejected until a person lifts the ban with
+    `siamese promote --lift VERSION --reason TEXT`.
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params
+    from siamese.registry import lift as lift_ban
     from siamese.registry import promote as run
     from siamese.registry import resolve_version
     from siamese.store import ObjectStore
 
+    if lift is not None and candidate is not None:
+        raise SiameseError("takes no candidate", where="--lift", fix="lift the ban first, then promote the version")
     store, params = ObjectStore(), load_params(params_file, overrides or ())
-    version = resolve_version(candidate, params.promotion.model, store)
-    decision = run(version, PairSet.resolve(store, pairs), params.promotion, params.evaluation, store)
-    emit(decision, _told(decision), as_json=as_json)
+    if lift is not None:
+        decision = lift_ban(lift, reason, params.promotion, store)
+    else:
+        version = resolve_version(candidate or "latest", params.promotion.model, store)
+        decision = run(version, PairSet.resolve(store, pairs), params.promotion, params.evaluation, store)
+    emit(decision, _summary(decision), as_json=as_json)
 
 
 def rollback(
@@ -96,15 +111,16 @@ def rollback(
 ) -> None:
     """Make a former champion champion again.
 
-    This adds an entry to the ledger and takes none away. Twice in a row goes back twice. A version that was never
-    champion has to go through `siamese promote`.
+    This adds an entry to the ledger and takes none away. Twice in a row goes back twice. Versions that are taken down
+    are banned: no gate promotes them until `siamese promote --lift` lifts the ban. A version that was never champion
+    has to go through `siamese promote`.
     """
     from siamese.params import load_params
     from siamese.registry import rollback as run
     from siamese.store import ObjectStore
 
     decision = run(to, load_params(params_file, overrides or ()).promotion, ObjectStore())
-    emit(decision, _told(decision), as_json=as_json)
+    emit(decision, _summary(decision), as_json=as_json)
 
 
 def history(
@@ -112,23 +128,24 @@ def history(
     params_file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
 ) -> None:
-    """Show every decision about the model: who became champion when, on which figures, or why not.
+    """Show every decision about the model: promotions, rejections, rollbacks and lifted bans, each with its reasons.
 
     It is read from the bucket. MLflow's aliases `champion` and `challenger` are set to what it says.
     """
     from rich.console import Console
 
     from siamese.params import load_params
-    from siamese.registry import history as run
-    from siamese.registry import project_aliases
+    from siamese.registry import project_aliases, read_ledger
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
-    entries = run(params, store)
+    ledger = read_ledger(store, params.model)
     if as_json:
-        typer.echo(dump({"model": params.model, "entries": [entry.model_dump(mode="json") for entry in entries]}))
-    elif entries:
-        Console().print(_lines(entries), markup=False, highlight=False, soft_wrap=True)
+        entries = [entry.model_dump(mode="json") for entry in ledger.entries]
+        banned = [ban.model.model_dump() | {"entry": ban.entry.sequence} for ban in ledger.bans]
+        typer.echo(dump({"model": params.model, "entries": entries, "banned": banned}))
+    elif ledger.entries:
+        Console().print(_lines(ledger), markup=False, highlight=False, soft_wrap=True)
     else:
         Console().print(f"{params.model} has no history yet; `siamese promote` writes its first entry")
     try:
@@ -137,7 +154,7 @@ def history(
         Console(stderr=True).print(f"siamese: aliases were not set: {error}", style="yellow", markup=False)
 
 
-def _told(decision: Decision) -> str:
+def _summary(decision: Decision) -> str:
     entry, version = decision.entry, decision.entry.candidate.version
     match entry.kind, decision.new:
         case "promote", True:
@@ -145,6 +162,8 @@ def _told(decision: Decision) -> str:
         case "reject", _:
             stays = f"version {decision.champion} stays champion" if decision.champion else "there is no champion"
             head = f"version {version} of {entry.model} is rejected{'' if decision.new else ' already'}; {stays}"
+        case "lift", _:
+            head = f"version {version} of {entry.model} is not banned any more; the gate may promote it again"
         case "rollback", True:
             head = f"version {version} is champion of {entry.model} again"
         case _:
@@ -152,8 +171,9 @@ def _told(decision: Decision) -> str:
     return "\n".join([f"{head} (entry {entry.sequence})", *(f"  {reason}" for reason in entry.reasons)])
 
 
-def _lines(entries: tuple[LedgerEntry, ...]) -> str:
-    return "\n".join([entries[0].model, *(line for entry in entries for line in _entry(entry))])
+def _lines(ledger: Ledger) -> str:
+    entries = [line for entry in ledger.entries for line in _entry(entry)]
+    return "\n".join([ledger.entries[0].model, *entries, *(f"  {ban}" for ban in ledger.bans)])
 
 
 def _entry(entry: LedgerEntry) -> list[str]:

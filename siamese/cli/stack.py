@@ -31,12 +31,16 @@ def up(deploy: Deploy = None, json: Json = False) -> None:
 
     Everything listens on this machine only, and lies in one folder (.siamese, or $SIAMESE_HOME): data, logs and the
     credentials that are made at the first start. Other verbs find it there by themselves. Calling `up` again changes
-    nothing, but starts what has died. With AWS settings of your own, no S3 server is started and yours is used.
+    nothing, but starts what has died. The first time, it publishes ./params.yaml for the flows; later,
+    `siamese params --publish` does. With AWS settings of your own, no S3 server is started and yours is used.
     """
     from siamese import stack
+    from siamese.cli.params import publish_first
+    from siamese.store import open_context
 
     began = time.monotonic()
     healthy = stack.up(deploying=deploy)
+    publish_first(open_context().store)
     seen = stack.status()
     started = [service.name for service in healthy if service.started]
     told = f"started {', '.join(started)}" if started else "ran already; nothing was started"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,6 +127,11 @@ def evaluate_folder(
 def read_report(evaluation: Evaluation, store: ObjectStore) -> Report:
     """The report of a published evaluation."""
     return Report.model_validate_json(evaluation.report.read(store))
+
+
+def read_counts(evaluation: Evaluation, store: ObjectStore) -> Counts:
+    """The pixels behind the scores of a published evaluation, whichever version wrote its report."""
+    return Counts.model_validate(json.loads(evaluation.report.read(store))["counts"])
 
 
 def scene_table(seen: Sequence[Seen]) -> bytes:

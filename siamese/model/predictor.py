@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from threading import Lock
 from typing import Literal, Self
 
 import numpy as np
@@ -17,7 +19,7 @@ from siamese.model.cost import pair_gflop
 from siamese.model.decision import Classes, Decided, Decision, Prediction, decide, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
-from siamese.model.weights import load_graphs, load_network
+from siamese.model.weights import load_graphs, load_network, read_config
 from siamese.settings import BackendName, Settings
 from siamese.store import ObjectStore
 
@@ -95,9 +97,7 @@ class Predictor:
             SiameseError: Objects are missing or do not fit; see :func:`siamese.model.load_network`. Or a checkpoint
                 is given twice.
         """
-        digests = [checkpoint.digest for checkpoint in checkpoints]
-        if twice := {digest for digest in digests if digests.count(digest) > 1}:
-            raise SiameseError("is in the ensemble twice", where=f"checkpoint {min(twice)}", fix="name it once")
+        _check_once(checkpoints)
         networks, configs = zip(*(load_network(store, checkpoint) for checkpoint in checkpoints), strict=True)
         decision = average_decision([config.decision for config in configs])
         graphs = [load_graphs(store, checkpoint) for checkpoint in checkpoints]
@@ -158,6 +158,39 @@ class Predictor:
             raise SiameseError(what, where="pre and post image", fix="give both dates on one grid")
 
 
+class DeferredPredictor:
+    """The predictor of published checkpoints that loads no network before it is first asked to predict.
+
+    Any number of threads may use it.
+
+    Attributes:
+        decision: How its probabilities become classes.
+        bands: Of the pre and of the post image.
+    """
+
+    def __init__(self, store: ObjectStore, *checkpoints: Checkpoint, expected_pairs: int = 1, flips: Flips = 1) -> None:
+        """Reads the checkpoints' configuration, but no weights; the arguments are those of :meth:`Predictor.load`.
+
+        Raises:
+            SiameseError: A configuration is not what was published, or a checkpoint is given twice.
+        """
+        _check_once(checkpoints)
+        configs = [read_config(one.network.read(store), one.network.uri) for one in checkpoints]
+        self.decision = average_decision([config.decision for config in configs])
+        self.bands = configs[0].network.input_bands
+        self._load = partial(Predictor.load, store, *checkpoints, expected_pairs=expected_pairs, flips=flips)
+        self._lock = Lock()
+        self._loaded: Predictor | None = None
+
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
+        """Probabilities for one pair; see :meth:`Predictor.predict`."""
+        with self._lock:
+            self._loaded = self._loaded or self._load()
+        return self._loaded.predict(pre, post, disaster_type, classes_only=classes_only)
+
+
 def average_decision(decisions: Sequence[Decision]) -> Decision:
     """The decision of an ensemble: the mean of its members' figures, else as the first says."""
     thresholds = ("building", "damaged_building", "building_peak")
@@ -167,6 +200,12 @@ def average_decision(decisions: Sequence[Decision]) -> Decision:
         each = np.mean([getattr(one, name) for one in decisions], axis=0)
         means[name] = tuple(map(float, each))
     return decisions[0].model_copy(update=means)
+
+
+def _check_once(checkpoints: Sequence[Checkpoint]) -> None:
+    digests = [checkpoint.digest for checkpoint in checkpoints]
+    if twice := {digest for digest in digests if digests.count(digest) > 1}:
+        raise SiameseError("is in the ensemble twice", where=f"checkpoint {min(twice)}", fix="name it once")
 
 
 def _mean(arrays: Sequence[Floats]) -> Floats:

@@ -38,6 +38,8 @@ __all__ = [
     "SampleParams",
     "TrainingParams",
     "load_params",
+    "parse_params",
+    "read_params_file",
 ]
 
 
@@ -66,18 +68,42 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Para
     Raises:
         SiameseError: The file is missing or not YAML, or a key is unknown or its value mistyped; it names the key.
     """
+    return parse_params(read_params_file(path), str(path), overrides)
+
+
+def read_params_file(path: Path = PARAMS_FILE) -> bytes:
+    """The bytes of a params file, unchecked.
+
+    Raises:
+        SiameseError: It cannot be read.
+    """
     try:
-        tree = yaml.safe_load(path.read_bytes()) or {}
+        return path.read_bytes()
     except OSError as error:
         raise SiameseError(
             "cannot be read", where=str(path), fix="run where params.yaml lies, or pass --params"
         ) from error
+
+
+def parse_params(data: bytes, where: str, overrides: Iterable[str] = ()) -> Params:
+    """Checks the content of a params file, wherever it lies.
+
+    Args:
+        data: YAML.
+        where: The place to name in errors.
+        overrides: ``section.key=value`` each, value in YAML; they win over the file.
+
+    Raises:
+        SiameseError: It is not YAML, or a key is unknown or its value mistyped; it names the key.
+    """
+    try:
+        tree = yaml.safe_load(data) or {}
     except yaml.YAMLError as error:
         raise SiameseError(
-            f"not YAML: {' '.join(str(error).split())}", where=str(path), fix="mend the line it names"
+            f"not YAML: {' '.join(str(error).split())}", where=where, fix="mend the line it names"
         ) from error
     if not isinstance(tree, dict):
-        raise SiameseError(f"not sections but {tree!r}", where=str(path), fix="write `section:` and its keys below it")
+        raise SiameseError(f"not sections but {tree!r}", where=where, fix="write `section:` and its keys below it")
     tree = {section: {} if keys is None else keys for section, keys in tree.items()}
     for override in overrides:
         _set(tree, override)
@@ -87,7 +113,7 @@ def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Para
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "(top level)"
         fix = "`siamese params --schema` lists every key with its type"
-        raise SiameseError(_wrong(first), where=f"{path}: {key}", fix=fix) from error
+        raise SiameseError(_wrong(first), where=f"{where}: {key}", fix=fix) from error
 
 
 def _wrong(error: ErrorDetails) -> str:

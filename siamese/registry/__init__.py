@@ -2,13 +2,14 @@
 
 from siamese.registry.aliases import project_aliases
 from siamese.registry.gate import Verdict, judge
-from siamese.registry.ledger import Comparison, Ledger, LedgerEntry, RegisteredModel, read_ledger
-from siamese.registry.promotion import Decision, history, promote, rollback
+from siamese.registry.ledger import Ban, Comparison, Ledger, LedgerEntry, RegisteredModel, read_ledger
+from siamese.registry.promotion import Decision, history, lift, promote, rollback
 from siamese.registry.registration import register
 from siamese.registry.resolution import model_name, resolve_model, resolve_version
 from siamese.registry.weights import verify_weights
 
 __all__ = [
+    "Ban",
     "Comparison",
     "Decision",
     "Ledger",
@@ -17,6 +18,7 @@ __all__ = [
     "Verdict",
     "history",
     "judge",
+    "lift",
     "model_name",
     "project_aliases",
     "promote",

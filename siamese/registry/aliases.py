@@ -57,10 +57,14 @@ def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
 
 
 def _challenger(client: MlflowClient, model: str, ledger: Ledger) -> int | None:
-    """The newest version if nobody has judged it yet, else the one rejected last; never the champion."""
+    """The newest version if it has not been judged yet, else the one rejected last; never champion or banned."""
     champion = ledger.champion.version if ledger.champion else None
     judged = {entry.candidate.version for entry in ledger.entries}
     newest = newest_version(client, model)
-    rejected = [entry.candidate.version for entry in ledger.entries if entry.kind == "reject"]
+    rejected = [
+        entry.candidate.version
+        for entry in ledger.entries
+        if entry.kind == "reject" and not ledger.ban_on(entry.candidate)
+    ]
     waiting = [newest] if newest is not None and newest not in judged else []
     return next((version for version in [*waiting, *reversed(rejected)] if version != champion), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from siamese.classes import DAMAGE_CLASSES
@@ -15,25 +15,33 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says, and every reason for it."""
+    """The gate's answer and every reason for it."""
 
     promoted: bool
     reasons: tuple[str, ...]
 
 
-def judge(candidate: Scores, champion: Scores | None, params: PromotionParams) -> Verdict:
+def judge(
+    candidate: Scores, champion: Scores | None, params: PromotionParams, *, absent: Collection[str] = ()
+) -> Verdict:
     """Decides between a candidate and the champion, both scored on the same split in the same run.
 
     Args:
         candidate: Scores of the candidate.
         champion: Scores of the champion; None when there is none yet, then the floors alone decide.
         params: Least gain and floors.
+        absent: Damage classes that the split holds no pixel of; they are not judged.
 
     Returns:
-        The verdict; its reasons tell every figure that was compared, also those that passed.
+        The verdict; its reasons name every figure that was compared, also those that passed.
     """
-    checks = [*_gain(candidate, champion, params), *_floors(candidate, params)]
+    checks = [*_finds(candidate), *_gain(candidate, champion, params), *_floors(candidate, params, absent)]
     return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks))
+
+
+def _finds(candidate: Scores) -> Iterator[tuple[bool, str]]:
+    if candidate.localization_f1 == 0:
+        yield False, "localization F1 0.0000: finds no building of the split"
 
 
 def _gain(candidate: Scores, champion: Scores | None, params: PromotionParams) -> Iterator[tuple[bool, str]]:
@@ -46,12 +54,17 @@ def _gain(candidate: Scores, champion: Scores | None, params: PromotionParams) -
     yield passed, f"{figures}, {'at least' if passed else 'not'} the {params.minimum_gain:+.4f} asked for"
 
 
-def _floors(candidate: Scores, params: PromotionParams) -> Iterator[tuple[bool, str]]:
-    floors = {"localization F1": (candidate.localization_f1, params.minimum_localization_f1)} | {
-        f"{name} F1": (getattr(candidate, f"damage_f1_{name}"), getattr(params, f"minimum_f1_{name}"))
-        for name in DAMAGE_CLASSES
-    }
-    for name, (value, floor) in floors.items():
-        passed = value >= floor - ROUNDING
-        if floor > 0:
-            yield passed, f"{name} {value:.4f}, {'at least' if passed else 'below'} its floor {floor:.4f}"
+def _floors(candidate: Scores, params: PromotionParams, absent: Collection[str]) -> Iterator[tuple[bool, str]]:
+    yield from _floor("localization", candidate.localization_f1, params.minimum_localization_f1)
+    for name in DAMAGE_CLASSES:
+        floor = float(getattr(params, f"minimum_f1_{name}"))
+        if name in absent and floor > 0:
+            yield True, f"{name} F1 not judged: no support in the split"
+        else:
+            yield from _floor(name, getattr(candidate, f"damage_f1_{name}"), floor)
+
+
+def _floor(name: str, value: float, floor: float) -> Iterator[tuple[bool, str]]:
+    passed = value >= floor - ROUNDING
+    if floor > 0:
+        yield passed, f"{name} F1 {value:.4f}, {'at least' if passed else 'below'} its floor {floor:.4f}"

@@ -1,4 +1,4 @@
-"""The promotion ledger: who became champion, when and why, as objects that are only ever added."""
+"""The promotion ledger: which version became champion, when and why, as objects that are only ever added."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from siamese.manifests import Scores, Split
 from siamese.store import ObjectStore, S3Uri
 
 _READERS = 16
+_CROWNING = ("promote", "rollback")
+_READABLE = ConfigDict(frozen=True, extra="ignore")
+"""Entries are read for ever, also by code that is older than they are."""
 
 
 class RegisteredModel(BaseModel):
     """A model version as the ledger names it: enough to find its weights without MLflow."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _READABLE
 
     version: int = Field(ge=1)
     checkpoint: str = Field(description="Digest of the Checkpoint.")
@@ -32,7 +35,7 @@ class RegisteredModel(BaseModel):
 class Comparison(BaseModel):
     """What the gate compared: one frozen split, both models scored on it in the same run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _READABLE
 
     pairs: str = Field(description="Digest of the PairSet.")
     split: Split
@@ -46,15 +49,17 @@ class Comparison(BaseModel):
 class LedgerEntry(BaseModel):
     """One decision. Entries are numbered from 1 without gaps and never change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _READABLE
 
     sequence: int = Field(ge=1)
-    kind: Literal["promote", "reject", "rollback"]
+    kind: Literal["promote", "reject", "rollback", "lift"]
     model: str
-    candidate: RegisteredModel = Field(description="Whom the decision is about.")
+    candidate: RegisteredModel = Field(description="The version that the decision is about.")
     champion_before: RegisteredModel | None
     champion_after: RegisteredModel | None
-    comparison: Comparison | None = Field(description="None for a rollback.")
+    comparison: Comparison | None = Field(
+        description="None where nothing was scored: a rollback, a lifted ban, a banned candidate."
+    )
     reasons: tuple[str, ...]
     revision: str = Field(description="Git revision of the code that decided.")
     who: str
@@ -62,8 +67,29 @@ class LedgerEntry(BaseModel):
 
 
 @dataclass(frozen=True)
+class Ban:
+    """A version that must not become champion, and the rollback that took it down."""
+
+    model: RegisteredModel
+    entry: LedgerEntry
+
+    def forbids(self, model: RegisteredModel) -> bool:
+        """Whether a version is the banned one, or the same network under another number."""
+        mine, other = self.model, model
+        return (
+            other.version == mine.version
+            or other.checkpoint == mine.checkpoint
+            or other.weights_sha256 == mine.weights_sha256
+        )
+
+    def __str__(self) -> str:
+        taken_down = f"version {self.model.version} is banned: entry {self.entry.sequence} took it down"
+        return f"{taken_down} on {self.entry.created:%Y-%m-%d}, by {self.entry.who}"
+
+
+@dataclass(frozen=True)
 class Ledger:
-    """All entries of one model, first to last."""
+    """All entries of one model, first to last, and what follows from them."""
 
     entries: tuple[LedgerEntry, ...]
 
@@ -74,27 +100,48 @@ class Ledger:
 
     @property
     def champion(self) -> RegisteredModel | None:
-        """Who is champion now."""
+        """The present champion."""
         return self.entries[-1].champion_after if self.entries else None
 
     @property
     def reigns(self) -> tuple[RegisteredModel, ...]:
         """Champions that a rollback can go back through, the present one last.
 
-        A rollback to one of them takes away those above it, so that two rollbacks in a row go back twice instead of
+        A rollback to one of them takes down those above it, so that two rollbacks in a row go back twice instead of
         returning to the model that was just taken down.
         """
-        stack: list[RegisteredModel] = []
-        for entry in self.entries:
-            if entry.kind == "rollback" and entry.candidate in stack:
-                del stack[stack.index(entry.candidate) + 1 :]
-            elif entry.kind != "reject":
-                stack.append(entry.candidate)
-        return tuple(stack)
+        return self._follow()[0]
+
+    @property
+    def bans(self) -> tuple[Ban, ...]:
+        """The bans in force, oldest first.
+
+        A rollback bans every version that it takes down, until a person lifts the ban. In ledgers of versions before
+        0.2.0, which knew no bans, a version that became champion again after a rollback is not banned either.
+        """
+        return tuple(self._follow()[1].values())
+
+    def ban_on(self, model: RegisteredModel) -> Ban | None:
+        """The ban on a version, or on its network under another number."""
+        return next((ban for ban in self.bans if ban.forbids(model)), None)
 
     def crowning(self, model: RegisteredModel) -> LedgerEntry:
         """The entry that last made a model champion."""
-        return next(e for e in reversed(self.entries) if e.kind != "reject" and e.candidate == model)
+        return next(e for e in reversed(self.entries) if e.kind in _CROWNING and e.candidate == model)
+
+    def _follow(self) -> tuple[tuple[RegisteredModel, ...], dict[RegisteredModel, Ban]]:
+        reigns: list[RegisteredModel] = []
+        bans: dict[RegisteredModel, Ban] = {}
+        for entry in self.entries:
+            if entry.kind == "rollback" and entry.candidate in reigns:
+                kept = reigns.index(entry.candidate) + 1
+                bans |= {model: Ban(model, entry) for model in reigns[kept:]}
+                del reigns[kept:]
+            elif entry.kind in _CROWNING:
+                reigns.append(entry.candidate)
+            if entry.kind in (*_CROWNING, "lift"):
+                bans.pop(entry.candidate, None)
+        return tuple(reigns), bans
 
 
 def folder(store: ObjectStore, model: str) -> S3Uri:
@@ -130,7 +177,7 @@ def append(store: ObjectStore, entry: LedgerEntry) -> LedgerEntry:
 
 
 def whoami() -> str:
-    """Who acts: ``user@host``."""
+    """The person or service that acts: ``user@host``."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container may run under a number that no user has

@@ -1,11 +1,14 @@
-"""The verbs ``promote``, ``rollback`` and ``history``: who is champion, decided once and written down."""
+"""The verbs ``promote``, ``rollback``, ``lift`` and ``history``: who is champion, decided once and recorded."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.errors import SiameseError
-from siamese.evaluation import evaluate
+from siamese.evaluation import evaluate, read_counts
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
 from siamese.params import EvaluationParams, PromotionParams
 from siamese.progress import progress
@@ -13,6 +16,7 @@ from siamese.registry.aliases import project_aliases
 from siamese.registry.fairness import seen_before
 from siamese.registry.gate import judge
 from siamese.registry.ledger import (
+    Ban,
     Comparison,
     Ledger,
     LedgerEntry,
@@ -30,12 +34,12 @@ _TRIES = 20
 
 
 class Decision(BaseModel):
-    """What ``promote`` or ``rollback`` came to."""
+    """The outcome of ``promote``, ``rollback`` or ``lift``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    entry: LedgerEntry = Field(description="The ledger's entry that says so.")
-    new: bool = Field(description="Whether this call wrote it; false when it was so already.")
+    entry: LedgerEntry = Field(description="The ledger's entry that records it.")
+    new: bool = Field(description="Whether this call wrote the entry; false when it was decided already.")
 
     @property
     def champion(self) -> int | None:
@@ -54,7 +58,8 @@ def promote(
 
     Both are scored on the same frozen split in the same run (what is already scored under its digest is read). The
     decision is an entry of the ledger; of two that promote at once, the one whose entry comes second decides again,
-    against the outcome of the first. Its reasons also say when either was trained on scenes that it is scored on.
+    against the outcome of the first. Its reasons also say when either was trained on scenes that it is scored on. A
+    banned candidate is rejected without being scored.
 
     Args:
         candidate: A registered version.
@@ -80,7 +85,10 @@ def promote(
         verified = verify_weights(Checkpoint.load(store, named.checkpoint), candidate.weights_sha256, store)
         if ledger.champion == named:
             return Decision(entry=ledger.crowning(named), new=False)
-        entry = _weigh(verified, named, ledger, pairs, params, evaluation_params, store)
+        if ban := ledger.ban_on(named):
+            entry = _refuse(named, ban, ledger, params)
+        else:
+            entry = _weigh(verified, named, ledger, pairs, params, evaluation_params, store)
         if answered := same_question(ledger.entries, entry):
             return Decision(entry=answered, new=False)
         if decision := _record(entry, store):
@@ -89,7 +97,7 @@ def promote(
 
 
 def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Decision:
-    """Makes a former champion champion again, as a new entry of the ledger.
+    """Makes a former champion champion again and bans the versions that it takes down, as a new entry of the ledger.
 
     Args:
         to: Version to go back to; None for the champion before the present one.
@@ -97,7 +105,8 @@ def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Dec
         store: Where ledger and manifests lie.
 
     Raises:
-        SiameseError: There is none to go back to, that version was never champion, or its weights do not match.
+        SiameseError: There is none to go back to, that version was never champion or is banned, or its weights do not
+            match.
         TransientError: MLflow does not answer.
     """
     project_aliases(store, params.model)
@@ -107,19 +116,37 @@ def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Dec
         if ledger.champion == target:
             return Decision(entry=ledger.crowning(target), new=False)
         verify_weights(Checkpoint.load(store, target.checkpoint), target.weights_sha256, store)
-        present = ledger.champion.version if ledger.champion else None
-        entry = LedgerEntry(
-            sequence=ledger.sequence + 1,
-            kind="rollback",
-            model=params.model,
-            candidate=target,
-            champion_before=ledger.champion,
-            champion_after=target,
-            comparison=None,
-            reasons=(f"rolled back from version {present} to {target.version} on request",),
-            revision=git_revision(),
-            who=whoami(),
-        )
+        entry = _without_scores("rollback", target, target, _went_back(ledger, target), ledger, params)
+        if decision := _record(entry, store):
+            return decision
+    raise _busy(params.model)
+
+
+def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore) -> Decision:
+    """Lifts the ban on a version, as a new entry of the ledger; the gate may then promote it again.
+
+    Args:
+        version: The banned version.
+        reason: Why it may become champion again; recorded with the name of the caller.
+        params: Name of the model.
+        store: Where the ledger lies.
+
+    Raises:
+        SiameseError: The version is not banned, or no reason is given.
+        TransientError: MLflow does not answer.
+    """
+    reason = " ".join(reason.split())
+    if not reason:
+        raise SiameseError("a ban is lifted for a reason", where=f"version {version}", fix="give --reason TEXT")
+    project_aliases(store, params.model)
+    for _ in range(_TRIES):
+        ledger = read_ledger(store, params.model)
+        banned = {ban.model.version: ban.model for ban in ledger.bans}
+        if version not in banned:
+            fix = "`siamese history` lists the bans in force"
+            raise SiameseError(f"version {version} is not banned", where=params.model, fix=fix)
+        reasons = [f"the ban on version {version} is lifted: {reason}"]
+        entry = _without_scores("lift", banned[version], ledger.champion, reasons, ledger, params)
         if decision := _record(entry, store):
             return decision
     raise _busy(params.model)
@@ -150,7 +177,8 @@ def _weigh(
             theirs = evaluate(reigning, pairs, evaluation_params, store)
             seen += seen_before("champion", reigning, pairs, ours.split, store)
             advance(note=f"version {champion.version}")
-    verdict = judge(ours.scores, theirs.scores if theirs else None, params)
+    absent = [name for name, tally in read_counts(ours, store).damage.items() if not tally.support]
+    verdict = judge(ours.scores, theirs.scores if theirs else None, params, absent=absent)
     return LedgerEntry(
         sequence=ledger.sequence + 1,
         kind="promote" if verdict.promoted else "reject",
@@ -165,12 +193,47 @@ def _weigh(
             candidate_evaluation=ours.digest,
             champion=theirs.scores if theirs else None,
             champion_evaluation=theirs.digest if theirs else None,
-            thresholds=params.identity(),
+            thresholds=params.model_dump(mode="json", exclude={"model"}),
         ),
         reasons=verdict.reasons + seen,
         revision=git_revision(),
         who=whoami(),
     )
+
+
+def _refuse(candidate: RegisteredModel, ban: Ban, ledger: Ledger, params: PromotionParams) -> LedgerEntry:
+    same = "" if candidate.version == ban.model.version else f"is the network of version {ban.model.version}; "
+    reason = f"{same}{ban}; `siamese promote --lift {ban.model.version} --reason …` lifts the ban"
+    return _without_scores("reject", candidate, ledger.champion, [reason], ledger, params)
+
+
+def _without_scores(
+    kind: Literal["reject", "rollback", "lift"],
+    model: RegisteredModel,
+    champion: RegisteredModel | None,
+    reasons: Sequence[str],
+    ledger: Ledger,
+    params: PromotionParams,
+) -> LedgerEntry:
+    return LedgerEntry(
+        sequence=ledger.sequence + 1,
+        kind=kind,
+        model=params.model,
+        candidate=model,
+        champion_before=ledger.champion,
+        champion_after=champion,
+        comparison=None,
+        reasons=tuple(reasons),
+        revision=git_revision(),
+        who=whoami(),
+    )
+
+
+def _went_back(ledger: Ledger, target: RegisteredModel) -> list[str]:
+    present = ledger.champion.version if ledger.champion else None
+    down = ledger.reigns[ledger.reigns.index(target) + 1 :] if target in ledger.reigns else ()
+    bans = [f"version {model.version} is banned until `siamese promote --lift {model.version}`" for model in down]
+    return [f"rolled back from version {present} to {target.version} on request", *bans]
 
 
 def _record(entry: LedgerEntry, store: ObjectStore) -> Decision | None:
@@ -194,10 +257,12 @@ def _target(ledger: Ledger, to: int | None, model: str) -> RegisteredModel:
             fix = "`siamese history` shows who was champion"
             raise SiameseError("there is no champion to roll back to", where=model, fix=fix)
         return ledger.reigns[-2]
-    crowned = {entry.candidate.version: entry.candidate for entry in ledger.entries if entry.kind != "reject"}
+    crowned = {one.version: one for entry in ledger.entries if (one := entry.champion_after)}
     if to not in crowned:
         fix = "`siamese history` shows who was; a new version goes through `siamese promote`"
         raise SiameseError(f"version {to} was never champion", where=model, fix=fix)
+    if ban := ledger.ban_on(crowned[to]):
+        raise SiameseError(str(ban), where=model, fix=f"lift the ban first: `siamese promote --lift {to} --reason …`")
     return crowned[to]
 
 

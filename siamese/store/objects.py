@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -46,6 +47,8 @@ class ObjectInfo:
     etag: str
     version_id: str | None = None
     sha256: str | None = None
+    modified: datetime | None = None
+    """When it was written; known from listings."""
 
 
 class RaceLostError(SiameseError):
@@ -136,6 +139,7 @@ class ObjectStore:
                             found["Size"],
                             found["ETag"],
                             None if version == "null" else version,
+                            modified=found["LastModified"],
                         )
         except (ClientError, BotoCoreError) as error:
             raise translated(error, prefix) from error

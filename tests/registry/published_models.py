@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,14 +13,18 @@ import pyarrow.parquet as pq
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as RemoteVersion
 
+from siamese.classes import DAMAGE_CLASSES
 from siamese.evaluation.stage import EVALUATION
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Scores, Split
+from siamese.metrics import Counts, Tally
 from siamese.pairs.stage import PAIR_SET
 from siamese.params import EvaluationParams, PairsParams, PromotionParams, TrainingParams
 from siamese.registry import Decision, promote, register
 from siamese.stack.ports import choose
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob
 from siamese.training.stage import CHECKPOINT
+
+NO_FLOORS = dict.fromkeys(("minimum_localization_f1", *(f"minimum_f1_{name}" for name in DAMAGE_CLASSES)), 0.0)
 
 
 def dead_server() -> str:
@@ -43,14 +48,14 @@ class World:
         """Publishes the pair set and thinks of a name."""
         pairs = _pair_set(store, "c0ffee", {"flood_1": "test"})
         pairs.mark_latest(store)
-        params = PromotionParams(model=f"damage-{secrets.token_hex(4)}", minimum_gain=0.05)
+        params = PromotionParams(model=f"damage-{secrets.token_hex(4)}", minimum_gain=0.05, **NO_FLOORS)
         return cls(store, client, pairs, params, EvaluationParams(), folder)
 
     def on(self, splits: dict[str, Split]) -> World:
         """The same model on a pair set with these scenes."""
         return replace(self, pairs=_pair_set(self.store, secrets.token_hex(8), splits))
 
-    def checkpoint(self, score: float, f1: float = 0.5) -> tuple[Checkpoint, Evaluation]:
+    def checkpoint(self, score: float, f1: float = 0.5, absent: Collection[str] = ()) -> tuple[Checkpoint, Evaluation]:
         """A checkpoint that scores so."""
         seed = secrets.token_hex(8)
         origin = CHECKPOINT.plan(inputs={"pairs": self.pairs, "seed": seed}, params={"training": TrainingParams()})
@@ -64,27 +69,29 @@ class World:
             best_epoch=1,
             run_id=None,
         ).publish(self.store)
-        return made, self.evaluate(made, score, f1)
+        return made, self.evaluate(made, score, f1, absent)
 
-    def evaluate(self, checkpoint: Checkpoint, score: float, f1: float) -> Evaluation:
-        """Publishes what ``evaluate`` would find."""
+    def evaluate(self, checkpoint: Checkpoint, score: float, f1: float, absent: Collection[str] = ()) -> Evaluation:
+        """Publishes what ``evaluate`` would find on a split without the classes that are absent."""
         origin = EVALUATION.plan(
             inputs={"checkpoint": checkpoint, "pairs": self.pairs}, params={"evaluation": self.evaluation}
         )
-        classes = {f"damage_f1_{name}": f1 for name in ("no_damage", "minor_damage", "major_damage", "destroyed")}
+        classes = {f"damage_f1_{name}": 0.0 if name in absent else f1 for name in DAMAGE_CLASSES}
+        counts = Counts(**{name: Tally(fn=0 if name in absent else 1) for name in ("localization", *DAMAGE_CLASSES)})
+        report = f'{{"counts": {counts.model_dump_json()}}}'
         return Evaluation(
             origin=origin,
             checkpoint=checkpoint.digest,
             pairs=self.pairs.digest,
             split="test",
             scores=Scores(score=score, localization_f1=f1, damage_f1=f1, **classes),
-            report=self._blob(Evaluation, origin.digest, "report.json", "{}"),
+            report=self._blob(Evaluation, origin.digest, "report.json", report),
             scenes=self._blob(Evaluation, origin.digest, "scenes.csv", "scene"),
         ).publish(self.store)
 
-    def registered(self, score: float, f1: float = 0.5) -> ModelVersion:
+    def registered(self, score: float, f1: float = 0.5, absent: Collection[str] = ()) -> ModelVersion:
         """A registered version that scores so."""
-        return register(*self.checkpoint(score, f1), self.params, self.store)
+        return register(*self.checkpoint(score, f1, absent), self.params, self.store)
 
     def promoted(self, score: float) -> ModelVersion:
         """A version that the gate let through."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,11 @@ from siamese.cli.app import main
 from siamese.errors import SiameseError, TransientError
 from siamese.manifests import Checkpoint, Scores
 from siamese.params import PromotionParams
-from siamese.registry import LedgerEntry, RegisteredModel, history, judge, promote, read_ledger, rollback
+from siamese.registry import LedgerEntry, RegisteredModel, history, judge, lift, promote, read_ledger, rollback
 from siamese.registry.ledger import append, folder
+from siamese.store import ObjectStore
 
+CLASSES = ("no_damage", "minor_damage", "major_damage", "destroyed")
 SHARES = st.floats(0, 1)
 
 
@@ -26,7 +29,6 @@ def scores(values: list[float]) -> Scores:
     return Scores(**dict(zip(names, values, strict=True)))
 
 
-CLASSES = ("no_damage", "minor_damage", "major_damage", "destroyed")
 ALL_SCORES = st.lists(SHARES, min_size=7, max_size=7).map(scores)
 
 
@@ -39,13 +41,50 @@ def test_the_gate_lets_through_exactly_what_gains_enough_and_reaches_every_floor
     reached = [candidate.localization_f1, *(getattr(candidate, f"damage_f1_{name}") for name in CLASSES)]
     high_enough = all(value >= floor - 1e-9 for value, floor in zip(reached, floors, strict=True))
     gains = champion is None or candidate.score - champion.score >= gain - 1e-9
+    finds = candidate.localization_f1 > 0
     verdict = judge(candidate, champion, params)
-    assert verdict.promoted == (high_enough and gains)
-    assert len(verdict.reasons) == 1 + sum(floor > 0 for floor in floors)
+    assert verdict.promoted == (high_enough and gains and finds)
+    assert len(verdict.reasons) == 1 + sum(floor > 0 for floor in floors) + (not finds)
 
 
 def test_a_gain_of_exactly_what_is_asked_passes() -> None:
     assert judge(scores([0.3] * 7), scores([0.2] * 7), PromotionParams(minimum_gain=0.1)).promoted
+
+
+def test_by_default_an_equal_score_promotes_nobody() -> None:
+    same = scores([0.5] * 7)
+    verdict = judge(same, same, PromotionParams())
+    assert not verdict.promoted
+    assert verdict.reasons[0].endswith("gain +0.0000, not the +0.0050 asked for")
+
+
+@pytest.mark.parametrize("figure", range(1, 7))
+def test_by_default_a_first_champion_must_have_learned_every_class(figure: int) -> None:
+    good, bad = [0.5] * 7, [0.5] * 7
+    bad[figure] = 0.0
+    assert judge(scores(good), None, PromotionParams()).promoted
+    assert judge(scores(bad), None, PromotionParams()).promoted == (figure == 2), "damage_f1 follows from the classes"
+
+
+def test_a_class_that_the_split_does_not_hold_is_not_judged() -> None:
+    without = scores([0.5, 0.5, 0.0, 0.5, 0.0, 0.5, 0.5])
+    verdict = judge(without, None, PromotionParams(), absent=["minor_damage"])
+    assert verdict.promoted
+    assert "minor_damage F1 not judged: no support in the split" in verdict.reasons
+
+
+def test_who_finds_no_building_is_refused_whatever_the_params(world: World) -> None:
+    blind = world.registered(0.7, f1=0.0)
+    decision = world.gate(blind, minimum_gain=-1)
+    assert (decision.entry.kind, decision.champion) == ("reject", None)
+    assert decision.entry.reasons[0] == "localization F1 0.0000: finds no building of the split"
+
+
+def test_the_gate_reads_from_the_report_which_classes_the_split_holds(world: World) -> None:
+    version = world.registered(0.5, absent=["destroyed"])
+    entry = world.gate(version, minimum_f1_destroyed=0.3).entry
+    assert entry.kind == "promote"
+    assert "destroyed F1 not judged: no support in the split" in entry.reasons
 
 
 def test_the_first_champion_needs_only_the_floors(world: World) -> None:
@@ -179,10 +218,68 @@ def test_rollback_is_an_entry_and_goes_back_step_by_step(world: World) -> None:
     assert rollback(None, world.params, world.store).champion == 1
     with pytest.raises(SiameseError, match="no champion to roll back to"):
         rollback(None, world.params, world.store)
+    with pytest.raises(SiameseError, match="version 3 is banned: entry 4 took it down"):
+        rollback(3, world.params, world.store)
+    lift(3, "the imagery was at fault", world.params, world.store)
     assert rollback(3, world.params, world.store).champion == 3
     assert rollback(3, world.params, world.store).new is False
     assert rollback(None, world.params, world.store).champion == 1
-    assert [entry.sequence for entry in history(world.params, world.store)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [entry.sequence for entry in history(world.params, world.store)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_what_a_rollback_took_down_is_banned_until_a_person_lifts_the_ban(world: World) -> None:
+    world.promoted(0.5)
+    better = world.promoted(0.8)
+    rollback(None, world.params, world.store)
+    refused = world.gate(better)
+    assert (refused.entry.kind, refused.champion, refused.entry.comparison) == ("reject", 1, None)
+    (reason,) = refused.entry.reasons
+    assert "version 2 is banned: entry 3 took it down" in reason
+    assert "`siamese promote --lift 2 --reason …` lifts the ban" in reason
+    assert world.gate(better).new is False, "asked again, it is the same answer"
+    assert world.aliases() == {"champion": 1}, "a banned version challenges nobody"
+    with pytest.raises(SiameseError, match="for a reason"):
+        lift(2, " ", world.params, world.store)
+    with pytest.raises(SiameseError, match="version 1 is not banned"):
+        lift(1, "why not", world.params, world.store)
+    lifted = lift(2, "the roads were under snow", world.params, world.store).entry
+    assert (lifted.kind, lifted.champion_after) == ("lift", lifted.champion_before)
+    assert lifted.reasons == ("the ban on version 2 is lifted: the roads were under snow",)
+    assert world.gate(better).champion == 2
+
+
+def test_a_banned_network_stays_banned_under_another_number(world: World) -> None:
+    world.promoted(0.5)
+    better = world.promoted(0.8)
+    rollback(None, world.params, world.store)
+    again = world.gate(better.model_copy(update={"version": 7}))
+    assert (again.entry.kind, again.champion) == ("reject", 1)
+    assert again.entry.reasons[0].startswith("is the network of version 2; version 2 is banned")
+
+
+def test_a_rollback_over_several_champions_bans_them_all(world: World) -> None:
+    for score in (0.1, 0.2, 0.3):
+        world.promoted(score)
+    entry = rollback(1, world.params, world.store).entry
+    assert [ban.model.version for ban in read_ledger(world.store, world.params.model).bans] == [2, 3]
+    assert "version 2 is banned until `siamese promote --lift 2`" in entry.reasons
+
+
+def test_a_ledger_of_version_0_1_0_is_read_and_its_rollbacks_ban(store: ObjectStore) -> None:
+    for path in sorted((Path(__file__).parent / "ledger-0.1.0").iterdir()):
+        store.put(folder(store, "siamese-damage") / path.name, path.read_bytes())
+    ledger = read_ledger(store, "siamese-damage")
+    kinds = ["promote", "promote", "reject", "rollback", "promote", "promote", "rollback"]
+    assert [entry.kind for entry in ledger.entries] == kinds
+    assert ledger.champion == ledger.entries[1].candidate
+    assert [(ban.model.version, ban.entry.sequence) for ban in ledger.bans] == [(4, 7)]
+
+
+def test_an_entry_of_a_newer_version_is_read_without_what_is_unknown(store: ObjectStore) -> None:
+    path = Path(__file__).parent / "ledger-0.1.0" / "00000001.json"
+    newer = json.loads(path.read_text()) | {"sequence": 1, "signature": "of a later version"}
+    store.put(folder(store, "siamese-damage") / path.name, json.dumps(newer).encode())
+    assert read_ledger(store, "siamese-damage").champion
 
 
 def test_rollback_only_goes_to_a_former_champion(world: World) -> None:
@@ -230,14 +327,20 @@ def test_the_command_line_promotes_rolls_back_and_tells(world: World, capfd: pyt
     assert "version 1 is champion" in run(world, capfd, "rollback", "--to", "1")
     told = json.loads(run(world, capfd, "history", "--json"))
     assert [entry["kind"] for entry in told["entries"]] == ["promote", "promote", "rollback"]
+    assert [(ban["version"], ban["entry"]) for ban in told["banned"]] == [(2, 3)]
     text = run(world, capfd, "history")
     assert "rolled back" in text
+    assert "version 2 is banned: entry 3 took it down" in text.splitlines()[-1]
+    assert "may promote it again" in run(world, capfd, "promote", "--lift", "2", "--reason", "seen again by two people")
+    text = run(world, capfd, "history")
+    assert "lift version 2; champion stays 1" in text
+    assert "the ban on version 2 is lifted: seen again by two people" in text.splitlines()[-1]
 
 
 def run(world: World, capfd: pytest.CaptureFixture[str], verb: str, *words: str) -> str:
     """Runs a verb of the command line on this world's buckets and model; gives what it printed."""
     params = world.folder / "params.yaml"
-    params.write_text(f"promotion: {{model: {world.params.model}, minimum_gain: 0.05}}\n")
+    params.write_text(f"promotion: {json.dumps(world.params.model_dump())}\n")
     settings = world.store.settings
     with pytest.MonkeyPatch.context() as patch:
         for name in ("raw", "lake", "maps"):

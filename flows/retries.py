@@ -1,0 +1,48 @@
+"""When a task may be tried again: after the errors listed here, and no others."""
+
+from __future__ import annotations
+
+import botocore.exceptions
+import httpx
+import requests
+from mlflow.exceptions import MlflowException
+from prefect import State
+
+from siamese.errors import TransientError
+
+TRANSIENT: tuple[type[BaseException], ...] = (
+    TransientError,
+    ConnectionError,
+    TimeoutError,
+    # Storage: the connection broke, before or during an answer.
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+    # Prefect's API, and MLflow's.
+    httpx.TransportError,
+    requests.ConnectionError,
+    requests.Timeout,
+)
+"""Errors that time may heal. An error of the program or of its input, e.g. a TypeError, is none of them."""
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_FAILED = 500
+
+
+def time_may_heal(error: BaseException) -> bool:
+    """Whether the same work may succeed later: a server is away, overloaded, or failed by itself."""
+    match error:
+        case httpx.HTTPStatusError():  # Prefect's own errors of its API are of this kind
+            status = error.response.status_code
+        case MlflowException():
+            status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+        case botocore.exceptions.ClientError():
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        case _:
+            return isinstance(error, TRANSIENT)
+    return status == _TOO_MANY_REQUESTS or status >= _SERVER_FAILED
+
+
+def may_retry(_task: object, _run: object, state: State[object]) -> bool:
+    """The condition of every task's retries, as Prefect asks for it."""
+    return isinstance(state.data, BaseException) and time_may_heal(state.data)
