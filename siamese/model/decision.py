@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from siamese.model.rounding import damage_from_steps, damage_to_steps, rounded_to_steps
+
 _TINY = np.float32(1e-6)
 
 Floats = npt.NDArray[np.float32]
@@ -117,13 +119,33 @@ def least_building(decision: Decision) -> float:
     return max(min(decision.building, decision.damaged_building), decision.building_peak)
 
 
+def damage_from(decision: Decision) -> float:
+    """From which probability of building on a pixel's damage is kept; below it no pixel can become building."""
+    return min(decision.building, decision.damaged_building) / 2
+
+
+def rounded(prediction: Prediction, decision: Decision) -> Prediction:
+    """A prediction in the steps in which maps keep it (:mod:`siamese.model.rounding`).
+
+    Args:
+        prediction: Probabilities as the network gave them.
+        decision: Damage becomes 0 where no pixel can become building.
+    """
+    building = rounded_to_steps(prediction.building)
+    likely = np.flatnonzero(building >= np.float32(damage_from(decision)))
+    raw, damage = prediction.damage.reshape(4, -1), np.zeros((4, building.size), np.float32)
+    damage[:, likely] = damage_from_steps(damage_to_steps(raw.take(likely, axis=1)))
+    return Prediction(building, damage.reshape(prediction.damage.shape))
+
+
 def decide(prediction: Prediction, decision: Decision) -> Decided:
-    """Buildings, and the class of every pixel.
+    """Buildings, and the class of every pixel; from rounded probabilities, so that a map decides the same.
 
     Args:
         prediction: Probabilities as the network gave them.
         decision: Thresholds and weights.
     """
+    prediction = rounded(prediction, decision)
     count, buildings = number_buildings(prediction, decision)
     mask = buildings > 0
     classes = np.zeros(mask.shape, np.uint8)
