@@ -1,11 +1,15 @@
 """The Siamese U-Net: how it is built, kept, and asked for a prediction."""
 
+from typing import TYPE_CHECKING
+
 from siamese.model.decision import Decided, Decision, Prediction, calibrate, class_raster, decide
 from siamese.model.imagenet import load_imagenet
 from siamese.model.network import NetworkOutput, SiameseUNet, build_network
-from siamese.model.predictor import DeferredPredictor, Predictor
-from siamese.model.pretrained import load_pretrained, start_from
-from siamese.model.weights import NetworkConfig, load_network, put_network, read_config
+
+if TYPE_CHECKING:
+    from siamese.model.predictor import DeferredPredictor, Predictor
+    from siamese.model.pretrained import load_pretrained, start_from
+    from siamese.model.weights import NetworkConfig, load_network, put_network, read_config
 
 __all__ = [
     "Decided",
@@ -27,3 +31,12 @@ __all__ = [
     "read_config",
     "start_from",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Imports what needs storage when it is asked for: the network itself also runs where there is none."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from siamese.model import predictor, pretrained, weights
+
+    return next(getattr(module, name) for module in (predictor, pretrained, weights) if hasattr(module, name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,7 @@ from siamese.model.heads import Head, OrderedThresholds, split_joint
 from siamese.params import NetworkParams
 
 
-@dataclass(frozen=True)
-class NetworkOutput:
+class NetworkOutput(NamedTuple):
     """Logits of a batch, float32.
 
     Attributes:
@@ -36,8 +35,7 @@ class NetworkOutput:
     coarse_damage: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True)
-class Localized:
+class Localized(NamedTuple):
     """What the pre image alone tells: where buildings are, and the features that damage is judged from.
 
     Attributes:

@@ -1,5 +1,6 @@
 """Pre-training: an encoder learns from pairs without their labels, for when labels are scarce."""
 
-from siamese.pretraining.pretrain import plan_pretraining, pretrain
+from siamese.pretraining.task import plan_pretraining
+from siamese.pretraining.verb import pretrain
 
 __all__ = ["plan_pretraining", "pretrain"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,13 +13,12 @@ from siamese.model.encoders import Encoder
 from siamese.model.precision import autocast
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What a method makes of a batch of views.
 
     Attributes:
         loss: One number.
-        embedding: ``(N, D)`` float32 of the first view, detached: what collapse is told by.
+        embedding: ``(N, D)`` float32 of the first view, detached: by which collapse is noticed.
     """
 
     loss: Tensor

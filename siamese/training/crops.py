@@ -1,10 +1,10 @@
-"""Which crops a step shows: a pure function of seed and step, so that a resumed training goes on as if never cut."""
+"""Which crops a step shows: a pure function of seed and step, so that a resumed run goes on as if never cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,9 +15,11 @@ from torch import Tensor
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError
 from siamese.imagery.bands import by_fours, check_bands
-from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, Image, augment, dilated
+
+if TYPE_CHECKING:  # crops are drawn from any reader, also where there is no storage
+    from siamese.pairs import PairReader, SceneEntry
 
 
 class Batch(NamedTuple):
@@ -34,14 +36,6 @@ class Batch(NamedTuple):
     post: Tensor
     mask: Tensor
     disaster: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
-
-    def parts(self, count: int) -> Iterator[Batch]:
-        """So many batches of as many crops each, in order."""
-        return (Batch(*tensors) for tensors in zip(*(tensor.chunk(count) for tensor in self), strict=True))
 
 
 class CropSource:

@@ -1,35 +1,31 @@
-"""Which parameters learn, and how fast: frozen scales, and a rate for each scale of the encoder."""
+"""Which parameters learn, and how fast: the shallow scales to freeze, and a rate for each scale of the encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
-from siamese.model import SiameseUNet
 from siamese.model.encoders import Encoder
+from siamese.model.network import SiameseUNet
 from siamese.params import TrainingParams
 
 
-def freeze(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
-    """Keeps the shallow ``scales`` of every encoder as they are; all of them freeze it as a whole.
-
-    Returns:
-        Its modules, whose statistics must not change either.
+def shallow_parts(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
+    """The shallow ``scales`` of every encoder; all of them are the encoder as a whole.
 
     Raises:
         SiameseError: An encoder has not so many scales.
     """
-    frozen: list[nn.Module] = []
+    found: list[nn.Module] = []
     for encoder in encoders(network) if scales else ():
         shallow = encoder.shallow(scales)
-        frozen.extend((encoder,) if scales == len(encoder.channels) else shallow)
-    for module in frozen:
-        module.requires_grad_(False)
-    return tuple(frozen)
+        found.extend((encoder,) if scales == len(encoder.channels) else shallow)
+    return tuple(found)
 
 
-def parameter_groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, object]]:
+def parameter_groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, Any]]:
     """Groups for the optimizer by learning rate, each with and without weight decay (none on biases and batch norm)."""
     rates = _encoder_rates(network, params)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}

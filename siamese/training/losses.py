@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from siamese.classes import UNCLASSIFIED
-from siamese.model import NetworkOutput
+from siamese.model.network import NetworkOutput
 from siamese.params import TrainingParams
 from siamese.training import terms
 

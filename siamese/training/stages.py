@@ -8,9 +8,9 @@ from torch import Tensor
 
 from siamese.classes import DAMAGE_CLASSES
 from siamese.errors import SiameseError
-from siamese.model import NetworkOutput, SiameseUNet
+from siamese.learning.transfer import copy_fitting
+from siamese.model.network import NetworkOutput, SiameseUNet
 from siamese.params import TrainingParams
-from siamese.training.start import copy_fitting
 
 Stage = Literal["localization", "damage"]
 

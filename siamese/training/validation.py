@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from siamese.metrics import Counts, count_scene
 from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
@@ -35,56 +35,74 @@ def start_decision(params: TrainingParams) -> Decision:
     )
 
 
-def validate(network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decision: Decision) -> Counts:
-    """The official counts of a network under a decision."""
-    (counts,) = _count(network, reader, scenes, (decision,))
+def validate(
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    decision: Decision,
+    beat: Callable[[], None] = lambda: None,
+) -> Counts:
+    """The official counts of a network under a decision; calls ``beat`` before each scene."""
+    (counts,) = _count(network, reader, scenes, (decision,), beat)
     return sum(counts, Counts())
 
 
 def fit_decision(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], start: Decision
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    start: Decision,
+    beat: Callable[[], None] = lambda: None,
 ) -> tuple[Counts, Decision]:
     """What makes probabilities true, and thresholds and vote weights: those of ``start``, or what is clearly better.
 
-    The more scenes, the more of it is fitted.
+    The more scenes, the more of it is fitted. ``beat`` is called before each look at a scene.
 
     Returns:
         The counts under that decision, and the decision.
     """
     evidence = CalibrationEvidence()
-    for scene, prediction in predictions(network, reader, scenes):
+    for scene, prediction in predictions(network, reader, scenes, beat):
         evidence.add(prediction, reader.whole(scene.scene)[2])
     calibrated = start.model_copy(update=fit_calibration(evidence))
     softened = calibrated.model_copy(update={"vote_temperature": calibrated.damage_temperature})
     if len(scenes) < _SOME_SCENES:
-        return validate(network, reader, scenes, softened), softened
+        return validate(network, reader, scenes, softened, beat), softened
     pixels = Evidence(softened)
-    for scene, prediction in predictions(network, reader, scenes):
+    for scene, prediction in predictions(network, reader, scenes, beat):
         pixels.add(prediction, *reader.targets(scene.scene))
-    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels))
+    counts, decision = _best(network, reader, scenes, candidate_decisions(pixels), beat)
     if len(scenes) < MANY_SCENES:
         return counts, decision
     votes = Votes()
-    for scene, prediction in predictions(network, reader, scenes):
+    for scene, prediction in predictions(network, reader, scenes, beat):
         votes.add(prediction, reader.targets(scene.scene)[1], decision)
     fitted = fit_votes(votes, decision)
-    return _best(network, reader, scenes, (decision, fitted)) if fitted != decision else (counts, decision)
+    return _best(network, reader, scenes, (decision, fitted), beat) if fitted != decision else (counts, decision)
 
 
 def _best(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decisions: Sequence[Decision]
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    decisions: Sequence[Decision],
+    beat: Callable[[], None],
 ) -> tuple[Counts, Decision]:
-    counts = _count(network, reader, scenes, decisions)
+    counts = _count(network, reader, scenes, decisions, beat)
     best = agreed(decisions, counts)
     return sum(counts[best], Counts()), decisions[best]
 
 
 def _count(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry], decisions: Sequence[Decision]
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    decisions: Sequence[Decision],
+    beat: Callable[[], None],
 ) -> list[list[Counts]]:
     """By decision, the official counts of each scene."""
     counts: list[list[Counts]] = [[] for _ in decisions]
-    for scene, prediction in predictions(network, reader, scenes):
+    for scene, prediction in predictions(network, reader, scenes, beat):
         targets = reader.targets(scene.scene)
         for each, decision in zip(counts, decisions, strict=True):
             classes = class_raster(prediction, decision)
@@ -93,10 +111,14 @@ def _count(
 
 
 def predictions(
-    network: SiameseUNet, reader: PairReader, scenes: Sequence[SceneEntry]
+    network: SiameseUNet,
+    reader: PairReader,
+    scenes: Sequence[SceneEntry],
+    beat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[SceneEntry, Prediction]]:
     """What a network says of each scene, one at a time."""
     predictor = Predictor(network, Decision())
     for scene in scenes:
+        beat()
         pre, post, _ = reader.whole(scene.scene)
         yield scene, predictor.predict(pre, post, scene.disaster_type)

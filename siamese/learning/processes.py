@@ -1,4 +1,7 @@
-"""Several processes that train one network: started here or by ``torchrun``, ended as one."""
+"""Several processes on this machine that learn together: started, watched and ended as one.
+
+They find each other as processes that ``torchrun`` starts do: by the same variables of their environment.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +11,42 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 import torch.distributed as dist
 
 from siamese.errors import SiameseError, TransientError
+from siamese.learning.stopping import StopRequest, stop_on_signal
 from siamese.progress import log_to_stderr
-from siamese.training.stopping import StopRequest, stop_on_signal
 
 _GRACE_S = 20.0
 """How long the others have to end by themselves when one process has failed."""
-_VALIDATION = timedelta(days=7)
-"""The others wait for the first process while it validates; one that dies is noticed at once all the same."""
-_AGAIN = "run it again: it goes on from the state that was kept last"
+_HERE = "127.0.0.1"
+AGAIN = "run it again: it goes on from the state that was kept last"
 
 
 class ProcessLostError(TransientError):
-    """One of the processes of a training has ended."""
+    """One of the processes of a run has ended."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a process stands among those that train together."""
+    """Where a process stands among those that learn together."""
 
     rank: int
     world: int
-    meeting: Path
+    port: int
+
+    def environment(self) -> dict[str, str]:
+        """What ``torchrun`` would set; the starting process serves the store that they meet at."""
+        numbers = {"RANK": self.rank, "LOCAL_RANK": self.rank, "GROUP_RANK": 0}
+        numbers |= {"WORLD_SIZE": self.world, "LOCAL_WORLD_SIZE": self.world, "MASTER_PORT": self.port}
+        agent = {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": _HERE}
+        return {name: str(number) for name, number in numbers.items()} | agent
 
 
 @dataclass
@@ -62,42 +67,29 @@ class _Member:
 
 
 def joined() -> bool:
-    """Whether this process is one of several that train together."""
-    return dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) > 1
+    """Whether this process is one of several that learn together."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def speaks() -> bool:
-    """Whether this process is the one that tells results: alone, or the first of those that ``torchrun`` started."""
+    """Whether this process prints results: alone, or the first of those that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
-@contextmanager
-def joined_group() -> Iterator[None]:
-    """Joins the other processes, when ``torchrun`` or :func:`run_processes` has started some.
-
-    Raises:
-        ProcessLostError: Another one has ended.
-    """
-    if dist.is_initialized() or not joined():
-        yield
-        return
-    with _group("env://", None):
-        yield
-
-
 def run_processes(count: int, work: Callable[[], object]) -> None:
-    """Runs the same work in several processes that :func:`joined_group` joins, on this machine alone.
+    """Runs the same work in several processes on this machine.
 
     Args:
         count: How many.
-        work: Can be pickled; what it gives is dropped.
+        work: Can be pickled; what it returns is dropped.
 
     Raises:
         SiameseError: As ``work`` raised it in one of them.
-        ProcessLostError: One has ended without a word; the others are ended too.
+        ProcessLostError: One has ended without a report; the others are ended too.
     """
-    with TemporaryDirectory(prefix="siamese-training-") as folder, stop_on_signal() as stop:
-        members = [_started(_Place(rank, count, Path(folder) / "meeting"), work) for rank in range(count)]
+    meeting = dist.TCPStore(_HERE, 0, is_master=True, wait_for_workers=False)
+    with stop_on_signal() as stop:
+        members = [_started(_Place(rank, count, meeting.port), work) for rank in range(count)]
         try:
             _wait(members, stop)
         finally:
@@ -119,13 +111,13 @@ def _started(place: _Place, work: Callable[[], object]) -> _Member:
 def _member_main(place: _Place, work: Callable[[], object], reports: Connection) -> None:
     # A Ctrl-C in a terminal reaches the starting process alone, which passes it on, once.
     os.setpgrp()
+    os.environ.update(place.environment())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // place.world))
     if place.rank == 0:
         log_to_stderr()
     try:
-        with _group(f"file://{place.meeting}", place):
-            work()
+        work()
     except SiameseError as error:
         reports.send((type(error), error.what, error.where, error.fix))
         sys.exit(1)
@@ -145,7 +137,7 @@ def _wait(members: Sequence[_Member], stop: StopRequest) -> None:
         wait([member.process.sentinel for member in alive], timeout=0.5)
         for member in members:
             member.listen()
-        if stop.name is not None and not told:
+        if stop.signal and not told:
             told = True
             for member in alive:
                 member.process.terminate()
@@ -158,7 +150,7 @@ def _wait(members: Sequence[_Member], stop: StopRequest) -> None:
 
 
 def _raise_failure(members: Sequence[_Member]) -> None:
-    """Raises what went wrong first: an error that was told, else a process that ended without a word."""
+    """Raises what went wrong first: an error that was reported, else that a process ended without a report."""
     reports = [member.report for member in members if member.report is not None]
     causes = [report for report in reports if not isinstance(report, ProcessLostError)]
     if causes:
@@ -168,36 +160,6 @@ def _raise_failure(members: Sequence[_Member]) -> None:
         if code and member.report is None:
             how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
             what = f"process {member.place.rank + 1} of {member.place.world} {how}"
-            raise ProcessLostError(what, where="training", fix=_AGAIN)
+            raise ProcessLostError(what, where="training", fix=AGAIN)
     if reports:
         raise reports[0]
-
-
-@contextmanager
-def _group(meeting: str, place: _Place | None) -> Iterator[None]:
-    local = place.rank if place else int(os.environ.get("LOCAL_RANK", "0"))
-    if torch.cuda.is_available():
-        torch.cuda.set_device(local % torch.cuda.device_count())
-    if place or os.environ.get("MASTER_ADDR") in {"127.0.0.1", "localhost"}:
-        loopback = "lo" if sys.platform.startswith("linux") else "lo0"
-        for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
-            os.environ.setdefault(name, loopback)
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    rank, world = (place.rank, place.world) if place else (-1, -1)
-    with _losses_told():
-        dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=world, timeout=_VALIDATION)
-        try:
-            yield
-        finally:
-            dist.destroy_process_group()
-
-
-@contextmanager
-def _losses_told() -> Iterator[None]:
-    """Tells a lost connection to another process as what it is."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and "onnection" not in str(error):
-            raise
-        raise ProcessLostError("another process of this training has ended", where="training", fix=_AGAIN) from error

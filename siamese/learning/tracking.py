@@ -1,4 +1,4 @@
-"""MLflow: params, curves, pictures and system metrics of a training. A server that fails never stops a training."""
+"""MLflow: params, curves, pictures and system metrics of a run. A server that fails never stops learning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from siamese.manifests import PairSet
 from siamese.params.section import Section
 from siamese.progress import LOGGER
 from siamese.store import Origin
@@ -22,7 +21,7 @@ from siamese.store.provenance import git_revision
 
 _EXPERIMENT = "siamese"
 _PATIENCE_S = 60.0
-"""How long a training waits for MLflow at its start and end; and how long a server that failed is left alone."""
+"""How long a run waits for MLflow at its start and end, and how long a server that failed is left alone."""
 
 
 class Tracker:
@@ -55,7 +54,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
-        # A training that was stopped or has failed may go on later, in the same run.
+        # What was stopped or has failed may go on later, in the same run.
         status = "FINISHED" if kind is None else "FAILED"
         self._submit(lambda: self._close(status))
         self.flush()
@@ -139,15 +138,14 @@ def run_params(sections: Mapping[str, Section]) -> dict[str, Any]:
     return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
 
 
-def run_tags(origin: Origin, pairs: PairSet, start: str, device: str) -> dict[str, str]:
+def run_tags(origin: Origin, lineage: Mapping[str, str], start: str, device: str) -> dict[str, str]:
     """What ties a run to its work: digests of what goes in, code, revision, start and device."""
     params = json.dumps(origin.params, sort_keys=True)
     return {
         "siamese.digest": origin.digest,
         "siamese.code": origin.code,
         "siamese.params": hashlib.sha256(params.encode()).hexdigest()[:16],
-        "siamese.pairs": pairs.digest,
-        **{f"siamese.{name}": digest for name, digest in pairs.origin.sources.items()},
+        **{f"siamese.{name}": digest for name, digest in lineage.items()},
         "siamese.revision": git_revision(),
         "siamese.start": start,
         "siamese.parent": origin.sources.get("parent", ""),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -13,42 +13,34 @@ from torch import Tensor
 from siamese.errors import SiameseError
 from siamese.model.weights import deserialize, serialize
 from siamese.store import Blob, ObjectStore, S3Uri, move_pointer, put_blob, read_pointer
-from siamese.training.curves import EpochRow
 
 _READS = 5
+_BEAT_S = 10.0
 
 
-class StepProgress(BaseModel):
-    """How far any work in steps and epochs is: all but the tensors."""
+class Progress(BaseModel):
+    """How far a run is: all but the tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int = Field(0, ge=0, description="Steps done.")
-    share: float = Field(0.0, ge=0, le=1, description="How far the training was at the last step, by steps or time.")
-    elapsed_s: float = Field(0.0, ge=0, description="Seconds of training, over all restarts.")
-    epoch_loss: float = Field(0.0, description="Sum of the losses since the epoch began.")
+    share: float = Field(0.0, ge=0, le=1, description="How far the run was at the last step, by steps or time.")
+    elapsed_s: float = Field(0.0, ge=0, description="Seconds of learning, over all restarts.")
+    sums: dict[str, float] = Field(default_factory=dict, description="Sums of a step's figures since the epoch began.")
     epoch_steps: int = Field(0, ge=0, description="Steps since the epoch began.")
-    start: str = Field("random", description="Where the encoder's first weights came from.")
-    run_id: str | None = None
-
-
-class Progress(StepProgress):
-    """How far a training is."""
-
-    rows: tuple[EpochRow, ...] = ()
+    rows: tuple[dict[str, int | float], ...] = Field((), description="The curves: figures of each epoch by name.")
     best_epoch: int = Field(0, ge=0, description="0 before the first validation.")
     best_score: float = -1.0
+    start: str = Field("random", description="Where the first weights came from.")
+    run_id: str | None = Field(None, description="MLflow run.")
 
 
-P = TypeVar("P", bound=StepProgress)
+class StateKeeper:
+    """Keeps the state of one run; writes in a thread of its own. Use it as a context manager."""
 
-
-class StateKeeper(Generic[P]):
-    """Keeps the state of one work; writes in a thread of its own. Use it as a context manager."""
-
-    def __init__(self, store: ObjectStore, folder: S3Uri, kind: type[P]) -> None:
-        """Keeps states under ``folder``, the folder of the work's digest, each with its progress of some ``kind``."""
-        self._store, self._folder, self._kind = store, folder / "progress", kind
+    def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
+        """Keeps states under ``folder``, the folder of the run's digest."""
+        self._store, self._folder = store, folder / "progress"
         self._pointer = self._folder / "pointer.json"
         self._pool = ThreadPoolExecutor(1, "progress")
         self._writing: Future[None] | None = None
@@ -64,7 +56,7 @@ class StateKeeper(Generic[P]):
         """Whether the last state is still being written."""
         return self._writing is not None and not self._writing.done()
 
-    def load(self) -> tuple[P, dict[str, Tensor]] | None:
+    def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """The furthest state that was kept; None when there is none.
 
         Raises:
@@ -83,8 +75,8 @@ class StateKeeper(Generic[P]):
                     raise
         return None
 
-    def save(self, progress: P, state: Mapping[str, Tensor]) -> None:
-        """Begins to keep a state; it is copied at once, so training may go on.
+    def save(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
+        """Begins to keep a state; it is copied at once, so learning may go on.
 
         Raises:
             SiameseError: The state before could not be written.
@@ -93,24 +85,30 @@ class StateKeeper(Generic[P]):
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
         self._writing = self._pool.submit(self._write, progress, copies)
 
-    def wait(self) -> None:
+    def wait(self, beat: Callable[[], None] = lambda: None) -> None:
         """Waits until the last state is kept.
+
+        Args:
+            beat: Called now and then meanwhile.
 
         Raises:
             SiameseError: It could not be written.
         """
+        while self.busy:
+            beat()
+            wait([self._writing] if self._writing else [], timeout=_BEAT_S)
         if self._writing is not None:
             self._writing.result()
 
     def sweep(self) -> None:
-        """Deletes every state; for when the training is published."""
+        """Deletes every state; for when the run is published."""
         self.wait()
         self._store.erase(self._folder)
 
-    def _parsed(self, pointer: Mapping[str, Any]) -> tuple[P, Blob]:
-        return self._kind.model_validate(pointer["progress"]), Blob.model_validate(pointer["state"])
+    def _parsed(self, pointer: Mapping[str, Any]) -> tuple[Progress, Blob]:
+        return Progress.model_validate(pointer["progress"]), Blob.model_validate(pointer["state"])
 
-    def _write(self, progress: P, state: Mapping[str, Tensor]) -> None:
+    def _write(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
         blob = put_blob(self._store, self._folder, f"step{progress.step}.safetensors", serialize(state))
         mine = {"progress": progress.model_dump(mode="json"), "state": blob.model_dump(mode="json")}
         replaced: list[Blob] = []
@@ -128,11 +126,3 @@ class StateKeeper(Generic[P]):
         for other in replaced:
             if now is None or other != self._parsed(now)[1]:
                 self._store.erase(S3Uri.parse(other.uri))
-
-
-class ProgressKeeper(StateKeeper[Progress]):
-    """Keeps the state of one training."""
-
-    def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
-        """Keeps states under ``folder``, the folder of the training's digest."""
-        super().__init__(store, folder, Progress)

@@ -8,14 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from siamese.errors import SiameseError
-from siamese.training.reduce import largest
-
 
 class StopRequest:
-    """Which signal asked to stop, if any."""
+    """Which signal asked to stop: its number, or 0."""
 
-    name: str | None = None
+    signal: int = 0
 
 
 @contextmanager
@@ -32,7 +29,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
     def handle(number: int, _: FrameType | None) -> None:
-        request.name = signal.Signals(number).name
+        request.signal = number
         restore()
 
     for number in before:
@@ -41,15 +38,3 @@ def stop_on_signal() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
-
-
-def asked_by(request: StopRequest) -> str | None:
-    """The signal that asked this process, or another that trains with it, to stop."""
-    number = largest(signal.Signals[request.name] if request.name else 0)
-    return signal.Signals(number).name if number else None
-
-
-def stopped(signal_name: str, steps: int) -> SiameseError:
-    """What is said of a training that was asked to stop and has kept its state."""
-    what = f"stopped by {signal_name} after step {steps}; its state is kept"
-    return SiameseError(what, where="training", fix="run it again with the same params to go on")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from siamese.training.reduce import rank, total, world
+from siamese.learning.collectives import rank, total, world
 
 
 def synchronise(network: nn.Module) -> None:

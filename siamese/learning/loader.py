@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
-B_co = TypeVar("B_co", covariant=True)
-
-
-class Source(Protocol[B_co]):
-    """Makes batches; threads may share it."""
-
-    def batch(self, step: int, /) -> B_co:
-        """The batch of a step."""
+B = TypeVar("B")
 
 
-class Loader(Generic[B_co]):
+class Loader(Generic[B]):
     """Batches in order of steps, some ahead; use it as a context manager."""
 
-    def __init__(self, source: Source[B_co], threads: int) -> None:
-        self._source, self._threads = source, threads
+    def __init__(self, batch: Callable[[int], B], threads: int) -> None:
+        """Prepares ``batch(step)`` of so many steps at once."""
+        self._batch, self._threads = batch, threads
         self._pool = ThreadPoolExecutor(threads, "loader")
         self.waited_s = 0.0
 
@@ -33,15 +27,15 @@ class Loader(Generic[B_co]):
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def batches(self, first: int, end: int) -> Iterator[tuple[int, B_co]]:
-        """The batches of steps ``first`` to before ``end``; ``waited_s`` tells how long the caller had to wait."""
-        ahead: deque[Future[B_co]] = deque()
+    def batches(self, first: int, end: int) -> Iterator[B]:
+        """The batches of steps ``first`` to before ``end``; ``waited_s`` grows by how long the caller had to wait."""
+        ahead: deque[Future[B]] = deque()
         following = first
-        for step in range(first, end):
+        for _ in range(first, end):
             while following < end and len(ahead) < 2 * self._threads:
-                ahead.append(self._pool.submit(self._source.batch, following))
+                ahead.append(self._pool.submit(self._batch, following))
                 following += 1
             started = time.perf_counter()
             batch = ahead.popleft().result()
             self.waited_s += time.perf_counter() - started
-            yield step, batch
+            yield batch

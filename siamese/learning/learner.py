@@ -1,0 +1,207 @@
+"""A network that learns: its weights, their average, its optimizer, and what one step does to them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from typing import Any, Generic
+
+import torch
+from lightning_fabric import Fabric
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+
+from siamese.errors import SiameseError
+from siamese.learning.collectives import gathered, rank, world
+from siamese.learning.objective import B, N, O, Objective
+from siamese.learning.optimizer import optimizer_state, part, restore_optimizer
+from siamese.learning.synchronised import synchronise
+
+_MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "scaler."
+
+
+class Learner(Generic[N, B, O]):
+    """A network, the average of its weights, and its optimizer.
+
+    Attributes:
+        network: What learns.
+        average: With the mean of its last weights, which is better than any of them; None without ``ema_decay``.
+        steps: Updates so far.
+        share: How far the run was at the last of them, 0..1.
+    """
+
+    def __init__(
+        self, network: N, objective: Objective[N, B, O], fabric: Fabric, *, compile_mode: str | None = None
+    ) -> None:
+        """Takes up a network.
+
+        Args:
+            network: On the CPU. Every process gets the weights of the first one's.
+            objective: What it learns.
+            fabric: Device, number format and group of processes.
+            compile_mode: Of ``torch.compile``; None runs eagerly.
+
+        Raises:
+            SiameseError: The network does not suit the objective.
+        """
+        self.objective, self.recipe, self.fabric = objective, objective.recipe, fabric
+        if world() > 1:
+            synchronise(network)
+        self.network: N = network.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen = tuple(objective.frozen(self.network))
+        for module in self.frozen:
+            module.requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(objective.groups(self.network), fused=True)
+        self._peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self._forward, self._update = fabric.setup(_Forward(self.network, objective), self.optimizer)
+        self.average: N | None = None
+        if self.recipe.ema_decay is not None:
+            self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        if compile_mode is not None:
+            self.network.compile(mode=compile_mode)
+        self.steps, self.share = 0, 0.0
+
+    @property
+    def precision(self) -> Any:  # noqa: ANN401
+        """Fabric's plugin for the number format."""
+        return self.fabric.strategy.precision
+
+    @property
+    def outcome(self) -> N:
+        """The network that would be published now."""
+        return self.network if self.average is None else self.average
+
+    def step(self, batch: B, share: float) -> dict[str, float]:
+        """Learns from the examples of one step, in ``accumulate`` parts.
+
+        The update is that of the mean of the parts' losses. What a loss or batch norm takes over a batch is taken over
+        each part; all else is as if the examples had been one batch.
+
+        Args:
+            batch: This process's examples.
+            share: How far the run is, 0..1.
+
+        Returns:
+            The loss, and the objective's further figures.
+
+        Raises:
+            SiameseError: The loss or a gradient is not a number; the weights are then left as they were.
+        """
+        self._prepare(share)
+        parts = self.recipe.accumulate
+        scored = [
+            self._learn(examples, share, last=number == parts)
+            for number, examples in enumerate(_parts(self.fabric.to_device(batch), parts), 1)
+        ]
+        loss = float(torch.stack([loss for loss, _ in scored]).sum())
+        self.precision.unscale_gradients(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        if not math.isfinite(loss) or not (torch.isfinite(norm) or self._rescales()):
+            raise self._not_finite(
+                f"the loss is {loss:.4g} and the gradient's norm {float(norm):.4g} at step {self.steps}"
+            )
+        self._update.step()
+        self.objective.after_step(self.network, share)
+        self.steps, self.share = self.steps + 1, share
+        self._update_average()
+        figures = {name: sum(each[name] for _, each in scored) / parts for name in scored[0][1]}
+        return {"loss": loss, **figures}
+
+    def check_finite(self) -> None:
+        """Refuses weights, averages or statistics that are not numbers, before they are kept.
+
+        Raises:
+            SiameseError: Some are not; it names the first tensor concerned.
+        """
+        for kind, network in (("weights", self.network), ("averaged weights", self.average)):
+            for name, tensor in network.state_dict().items() if network is not None else ():
+                if not torch.isfinite(tensor).all():
+                    raise self._not_finite(f"{name} of the {kind} holds a NaN or infinity after step {self.steps}")
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a step changes, as named tensors; they may change with the next step."""
+        state = {f"{_MODEL}{name}": tensor for name, tensor in self.network.state_dict().items()}
+        if self.average is not None:
+            state |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
+        state |= {f"{_OPTIMIZER}{name}": tensor for name, tensor in optimizer_state(self.optimizer).items()}
+        scale = self.precision.state_dict()
+        return state | {f"{_SCALER}{name}": torch.tensor(float(value)) for name, value in scale.items()}
+
+    def restore(self, state: Mapping[str, Tensor], steps: int, share: float = 1.0) -> None:
+        """Takes up a state that :meth:`state` returned.
+
+        Args:
+            state: Its tensors.
+            steps: Steps that had been done.
+            share: How far the run was at the last of them, 0..1.
+        """
+        self.network.load_state_dict(part(state, _MODEL))
+        if self.average is not None:
+            self.average.load_state_dict(part(state, _AVERAGE))
+        restore_optimizer(self.optimizer, part(state, _OPTIMIZER))
+        scale = {name: float(tensor) for name, tensor in part(state, _SCALER).items()}
+        if scale:
+            self.precision.load_state_dict(scale)
+        self.steps, self.share = steps, share
+
+    def _prepare(self, share: float) -> None:
+        self.objective.before_step(self.network, self.average, self.share, share)
+        self.network.train()
+        for module in self.frozen:
+            module.eval()
+        rate = self.objective.rate_at(share)
+        for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * rate
+        self.optimizer.zero_grad(set_to_none=True)
+        # Dropout too goes on as if never cut off; it differs between processes.
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.steps) * world() + rank())
+
+    def _learn(self, examples: B, share: float, *, last: bool) -> tuple[Tensor, Mapping[str, float]]:
+        """Adds the gradients of one of several parts; returns its share of the loss over all processes."""
+        alone = last or world() == 1
+        with nullcontext() if alone else self.fabric.no_backward_sync(self._forward):
+            scored = self.objective.loss(gathered(self._forward(examples, share)), share)
+            loss = scored.loss / self.recipe.accumulate
+            self.fabric.backward(loss)
+        return loss.detach(), scored.figures
+
+    def _rescales(self) -> bool:
+        """Whether gradients that are not numbers only mean that their scale is too large, so the update is left out."""
+        scaler = getattr(self.precision, "scaler", None)
+        return scaler is not None and scaler.get_scale() > 1
+
+    def _not_finite(self, what: str) -> SiameseError:
+        fix = f"lower {self.recipe.section}.learning_rate; the last good state is kept"
+        return SiameseError(what, where=self.recipe.section, fix=fix)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        if self.average is None or self.recipe.ema_decay is None:
+            return
+        # A short memory at first, so that a random start is soon forgotten.
+        decay = min(self.recipe.ema_decay, self.steps / (self.steps + 10))
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        floats = [name for name, tensor in ours.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([ours[name] for name in floats], [theirs[name] for name in floats], 1 - decay)
+        for name in ours.keys() - floats:
+            ours[name].copy_(theirs[name])
+
+
+class _Forward(nn.Module, Generic[N, B, O]):
+    """The objective's forward pass as a module, which is what Fabric distributes."""
+
+    def __init__(self, network: N, objective: Objective[N, B, O]) -> None:
+        super().__init__()
+        self.network, self._objective = network, objective
+
+    def forward(self, examples: B, share: float) -> O:
+        """See :meth:`Objective.forward`."""
+        return self._objective.forward(self.network, examples, share)
+
+
+def _parts(batch: B, count: int) -> Iterator[B]:
+    """So many batches of as many examples each, in order."""
+    for number in range(count):
+        yield apply_to_collection(batch, Tensor, lambda tensor, number=number: tensor.chunk(count)[number])
