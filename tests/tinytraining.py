@@ -7,14 +7,20 @@ import json
 import cv2
 import numpy as np
 import rasterio
+import torch
 from affine import Affine
 from shapely import Polygon, box
 
 from siamese.ingest import ingest
+from siamese.learning.fabric import alone
+from siamese.learning.learner import Learner
 from siamese.manifests import PairSet, SceneCatalog
+from siamese.model import SiameseUNet
 from siamese.pairs import build_pairs
 from siamese.params import IngestParams, NetworkParams, PairsParams, TrainingParams
 from siamese.store import ObjectStore
+from siamese.training.crops import Batch
+from siamese.training.objective import DamageObjective, Output
 
 SIDE = 96
 SUBTYPES = ("no-damage", "minor-damage", "major-damage", "destroyed", "un-classified")
@@ -92,3 +98,9 @@ def _buildings(number: int) -> list[tuple[Polygon, str]]:
         subtype = SUBTYPES[(number + place) % 5]
         found.append((box(left, top, left + int(rng.integers(10, 18)), top + int(rng.integers(10, 18))), subtype))
     return found
+
+
+def tiny_learner(network: SiameseUNet, params: TrainingParams) -> Learner[SiameseUNet, Batch, Output]:
+    """A network on the CPU that learns damage, without storage."""
+    objective = DamageObjective(params)
+    return Learner(network, objective, alone(objective.recipe, torch.device("cpu")))

@@ -105,6 +105,11 @@ class Autocast(MixedPrecision):
         """Returns its argument."""
         return data
 
+    def unscale_gradients(self, optimizer: Any) -> None:  # noqa: ANN401
+        """Takes the scale off gradients, as PyTorch can for fused optimizers too, which Fabric refuses to clip."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+
 
 def _stay_on_this_machine() -> None:
     """Has processes of one machine talk over its loopback interface, whatever its name resolves to."""

@@ -93,7 +93,7 @@ class Learner(Generic[N, B, O]):
         parts = self.recipe.accumulate
         scored = [
             self._learn(examples, share, last=number == parts)
-            for number, examples in enumerate(_parts(self.fabric.to_device(batch), parts), 1)
+            for number, examples in enumerate(split(self.fabric.to_device(batch), parts), 1)
         ]
         loss = float(torch.stack([loss for loss, _ in scored]).sum())
         self.precision.unscale_gradients(self.optimizer)
@@ -201,7 +201,7 @@ class _Forward(nn.Module, Generic[N, B, O]):
         return self._objective.forward(self.network, examples, share)
 
 
-def _parts(batch: B, count: int) -> Iterator[B]:
+def split(batch: B, count: int) -> Iterator[B]:
     """So many batches of as many examples each, in order."""
     for number in range(count):
         yield apply_to_collection(batch, Tensor, lambda tensor, number=number: tensor.chunk(count)[number])

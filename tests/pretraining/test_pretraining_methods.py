@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from siamese.errors import SiameseError
+from siamese.learning.fabric import alone
+from siamese.learning.learner import Learner
 from siamese.model.encoders import Encoder
 from siamese.params import PretrainingParams
 from siamese.pretraining.byol import Byol
@@ -15,8 +17,8 @@ from siamese.pretraining.collapse import rank, spread, warning
 from siamese.pretraining.dino import Dino
 from siamese.pretraining.method import Method
 from siamese.pretraining.methods import build_method
+from siamese.pretraining.objective import ViewsObjective
 from siamese.pretraining.teacher import momentum_at
-from siamese.pretraining.trainer import Trainer
 from siamese.pretraining.views import Views
 
 METHODS = ("simsiam", "byol", "dino")
@@ -31,6 +33,11 @@ def params(method: str, **changes: object) -> PretrainingParams:
 def built(given: PretrainingParams, encoder: str = ENCODER) -> Method:
     torch.manual_seed(0)
     return build_method(Encoder(encoder), given)
+
+
+def learner(given: PretrainingParams) -> Learner:
+    objective = ViewsObjective(given)
+    return Learner(built(given), objective, alone(objective.recipe, torch.device("cpu")))
 
 
 def views(seed: int = 0, places: int = 8) -> Views:
@@ -72,23 +79,23 @@ def test_the_gradient_reaches_every_parameter_that_learns_and_no_other(method: s
 @pytest.mark.parametrize("method", METHODS)
 def test_the_loss_falls_and_nothing_collapses(method: str) -> None:
     given = params(method, learning_rate=2e-3, momentum=0.9)
-    trainer = Trainer(built(given), given, torch.device("cpu"))
+    trainer = learner(given)
     done = [trainer.step(views(number % 4), number / 24) for number in range(24)]
-    first, last = (sum(step.loss for step in part) / 4 for part in (done[:4], done[-4:]))
+    first, last = (sum(step["loss"] for step in part) / 4 for part in (done[:4], done[-4:]))
     best = {"simsiam": -1.0, "byol": 0.0, "dino": 0.0}[method]
     assert last - best < 0.9 * (first - best)
-    assert min(step.spread for step in done) > 0.3
-    assert min(step.rank for step in done) > 3
+    assert min(step["spread"] for step in done) > 0.3
+    assert min(step["rank"] for step in done) > 3
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_state_restored_goes_on_with_the_same_weights(method: str) -> None:
     given = params(method)
-    whole = Trainer(built(given), given, torch.device("cpu"))
+    whole = learner(given)
     for number in range(2):
         whole.step(views(number), number / 4)
     kept = copy.deepcopy(whole.state())
-    again = Trainer(built(given), given, torch.device("cpu"))
+    again = learner(given)
     again.restore(kept, 2)
     for trainer in (whole, again):
         for number in (2, 3):

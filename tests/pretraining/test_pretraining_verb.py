@@ -16,12 +16,12 @@ from tinytraining import NETWORK, SIDE, tiny_pairs
 
 from siamese.cli import main
 from siamese.errors import SiameseError
+from siamese.learning.learner import Learner
 from siamese.manifests import PairSet, Pretraining
 from siamese.model import build_network, load_pretrained, start_from
 from siamese.model.encoders import Encoder
 from siamese.params import PretrainingParams, load_params
 from siamese.pretraining import plan_pretraining, pretrain
-from siamese.pretraining import trainer as trainer_module
 from siamese.pretraining.method import Comparison
 from siamese.pretraining.simsiam import SimSiam
 from siamese.store import ObjectStore, S3Uri
@@ -72,26 +72,26 @@ def test_stopped_by_a_signal_and_resumed_the_weights_are_those_of_an_uninterrupt
     given = params(method=method)
     whole = pretrain(pairs, NETWORK, given, store)
     store.erase(Pretraining.folder(store, whole.digest))
-    step = trainer_module.Trainer.step
+    step = Learner.step
 
-    def stopping(self: trainer_module.Trainer, *given: object) -> trainer_module.Step:
+    def stopping(self: Learner, *given: object) -> dict[str, float]:
         if self.steps == whole.steps - 2:
             signal.raise_signal(signal.SIGTERM)
         return step(self, *given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.Trainer, "step", stopping)
+        patch.setattr(Learner, "step", stopping)
         with pytest.raises(SiameseError, match=f"stopped by SIGTERM after step {whole.steps - 1}; its state is kept"):
             pretrain(pairs, NETWORK, given, store)
     assert Pretraining.find(store, whole.digest) is None
     seen: list[int] = []
 
-    def counting(self: trainer_module.Trainer, *given: object) -> trainer_module.Step:
+    def counting(self: Learner, *given: object) -> dict[str, float]:
         seen.append(self.steps)
         return step(self, *given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.Trainer, "step", counting)
+        patch.setattr(Learner, "step", counting)
         resumed = pretrain(pairs, NETWORK, given, store)
     assert seen == [whole.steps - 1]
     assert resumed.weights.sha256 == whole.weights.sha256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError
@@ -15,7 +15,6 @@ from siamese.params import TrainingParams
 from siamese.store import ObjectStore
 from siamese.training.augment import dilated
 from siamese.training.crops import CropSource
-from siamese.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_disaster_types_reach_the_network_and_are_kept_from_it_now_and_then(
 
     monkeypatch.setattr(type(network), "forward", looking)
     batch = CropSource(reader, changed(unknown_disaster=0.0)).batch(0)
-    Trainer(network, TRAINING, torch.device("cpu")).step(batch, 0.5)
+    tiny_learner(network, TRAINING).step(batch, 0.5)
     assert seen[0].tolist() == [quake, quake]
 
 

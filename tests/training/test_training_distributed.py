@@ -17,6 +17,8 @@ import torch
 from tinytraining import NETWORK, TRAINING
 
 from siamese.errors import SiameseError
+from siamese.learning.learner import split
+from siamese.learning.processes import ProcessLostError
 from siamese.manifests import Checkpoint, PairSet
 from siamese.model.weights import deserialize
 from siamese.pairs import PairReader
@@ -24,7 +26,6 @@ from siamese.params import TrainingParams
 from siamese.store import ObjectStore
 from siamese.training import plan_training, train
 from siamese.training.crops import CropSource
-from siamese.training.distributed import ProcessLostError
 
 
 @pytest.fixture(autouse=True)
@@ -120,8 +121,8 @@ def test_torchrun_starts_the_command_in_several_processes_and_one_of_them_tells(
 
 def test_each_process_prepares_its_share_of_every_batch(store: ObjectStore, pairs: PairSet) -> None:
     reader, params = PairReader(store, pairs, cache=None), changed(accumulate=2)
-    whole = list(CropSource(reader, params).batch(3).parts(2))
-    shares = [list(CropSource(reader, params, rank=rank, world=2).batch(3).parts(2)) for rank in range(2)]
+    whole = list(split(CropSource(reader, params).batch(3), 2))
+    shares = [list(split(CropSource(reader, params, rank=rank, world=2).batch(3), 2)) for rank in range(2)]
     for number, expected in enumerate(whole):
         for name in expected._fields:
             found = torch.cat([getattr(share[number], name) for share in shares])

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamese.learning.schedule import clock_of, rate_factor, share_of
 from siamese.metrics import Counts, Tally, count_scene
 from siamese.model import Decision, Prediction, calibrate, class_raster
 from siamese.params import TrainingParams
@@ -19,7 +20,6 @@ from siamese.training.crops import window_sum
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 from siamese.training.losses import damage_loss, localization_loss
 from siamese.training.pictures import example_row
-from siamese.training.schedule import clock_of, progress_of, rate_factor
 
 PARAMS = TrainingParams()
 
@@ -152,11 +152,10 @@ def test_a_windows_sum_is_that_of_its_pixels(row: int, col: int, size: int, seed
 
 
 def test_progress_goes_by_steps_or_minutes_and_the_rate_rises_then_falls() -> None:
-    timed = PARAMS.model_copy(update={"minutes": 2.0})
-    assert progress_of(10, 100, 999, PARAMS) == 0.1
-    assert progress_of(10, 100, 60, timed) == 0.5
-    assert progress_of(90, 100, 60, timed) == 0.9
-    assert progress_of(0, 100, 999, timed) == 1
+    assert share_of(10, 100, 999, None) == 0.1
+    assert share_of(10, 100, 60, 2.0) == 0.5
+    assert share_of(90, 100, 60, 2.0) == 0.9
+    assert share_of(0, 100, 999, 2.0) == 1
     rates = [rate_factor(share, 0.1) for share in np.linspace(0, 1, 101)]
     assert max(rates) == rates[10] == 1
     assert rates[:11] == sorted(rates[:11])
@@ -165,8 +164,7 @@ def test_progress_goes_by_steps_or_minutes_and_the_rate_rises_then_falls() -> No
 
 
 def test_the_processor_clock_stands_still_while_a_training_waits() -> None:
-    clock = clock_of(PARAMS.model_copy(update={"clock": "processor"}))
-    wall = clock_of(PARAMS)
+    clock, wall = clock_of("processor"), clock_of(PARAMS.clock)
     before, began = clock(), wall()
     time.sleep(0.3)
     waited, worked = clock(), wall()

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 
 from siamese.errors import SiameseError
+from siamese.learning.learner import Learner
 from siamese.model import build_network
 from siamese.pairs import PairReader
 from siamese.params import TrainingParams
 from siamese.store import ObjectStore
 from siamese.training import train
-from siamese.training import trainer as trainer_module
 from siamese.training.crops import CropSource
-from siamese.training.schedule import rate_at
-from siamese.training.trainer import Trainer
+from siamese.training.objective import DamageObjective
+from siamese.training.stages import stage_of
 
 ALIKE = NETWORK.model_copy(update={"decoder_channels": (16, 8, 8, 8)})
-CPU = torch.device("cpu")
 
 
 def changed(**changes: object) -> TrainingParams:
@@ -29,13 +28,13 @@ def changed(**changes: object) -> TrainingParams:
 def test_first_buildings_are_learned_on_pre_images_alone_then_damage_from_there(store: ObjectStore) -> None:
     params = changed(localization_share=0.5)
     torch.manual_seed(0)
-    trainer = Trainer(build_network(ALIKE), params, CPU)
+    trainer = tiny_learner(build_network(ALIKE), params)
     source = CropSource(PairReader(store, tiny_pairs(store), cache=None), params)
     first = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     batch = source.batch(0)
     with_other_post = batch._replace(post=255 - batch.post)
     loss = trainer.step(batch, 0.2)
-    twin = Trainer(build_network(ALIKE), params, CPU)
+    twin = tiny_learner(build_network(ALIKE), params)
     twin.network.load_state_dict(first)
     assert twin.step(with_other_post, 0.2) == loss
     later = trainer.network.state_dict()
@@ -58,14 +57,14 @@ def test_first_buildings_are_learned_on_pre_images_alone_then_damage_from_there(
 
 def test_the_rate_rises_again_at_the_switch() -> None:
     params = changed(localization_share=0.4, warmup_share=0.1)
-    rates = [rate_at(share, params) for share in np.linspace(0, 1, 1001)]
+    rates = [DamageObjective(params).rate_at(share) for share in np.linspace(0, 1, 1001)]
     assert rates[40] == pytest.approx(1)
     assert rates[399] < 0.02
     assert rates[400] < 0.02
     assert rates[460] == pytest.approx(1)
     assert min(rates) > 0
     plain = changed(warmup_share=0.1)
-    assert rate_at(0.1, plain) == 1
+    assert DamageObjective(plain).rate_at(0.1) == 1
 
 
 @pytest.mark.parametrize("cut", [2, 6])
@@ -74,16 +73,16 @@ def test_a_training_cut_in_either_stage_goes_on_as_if_never_cut(
 ) -> None:
     pairs, params = tiny_pairs(store, scenes=4), changed(epochs=4, localization_share=0.5, checkpoint_seconds=1e-6)
     stages: list[str] = []
-    step = trainer_module.Trainer.step
+    step = Learner.step
 
-    def watched(self: Trainer, *given: object) -> float:
+    def watched(self: Learner, *given: object) -> dict[str, float]:
         if len(stages) == cut:
             raise SiameseError("cut off for the test")
         loss = step(self, *given)  # type: ignore[arg-type]
-        stages.append(self.stage)
+        stages.append(stage_of(self.share, params))
         return loss
 
-    monkeypatch.setattr(trainer_module.Trainer, "step", watched)
+    monkeypatch.setattr(Learner, "step", watched)
     with pytest.raises(SiameseError, match="cut off"):
         train(pairs, ALIKE, params, store)
     stages.append("cut")
@@ -101,4 +100,4 @@ def test_a_training_cut_in_either_stage_goes_on_as_if_never_cut(
 def test_a_network_without_a_decoder_of_its_own_for_buildings_is_refused() -> None:
     fused = build_network(NETWORK.model_copy(update={"localization": "fused"}))
     with pytest.raises(SiameseError, match=r"training\.localization_share: .*network\.localization=pre"):
-        Trainer(fused, changed(localization_share=0.5), CPU)
+        tiny_learner(fused, changed(localization_share=0.5))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING
+from tinytraining import NETWORK, TRAINING, tiny_learner
 
 from siamese.errors import SiameseError
+from siamese.learning.transfer import take_over
 from siamese.manifests import PairSet
 from siamese.model import build_network
 from siamese.model.weights import deserialize
@@ -15,10 +16,7 @@ from siamese.params import NetworkParams, TrainingParams
 from siamese.store import ObjectStore
 from siamese.training import plan_training, train
 from siamese.training.crops import CropSource
-from siamese.training.start import first_network, take_over
-from siamese.training.trainer import Trainer
-
-CPU = torch.device("cpu")
+from siamese.training.start import first_network
 
 
 def changed(**changes: object) -> TrainingParams:
@@ -64,7 +62,7 @@ def test_an_encoder_alone_can_be_taken_over() -> None:
 
 def test_shallower_scales_learn_slower() -> None:
     params = changed(frozen_scales=0, layer_decay=0.5, learning_rate=0.01, encoder_rate=0.1)
-    trainer = Trainer(build_network(NETWORK), params, CPU)
+    trainer = tiny_learner(build_network(NETWORK), params)
     rate = {id(one): group["lr"] for group in trainer.optimizer.param_groups for one in group["params"]}
     encoder = trainer.network.encoder
     seen: set[int] = set()
@@ -83,18 +81,18 @@ def test_the_whole_encoder_can_be_frozen_and_no_more(store: ObjectStore, pairs: 
     scales = len(network.encoder.channels)
     first = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     params = changed(frozen_scales=scales)
-    trainer = Trainer(network, params, CPU)
+    trainer = tiny_learner(network, params)
     trainer.step(CropSource(PairReader(store, pairs, cache=None), params).batch(0), 0.5)
     later = trainer.network.state_dict()
     changed_names = {name for name in first if not torch.equal(first[name], later[name])}
     assert changed_names
     assert not any(name.startswith("encoder.") for name in changed_names)
     with pytest.raises(SiameseError, match=f"give at most {scales}"):
-        Trainer(build_network(NETWORK), changed(frozen_scales=scales + 1), CPU)
+        tiny_learner(build_network(NETWORK), changed(frozen_scales=scales + 1))
 
 
 def test_a_vgg16_is_frozen_as_a_whole() -> None:
     network = build_network(NetworkParams(encoder="vgg16", pretrained=False, decoder_channels=(8,)))
-    trainer = Trainer(network, changed(frozen_scales=len(network.encoder.channels)), CPU)
+    trainer = tiny_learner(network, changed(frozen_scales=len(network.encoder.channels)))
     assert not any(one.requires_grad for one in trainer.network.encoder.parameters())
     assert any(one.requires_grad for one in trainer.network.parameters())

@@ -10,10 +10,10 @@ import pytest
 from tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.errors import SiameseError
+from siamese.learning.learner import Learner
 from siamese.store import ObjectStore
 from siamese.store.provenance import git_revision
 from siamese.training import plan_training, train
-from siamese.training import trainer as trainer_module
 
 PARAMS = TRAINING.model_copy(update={"epochs": 3, "checkpoint_seconds": 0.001})
 
@@ -33,16 +33,16 @@ def test_a_run_holds_params_curves_digests_and_pictures_and_goes_on_after_a_stop
     store: ObjectStore, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs, steps = tiny_pairs(store), []
-    step = trainer_module.Trainer.step
+    step = Learner.step
 
-    def stopping(self: trainer_module.Trainer, *given: object) -> float:
+    def stopping(self: Learner, *given: object) -> dict[str, float]:
         steps.append(self.steps)
         if len(steps) == 8:
             raise SiameseError("stopped for the test")
         return step(self, *given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module.Trainer, "step", stopping)
+        patch.setattr(Learner, "step", stopping)
         with pytest.raises(SiameseError, match="stopped for the test"):
             train(pairs, NETWORK, PARAMS, store)
     (cut,) = client.search_runs([client.get_experiment_by_name("siamese").experiment_id])

@@ -16,20 +16,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 
 from siamese.errors import SiameseError
+from siamese.learning.learner import Learner
 from siamese.manifests import Checkpoint, PairSet, SceneCatalog
 from siamese.model import Predictor, build_network
 from siamese.model.weights import deserialize, load_network
 from siamese.pairs import PairReader, build_pairs
 from siamese.params import NetworkParams, PairsParams, TrainingParams
 from siamese.store import ObjectStore, S3Uri
+from siamese.training import objective as objective_module
 from siamese.training import plan_training, train
-from siamese.training import session as session_module
-from siamese.training import trainer as trainer_module
+from siamese.training import task as task_module
 from siamese.training.crops import CropSource
-from siamese.training.trainer import Trainer
 from siamese.training.validation import fit_decision, start_decision
 
 
@@ -143,13 +143,14 @@ def _start(store: ObjectStore, pairs: PairSet, params: TrainingParams, folder: P
         "from siamese.manifests import PairSet\n"
         "from siamese.params import NetworkParams, TrainingParams\n"
         "from siamese.store import ObjectStore\n"
-        "from siamese.training import train, trainer\n"
-        "step = trainer.Trainer.step\n"
+        "from siamese.training import train\n"
+        "from siamese.learning.learner import Learner\n"
+        "step = Learner.step\n"
         "def told(self, *given):\n"
         "    print('step', self.steps, file=sys.stderr, flush=True)\n"
         "    time.sleep(0.5)\n"
         "    return step(self, *given)\n"
-        "trainer.Trainer.step = told\n"
+        "Learner.step = told\n"
         "store = ObjectStore()\n"
         "network = NetworkParams.model_validate_json(sys.argv[2])\n"
         "params = TrainingParams.model_validate_json(sys.argv[3])\n"
@@ -193,7 +194,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_spares_the_last_good_stat
     store: ObjectStore, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = changed(epochs=4, checkpoint_seconds=0.001)
-    whole, calls = trainer_module.total_loss, []
+    whole, calls = objective_module.total_loss, []
 
     def poisoned(*given: object) -> torch.Tensor:
         calls.append(1)
@@ -201,7 +202,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_spares_the_last_good_stat
         return loss * math.nan if len(calls) == 5 else loss
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "total_loss", poisoned)
+        patch.setattr(objective_module, "total_loss", poisoned)
         with pytest.raises(SiameseError, match=r"the loss is nan.*learning_rate") as caught:
             train(pairs, NETWORK, params, store)
     assert "\n" not in str(caught.value)
@@ -219,14 +220,14 @@ def test_averaged_weights_that_are_no_numbers_are_neither_kept_nor_published(
     store: ObjectStore, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = changed(epochs=3, checkpoint_seconds=0.001)
-    average = Trainer._update_average
+    average = Learner._update_average
 
-    def poisoned(self: Trainer) -> None:
+    def poisoned(self: Learner) -> None:
         average(self)
         if self.steps == 7:
             self.average.damage_head.final.bias[0] = math.inf
 
-    monkeypatch.setattr(Trainer, "_update_average", poisoned)
+    monkeypatch.setattr(Learner, "_update_average", poisoned)
     with pytest.raises(SiameseError, match=r"damage_head\.final\.bias of the averaged weights holds a NaN .*step \d"):
         train(pairs, NETWORK, params, store)
     folder = Checkpoint.folder(store, plan_training(pairs, NETWORK, params).digest)
@@ -240,7 +241,7 @@ def test_averaged_weights_that_are_no_numbers_are_neither_kept_nor_published(
 def test_a_score_that_is_no_number_does_not_replace_the_best(
     store: ObjectStore, pairs: PairSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = session_module.validate, []
+    whole, calls = task_module.validate, []
 
     def poisoned(*given: object) -> object:
         calls.append(1)
@@ -250,7 +251,7 @@ def test_a_score_that_is_no_number_does_not_replace_the_best(
         unsure = counts.scores().model_copy(update={"score": math.nan})
         return SimpleNamespace(scores=lambda: unsure)
 
-    monkeypatch.setattr(session_module, "validate", poisoned)
+    monkeypatch.setattr(task_module, "validate", poisoned)
     assert train(pairs, NETWORK, changed(epochs=3, keep="best"), store).best_epoch == 1
     assert len(calls) == 3
 
@@ -264,7 +265,7 @@ def test_minutes_end_a_training_and_are_validated_and_published(store: ObjectSto
 
 def test_frozen_scales_keep_their_weights_and_their_statistics(store: ObjectStore, pairs: PairSet) -> None:
     params = changed(frozen_scales=2)
-    trainer = Trainer(build_network(NETWORK), params, torch.device("cpu"))
+    trainer = tiny_learner(build_network(NETWORK), params)
     first = {name: tensor.clone() for name, tensor in trainer.average.state_dict().items()}
     source = CropSource(PairReader(store, pairs, cache=None), params)
     for step in range(3):
