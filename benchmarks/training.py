@@ -100,15 +100,16 @@ def _pairs(options: argparse.Namespace) -> Iterator[str]:
 def _measure(options: argparse.Namespace) -> Measured:
     import torch
 
+    from siamese.learning.fabric import alone
+    from siamese.learning.learner import Learner
+    from siamese.learning.loader import Loader
     from siamese.manifests import PairSet
     from siamese.model import build_network, load_imagenet
-    from siamese.model.precision import best_device
     from siamese.pairs import TRAINING_MEMORY, PairReader
     from siamese.params import NetworkParams, TrainingParams
     from siamese.store import ObjectStore
     from siamese.training.crops import CropSource
-    from siamese.training.loader import Loader
-    from siamese.training.trainer import Trainer
+    from siamese.training.objective import DamageObjective
 
     store = ObjectStore()
     params = TrainingParams(batch=options.batch, crop_px=options.crop_px)
@@ -122,12 +123,13 @@ def _measure(options: argparse.Namespace) -> Measured:
     network = build_network(shape)
     if shape.pretrained:
         load_imagenet(network.encoder)
-    trainer, losses = Trainer(network, params, best_device()), []
-    with Loader(CropSource(reader, params), params.loader_threads) as loader:
-        for step, batch in loader.batches(0, options.steps + 2):
+    objective = DamageObjective(params)
+    learner, losses = Learner(network, objective, alone(objective.recipe)), []
+    with Loader(CropSource(reader, params).batch, params.loader_threads) as loader:
+        for step, batch in enumerate(loader.batches(0, options.steps + 2)):
             if step == 2:  # the first two make buffers and choose kernels
                 loader.waited_s, started = 0.0, time.perf_counter()
-            losses.append(trainer.step(batch, step / (options.steps + 2)))
+            losses.append(learner.step(batch, step / (options.steps + 2))["loss"])
         spent, waited = time.perf_counter() - started, loader.waited_s
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     crops = options.steps * options.batch

@@ -115,17 +115,19 @@ def measure(name: str, overrides: list[str], side: int) -> Cost:
 def _step(network: SiameseUNet, params: NetworkParams, training: TrainingParams, side: int) -> Callable[[], None]:
     import torch
 
-    from siamese.model.precision import best_device
+    from siamese.learning.fabric import alone
+    from siamese.learning.learner import Learner
     from siamese.training.crops import Batch
-    from siamese.training.trainer import Trainer
+    from siamese.training.objective import DamageObjective
 
-    trainer = Trainer(network, training.model_copy(update={"frozen_scales": 0}), best_device())
+    objective = DamageObjective(training.model_copy(update={"frozen_scales": 0}))
+    learner = Learner(network, objective, alone(objective.recipe))
     pre, post = (torch.randint(0, 256, (2, bands, side, side), dtype=torch.uint8) for bands in params.input_bands)
     mask = torch.zeros(2, side, side, dtype=torch.uint8)
     for number in range(1, 5):
         mask[:, number * 40 : number * 40 + 24] = number
     batch = Batch(pre, post, mask, torch.zeros(2, dtype=torch.long))
-    return lambda: _none(trainer.step(batch, 0.5))
+    return lambda: _none(learner.step(batch, 0.5))
 
 
 def _none(_: object) -> None:

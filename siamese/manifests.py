@@ -112,9 +112,10 @@ class Checkpoint(Manifest):
     kind: ClassVar[str] = "checkpoint"
     former: ClassVar[str | None] = "training"
     described: ClassVar[frozenset[str]] = frozenset(
-        {"curves", "pairs", "epochs", "best_epoch", "start", "minutes", "validation", "run_id"}
+        {"task", "curves", "pairs", "epochs", "best_epoch", "start", "minutes", "validation", "run_id"}
     )
 
+    task: Literal["damage", "selfsupervised", "similarity"] = Field("damage", description="What it was trained for.")
     weights: Blob = Field(description="safetensors.")
     network: Blob = Field(description="JSON: all that is needed to build the network for these weights.")
     curves: Blob = Field(description="CSV, one row an epoch.")
@@ -126,6 +127,11 @@ class Checkpoint(Manifest):
     validation: Scores | None = Field(None, description="Official scores on the validation split.")
     run_id: str | None = Field(description="MLflow run, when there was a server.")
     quantized: Quantized | None = Field(None, description="Then this runs in place of the weights.")
+
+    @property
+    def series(self) -> str | None:
+        """Checkpoints of other tasks than damage have a latest one of their own."""
+        return None if self.task == "damage" else self.task
 
 
 class Pretraining(Manifest):

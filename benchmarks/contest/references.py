@@ -19,6 +19,8 @@ from torch.nn import functional
 from contest.judging import Image, Network
 from contest.results import Learned
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
+from siamese.learning.loader import Loader
+from siamese.learning.schedule import clock_of, rate_factor, share_of
 from siamese.manifests import Scores
 from siamese.metrics import Buildings, Counts, count_scene
 from siamese.model.decision import Decided, Prediction
@@ -30,8 +32,6 @@ from siamese.pairs import PairReader, SceneEntry
 from siamese.params import NetworkParams, TrainingParams
 from siamese.progress import progress
 from siamese.training.crops import Batch, CropSource
-from siamese.training.loader import Loader
-from siamese.training.schedule import clock_of, progress_of, rate_factor
 from siamese.training.validation import chosen_scenes
 
 Kind = Literal["fcsiamdiff", "unet"]
@@ -152,7 +152,7 @@ class _Training:
     def __init__(self, model: Reference, reader: PairReader, params: TrainingParams) -> None:
         self.model, self._reader, self._params = model, reader, params
         self._source, self._scenes = CropSource(reader, params), chosen_scenes(reader, params.validation_scenes)
-        self._device, self._clock = next(model.parameters()).device, clock_of(params)
+        self._device, self._clock = next(model.parameters()).device, clock_of(params.clock)
         self._optimizer = torch.optim.AdamW(_groups(model, params), weight_decay=params.weight_decay, fused=True)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         self._began, self._spent_s, self._steps = self._clock(), 0.0, 0
@@ -164,10 +164,10 @@ class _Training:
         """Trains until steps or minutes are used up."""
         epoch = self._source.steps_an_epoch
         steps, shown = self._params.epochs * epoch, 0.0
-        loader = Loader(self._source, self._params.loader_threads)
+        loader = Loader(self._source.batch, self._params.loader_threads)
         with progress(f"train {label}, %", 100) as advance, loader:
-            for step, batch in loader.batches(0, steps):
-                share = progress_of(step, steps, self._elapsed(), self._params)
+            for step, batch in enumerate(loader.batches(0, steps)):
+                share = share_of(step, steps, self._elapsed(), self._params.minutes)
                 if share >= 1:
                     break
                 loss = self._step(batch, share)
@@ -197,7 +197,7 @@ class _Training:
         self.model.train()
         for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate_factor(share, self._params.warmup_share)
-        batch = batch.to(self._device)
+        batch = Batch(*(tensor.to(self._device) for tensor in batch))
         with autocast(self._device):
             logits = self.model(batch.pre.float() / 255, batch.post.float() / 255)
         loss = reference_loss(logits, batch.mask, (_BACKGROUND_WEIGHT, *self._params.class_weights))

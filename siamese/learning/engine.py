@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 
@@ -42,12 +42,14 @@ def learn(make: Callable[[ObjectStore], Task[N, B, O, M]], store: ObjectStore) -
     task.check_processes(count)
     found = task.kind.find(store, task.origin.digest)
     if found is None:
-        run_processes(count, partial(_learn_apart, make, type(store), store.settings))
+        run_processes(count, partial(_learn_apart, make, store.settings, dict(store.environment)))
     return found or task.kind.load(store, task.origin.digest)
 
 
-def _learn_apart(make: Callable[[ObjectStore], Task[N, B, O, M]], kind: type[ObjectStore], settings: Settings) -> None:
-    _learn(make(kind(settings)))
+def _learn_apart(
+    make: Callable[[ObjectStore], Task[N, B, O, M]], settings: Settings, environment: Mapping[str, str]
+) -> None:
+    _learn(make(ObjectStore(settings, environment)))
 
 
 def _learn(task: Task[N, B, O, M]) -> M:

@@ -33,7 +33,12 @@ class Learner(Generic[N, B, O]):
     """
 
     def __init__(
-        self, network: N, objective: Objective[N, B, O], fabric: Fabric, *, compile_mode: str | None = None
+        self,
+        network: N,
+        objective: Objective[N, B, O],
+        fabric: Fabric,
+        *,
+        compiling: Mapping[str, Any] | None = None,
     ) -> None:
         """Takes up a network.
 
@@ -41,7 +46,7 @@ class Learner(Generic[N, B, O]):
             network: On the CPU. Every process gets the weights of the first one's.
             objective: What it learns.
             fabric: Device, number format and group of processes.
-            compile_mode: Of ``torch.compile``; None runs eagerly.
+            compiling: Options of ``torch.compile``; None runs eagerly.
 
         Raises:
             SiameseError: The network does not suit the objective.
@@ -59,8 +64,8 @@ class Learner(Generic[N, B, O]):
         self.average: N | None = None
         if self.recipe.ema_decay is not None:
             self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        if compile_mode is not None:
-            self.network.compile(mode=compile_mode)
+        if compiling is not None:
+            self.network.compile(**compiling)
         self.steps, self.share = 0, 0.0
 
     @property

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from siamese.errors import SiameseError
 from siamese.imagery.bands import by_fours
+from siamese.learning.augment import Image, recoloured, shuffled, turned
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import PretrainingParams
-from siamese.training.augment import Image, recoloured, turned
-from siamese.training.crops import shuffled
 
 Views = tuple[Tensor, ...]
 """Two large views ``(N, bands, S, S)`` uint8, then small ones ``(N, bands, s, s)``; item n of each shows one place."""

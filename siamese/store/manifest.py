@@ -200,15 +200,20 @@ class Manifest(BaseModel):
         """Where this manifest lies."""
         return self.home(store) / MANIFEST
 
+    @property
+    def series(self) -> str | None:
+        """Which of several series of its kind this one belongs to, each with a latest one of its own; mostly None."""
+        return None
+
     @classmethod
-    def latest(cls, store: ObjectStore) -> Self:
-        """The manifest of this kind that was made last.
+    def latest(cls, store: ObjectStore, series: str | None = None) -> Self:
+        """The manifest of this kind, and of this series of it, that was made last.
 
         Raises:
             NotPublishedError: There is none yet.
         """
         for kind in filter(None, (cls.kind, cls.former)):
-            if pointer := read_pointer(store, store.lake / "latest" / f"{kind}.json"):
+            if pointer := read_pointer(store, _latest(store, kind, series)):
                 return cls.load(store, str(pointer["digest"]))
         raise NotPublishedError(
             f"no {cls.kind} has been published yet", where=str(store.lake), fix="run that stage first"
@@ -216,7 +221,7 @@ class Manifest(BaseModel):
 
     def mark_latest(self, store: ObjectStore) -> None:
         """Makes this the manifest that :meth:`latest` gives."""
-        move_pointer(store, store.lake / "latest" / f"{self.kind}.json", lambda _: {"digest": self.digest})
+        move_pointer(store, _latest(store, self.kind, self.series), lambda _: {"digest": self.digest})
 
     def blobs(self) -> Iterator[Blob]:
         """Every object that this manifest names."""
@@ -245,6 +250,10 @@ class Manifest(BaseModel):
         except RaceLostError:
             return type(self).load(store, self.uri(store))
         return self
+
+
+def _latest(store: ObjectStore, kind: str, series: str | None) -> S3Uri:
+    return store.lake / "latest" / (f"{kind}-{series}.json" if series else f"{kind}.json")
 
 
 def put_blob(store: ObjectStore, folder: S3Uri, name: str, data: bytes, content_type: str | None = None) -> Blob:

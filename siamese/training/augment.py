@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from siamese.classes import UNCLASSIFIED
 from siamese.imagery.bands import by_fours
+from siamese.learning.augment import Image, recoloured, turned
 from siamese.params import TrainingParams
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,6 @@ def dilated(mask: Image, radius: int) -> Image:
     return np.asarray(np.where(mask > 0, mask, grown), np.uint8)
 
 
-def turned(image: Image, turns: int, *, flip: bool) -> Image:
-    """Turned by so many quarters, then mirrored or not."""
-    found = np.rot90(image, turns)
-    return np.ascontiguousarray(found[:, ::-1] if flip else found)
-
-
 def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generator) -> Image:
     """Shifted, turned and scaled a little: what the third place of the xView2 challenge did to the post image."""
     shift = rng.uniform(-params.post_shift_px, params.post_shift_px, 2)
@@ -76,27 +68,3 @@ def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generato
         return cv2.warpAffine(bands, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
     return by_fours(image, moved)
-
-
-def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, gamma and balance through one table; saturation of RGB through one matrix.
-
-    Other bands than red, green and blue are not mixed: what radar and infrared have in common is no colour.
-
-    Args:
-        image: ``(H, W, bands)``.
-        strength: 0..1.
-        rng: Decides.
-    """
-    bands = image.shape[2]
-    contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
-    brightness = rng.uniform(-strength, strength) * 0.5
-    balance = np.exp(rng.uniform(-strength, strength, bands) * 0.3) if bands > 1 else np.ones(1)
-    levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
-    table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
-    toned = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]), np.uint8)
-    if bands != 3:
-        return toned.reshape(image.shape)
-    saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
-    grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
-    return np.asarray(cv2.transform(toned, grey), np.uint8)

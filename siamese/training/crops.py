@@ -15,8 +15,9 @@ from torch import Tensor
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError
 from siamese.imagery.bands import by_fours, check_bands
+from siamese.learning.augment import Image, shuffled
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, Image, augment, dilated
+from siamese.training.augment import Crop, augment, dilated
 
 if TYPE_CHECKING:  # crops are drawn from any reader, also where there is no storage
     from siamese.pairs import PairReader, SceneEntry
@@ -136,12 +137,6 @@ def check_shares(params: TrainingParams, world: int) -> None:
     if params.batch % world:
         what = f"{params.batch} crops cannot be shared by {world} processes"
         raise SiameseError(what, where="training.batch", fix=f"give a multiple of {world}")
-
-
-def shuffled(number: int, count: int, seed: int) -> int:
-    """Which of ``count`` things comes at position ``number``: each once a round, each round in an order of its own."""
-    turn, place = divmod(number, count)
-    return int(np.random.default_rng((seed, turn)).permutation(count)[place])
 
 
 def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, block_px: int) -> float:

@@ -114,6 +114,7 @@ class DamageTask(Task[SiameseUNet, Batch, Output, Checkpoint]):
         weights, config = put_network(store, folder, tensors, self._network, decision, progress.start)
         checkpoint = Checkpoint(
             origin=origin,
+            task="damage",
             weights=weights,
             network=config,
             curves=put_blob(store, folder, "curves.csv", curves, "text/csv"),

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamese.learning.augment import recoloured
 from siamese.learning.schedule import clock_of, rate_factor, share_of
 from siamese.metrics import Counts, Tally, count_scene
 from siamese.model import Decision, Prediction, calibrate, class_raster
 from siamese.params import TrainingParams
-from siamese.training.augment import Crop, augment, recoloured
+from siamese.training.augment import Crop, augment
 from siamese.training.calibration import USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
 from siamese.training.crops import window_sum
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes

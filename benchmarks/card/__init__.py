@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/gpu.py``: each measures one thing on one card and reports figures as it goes."""

@@ -1,0 +1,45 @@
+"""Changes of images that every kind of learning makes, and the order in which examples are shown."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+def turned(image: Image, turns: int, *, flip: bool) -> Image:
+    """Turned by so many quarters, then mirrored or not."""
+    found = np.rot90(image, turns)
+    return np.ascontiguousarray(found[:, ::-1] if flip else found)
+
+
+def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
+    """Brightness, contrast, gamma and balance through one table; saturation of RGB through one matrix.
+
+    Other bands than red, green and blue are not mixed: what radar and infrared have in common is no colour.
+
+    Args:
+        image: ``(H, W, bands)``.
+        strength: 0..1.
+        rng: Decides.
+    """
+    bands = image.shape[2]
+    contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
+    brightness = rng.uniform(-strength, strength) * 0.5
+    balance = np.exp(rng.uniform(-strength, strength, bands) * 0.3) if bands > 1 else np.ones(1)
+    levels = (np.arange(256, dtype=np.float32) / 255)[:, None] ** np.float32(gamma)
+    table = ((levels - 0.4) * contrast + 0.4 + brightness) * balance * 255
+    toned = np.asarray(cv2.LUT(image, np.clip(table, 0, 255).astype(np.uint8)[None]), np.uint8)
+    if bands != 3:
+        return toned.reshape(image.shape)
+    saturation = float(np.exp(rng.uniform(-strength, strength) * 1.5))
+    grey = np.full((3, 3), (1 - saturation) / 3, np.float32) + np.eye(3, dtype=np.float32) * saturation
+    return np.asarray(cv2.transform(toned, grey), np.uint8)
+
+
+def shuffled(number: int, count: int, seed: int) -> int:
+    """Which of ``count`` things comes at position ``number``: each once a round, each round in an order of its own."""
+    turn, place = divmod(number, count)
+    return int(np.random.default_rng((seed, turn)).permutation(count)[place])
