@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from pydantic import Field
 
 from siamese.errors import SiameseError
 from siamese.learning.recipe import Recipe
@@ -111,13 +110,6 @@ def plan_pretraining(pairs: PairSet, network: NetworkParams, params: Pretraining
     return PRETRAINING.plan(inputs={"pairs": pairs}, params=sections)
 
 
-class _EncoderParams(Section):
-    """What of the section ``network`` decides which encoder comes out."""
-
-    encoder: str = Field(description="Encoder, by timm name.")
-    bands: int = Field(description="Bands that it takes.")
-    pretrained: bool = Field(description="Start from ImageNet weights.")
-
-
-def _used(network: NetworkParams) -> _EncoderParams:
-    return _EncoderParams(encoder=network.encoder, bands=network.bands, pretrained=network.pretrained)
+def _used(network: NetworkParams) -> NetworkParams:
+    """Only what decides which encoder comes out; the rest as by default."""
+    return NetworkParams(encoder=network.encoder, bands=network.bands, pretrained=network.pretrained)
