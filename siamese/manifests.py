@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -189,12 +189,69 @@ class ModelVersion(Manifest):
     weights_sha256: str
 
 
+class PredictedBlock(BaseModel):
+    """What the network found in one window of a map."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    described: ClassVar[frozenset[str]] = frozenset({"key"})
+
+    row: int = Field(ge=0, description="Counted in windows from the top.")
+    col: int = Field(ge=0, description="Counted in windows from the left.")
+    height: int = Field(gt=0, description="Pixels.")
+    width: int = Field(gt=0, description="Pixels.")
+    key: str = Field("", description="Hash of all that decides what is in it; empty where no image reaches.")
+    data: Blob | None = Field(None, description="Probabilities in bytes; None where the images of a date do not reach.")
+    unseen: int = Field(0, description="Then which dates show nothing: 1 pre, 2 post, 3 both.")
+
+
+class Prediction(Manifest):
+    """What a network finds in a pair of images, before any decision. The first step of ``map``."""
+
+    kind: ClassVar[str] = "prediction"
+    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "warnings"})
+
+    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    further: tuple[str, ...] = Field(
+        (), description="Digests of further Checkpoints, whose probabilities are averaged."
+    )
+    disaster_type: str | None = None
+    decision: dict[str, Any] = Field(description="The checkpoint's thresholds, weights and temperatures.")
+    bands: tuple[int, int] = Field(description="Of the pre and of the post image.")
+    crs: str | None = Field(description="Of the grid; None: the imagery has no georeference, all is in pixels.")
+    transform: tuple[float, float, float, float, float, float] = Field(
+        description="Affine a b c d e f from (column, row) to coordinates of the crs."
+    )
+    width: int = Field(gt=0, description="Pixels.")
+    height: int = Field(gt=0, description="Pixels.")
+    rows: tuple[tuple[int, int], ...] = Field(
+        description="First and last pixel row (exclusive) of each row of windows."
+    )
+    cols: tuple[tuple[int, int], ...] = Field(description="The same of columns.")
+    blocks: tuple[PredictedBlock, ...] = Field(description="One for each window, row by row.")
+    warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
+
+
+class BuildingSet(Manifest):
+    """The buildings of a prediction: numbered, voted on, outlined. The second step of ``map``."""
+
+    kind: ClassVar[str] = "building-set"
+    described: ClassVar[frozenset[str]] = frozenset({"prediction"})
+
+    prediction: str = Field(description="Digest of the Prediction.")
+    classes: Blob = Field(description="GeoTIFF, uint8: 0 background, 1-4 damage, 255 unknown.")
+    table: Blob = Field(description="Parquet, one row a building, outlines in pixels of the grid.")
+    counts: dict[str, int] = Field(description="Buildings by class.")
+    unknown_share: float = Field(ge=0, le=1, description="Share of the grid that is 255.")
+
+
 class DamageMap(Manifest):
     """A damage map of one pair of images. Given by ``map``."""
 
     kind: ClassVar[str] = "damage-map"
     former: ClassVar[str | None] = "mapping"
-    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "pre", "post"})
+    described: ClassVar[frozenset[str]] = frozenset(
+        {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings"}
+    )
 
     event: str
     model: str = Field(description="Model name and version, or the digest of a checkpoint.")
@@ -214,6 +271,9 @@ class DamageMap(Manifest):
     geojson: Blob
     picture: Blob = Field(description="PNG.")
     counts: dict[str, int] = Field(description="Buildings by class.")
+    prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
+    building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")
+    warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
 
     @classmethod
     def current(cls, store: ObjectStore, event: str) -> DamageMap:

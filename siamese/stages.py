@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from siamese.errors import SiameseError
 from siamese.evaluation.stage import EVALUATION
 from siamese.ingest.stage import CATALOG
-from siamese.mapping.stage import DAMAGE_MAP
+from siamese.mapping.stage import BUILDING_SET, DAMAGE_MAP, PREDICTION
 from siamese.pairs.stage import PAIR_SET
 from siamese.pretraining.stage import PRETRAINING
 from siamese.quantization.stage import QUANTIZED
@@ -29,6 +29,8 @@ STAGES: tuple[Stage[Any], ...] = (
     QUANTIZED,
     EVALUATION,
     MODEL_VERSION,
+    PREDICTION,
+    BUILDING_SET,
     DAMAGE_MAP,
 )
 LOCK_FILE = Path(__file__).parents[1] / "stages.lock"

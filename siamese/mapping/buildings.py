@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 import shapely
 from affine import Affine
 from rasterio import features
@@ -17,10 +22,22 @@ from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.mapping.components import Labels
 from siamese.mapping.measures import Measures
 from siamese.model import Decision
-from siamese.params import MappingParams
+from siamese.params import BuildingParams
 
 UNKNOWN = "unknown"
 CLASSES = (*DAMAGE_CLASSES, UNKNOWN)
+_BATCH: Final = 2048
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("first", pa.int64(), nullable=False),
+        pa.field("damage_class", pa.string(), nullable=False),
+        pa.field("probability", pa.float64(), nullable=False),
+        pa.field("damage", pa.list_(pa.float64(), len(DAMAGE_CLASSES)), nullable=False),
+        pa.field("pixels", pa.int64(), nullable=False),
+        pa.field("area", pa.float64(), nullable=False),
+        pa.field("outline", pa.binary(), nullable=False),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +59,7 @@ class MappedBuilding:
     """m², or pixels where the place on the ground is unknown."""
 
 
-def vote(found: Measures, decision: Decision, params: MappingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
+def vote(found: Measures, decision: Decision, params: BuildingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
     """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
 
     A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
@@ -117,3 +134,21 @@ class OutlineFinder:
             pixels=int(found.pixels[number]),
             area=float(found.area[number]),
         )
+
+
+def write_buildings(path: Path, buildings: Iterable[MappedBuilding]) -> None:
+    """Writes buildings to Parquet as they come, a batch at a time."""
+    remaining = iter(buildings)
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
+        while batch := list(islice(remaining, _BATCH)):
+            rows = [vars(one) | {"outline": shapely.to_wkb(one.outline)} for one in batch]
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def read_buildings(path: Path) -> Iterator[MappedBuilding]:
+    """The buildings of a table in its order, read a batch at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH):
+            for row in batch.to_pylist():
+                outline, damage = shapely.from_wkb(row["outline"]), tuple(row["damage"])
+                yield MappedBuilding(**row | {"outline": outline, "damage": damage})

@@ -62,6 +62,10 @@ class Mosaic:
         """Whether any tile's box reaches into a grid."""
         return bool(self._near(grid).any())
 
+    def touching(self, grid: Grid) -> tuple[int, ...]:
+        """Positions of the tiles whose boxes reach into a grid; the first one shows on top."""
+        return tuple(map(int, np.flatnonzero(self._near(grid))))
+
     def _near(self, grid: Grid) -> Mask:
         left, bottom, right, top = grid.bounds
         boxes = self.boxes.T

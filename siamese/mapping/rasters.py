@@ -59,6 +59,19 @@ def describe(dataset: DatasetWriter, model: str, event: str) -> None:
     dataset.update_tags(MODEL=model, EVENT=event, **meaning, **place)
 
 
+def describe_copy(source: Path, target: Path, grid: Grid, model: str, event: str) -> None:
+    """Copies a class raster to one that says what its values mean, which cannot be added to a file that is there."""
+    with (
+        create(target, grid, "uint8", nodata=UNCLASSIFIED) as out,
+        warnings.catch_warnings(),
+    ):
+        describe(out, model, event)
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(source, driver="GTiff") as dataset:
+            for _, window in out.block_windows(1):
+                out.write(dataset.read(1, window=window), 1, window=window)
+
+
 def write_cog(source: Path, target: Path) -> None:
     """Copies a class raster to a cloud-optimised GeoTIFF: blocks, overviews, header first."""
     with warnings.catch_warnings():

@@ -1,9 +1,11 @@
-"""The stage ``damage-map``."""
+"""The stages ``prediction``, ``building-set`` and ``damage-map``: the three steps of a map."""
 
 from __future__ import annotations
 
-from siamese.manifests import DamageMap
-from siamese.params import MappingParams
+from siamese.manifests import BuildingSet, DamageMap, Prediction
+from siamese.params import BuildingParams, PredictParams, PublishParams
 from siamese.store import Stage
 
-DAMAGE_MAP = Stage(DamageMap, version=1, package="siamese.mapping", sections={"mapping": MappingParams})
+PREDICTION = Stage(Prediction, version=1, package="siamese.mapping", sections={"mapping": PredictParams})
+BUILDING_SET = Stage(BuildingSet, version=1, package="siamese.mapping", sections={"mapping": BuildingParams})
+DAMAGE_MAP = Stage(DamageMap, version=2, package="siamese.mapping", sections={"mapping": PublishParams})

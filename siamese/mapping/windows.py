@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,95 +19,92 @@ class Span:
     start: int
     stop: int
     core: int
-    """From ``start`` to here no later window changes anything; beyond it lies the overlap with the next."""
+    """Where the next window starts; from here on the two overlap."""
     fades_in: int
     """Overlap with the window before."""
-    fades_out: int
-    """Overlap with the window after."""
 
     @property
     def size(self) -> int:
         """Pixels."""
         return self.stop - self.start
 
-    def weights(self) -> Floats:
-        """``(size,)``: linear over each overlap; those of neighbours add up to 1 everywhere."""
-        weights = np.ones(self.size, np.float32)
-        if self.fades_in:
-            weights[: self.fades_in] *= _ramp(self.fades_in)
-        if self.fades_out:
-            weights[-self.fades_out :] *= 1 - _ramp(self.fades_out)
-        return weights
-
-
-def spans(length: int, tile: int, overlap: int) -> tuple[Span, ...]:
-    """Cuts a length into as few windows of at most ``tile`` pixels as cover it, all of about one size.
-
-    Even windows cost less than full ones with a padded rest, and no sliver sees less than its neighbours.
-
-    Args:
-        length: Pixels to cover.
-        tile: Most pixels of a window.
-        overlap: Pixels that neighbours share; at most half of ``tile``.
-    """
-    count = 1 if length <= tile else math.ceil((length - overlap) / (tile - overlap))
-    step = length if count == 1 else max(overlap, math.ceil((length - overlap) / count))
-    starts = range(0, max(1, length - (overlap if count > 1 else 0)), step)
-    found = []
-    for start in starts:
-        last = start + step + overlap >= length
-        stop = length if last else start + step + overlap
-        found.append(Span(start, stop, stop if last else start + step, overlap if start else 0, 0 if last else overlap))
-    return tuple(found)
+    @property
+    def own(self) -> int:
+        """Pixels up to the next window."""
+        return self.core - self.start
 
 
 @dataclass(frozen=True)
-class Core:
-    """A finished piece of the map; pieces tile it in rows without gap or overlap."""
+class Window:
+    """One of a map's windows."""
 
     row: int
+    """Counted in windows from the top."""
     col: int
-    values: Floats
-    """``(bands, height, width)``."""
+    """Counted in windows from the left."""
+    rows: Span
+    cols: Span
 
 
-class Blender:
-    """Adds up weighted windows, given row by row, and hands out each piece when nothing more can change it.
+@dataclass(frozen=True)
+class Layout:
+    """All windows of a map: every row of them is cut at the same columns."""
 
-    It keeps only what the next windows will need: the overlap to the right, and one strip of overlap across the map.
+    rows: tuple[Span, ...]
+    cols: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.cols)
+
+    def __iter__(self) -> Iterator[Window]:
+        """Row by row."""
+        for row in range(len(self.rows)):
+            for col in range(len(self.cols)):
+                yield self.window(row, col)
+
+    def window(self, row: int, col: int) -> Window:
+        """The window in a row and column of windows."""
+        return Window(row, col, self.rows[row], self.cols[col])
+
+
+def lay_windows(height: int, width: int, window_px: int, overlap_px: int, origin: tuple[int, int] = (0, 0)) -> Layout:
+    """Covers a map with windows.
+
+    Args:
+        height: Of the map.
+        width: Of the map.
+        window_px: Most pixels of a window's side.
+        overlap_px: Pixels that neighbours share; at most half of ``window_px``.
+        origin: Row and column, in the map or outside, at which a window starts; so windows stay where they are on the
+            ground when a map grows on any side.
     """
-
-    def __init__(self, bands: int, width: int, overlap: int) -> None:
-        self._below = np.zeros((bands, overlap, width), np.float32)
-        self._right = np.zeros((bands, 0, 0), np.float32)
-
-    def add(self, rows: Span, cols: Span, values: Floats) -> Core:
-        """Takes the next window.
-
-        Args:
-            rows: Where it lies.
-            cols: Where it lies.
-            values: ``(bands, rows.size, cols.size)``; its weights are applied here.
-        """
-        total = values * (rows.weights()[:, None] * cols.weights())
-        if cols.fades_in:
-            total[:, :, : cols.fades_in] += self._right
-        core = np.s_[cols.start : cols.core]
-        if rows.fades_in:
-            total[:, : rows.fades_in, : cols.core - cols.start] += self._below[:, : rows.fades_in, core]
-        if rows.fades_out:
-            self._below[:, : rows.fades_out, core] = total[:, -rows.fades_out :, : cols.core - cols.start]
-        self._right = total[:, :, cols.core - cols.start :].copy()
-        return Core(rows.start, cols.start, total[:, : rows.core - rows.start, : cols.core - cols.start])
+    rows, cols = (
+        cut(length, window_px, overlap_px, start) for length, start in ((height, origin[0]), (width, origin[1]))
+    )
+    return Layout(spans(rows), spans(cols))
 
 
-def walk(height: int, width: int, tile: int, overlap: int) -> Iterator[tuple[Span, Span]]:
-    """All windows of a map, row by row."""
-    across = spans(width, tile, overlap)
-    for rows in spans(height, tile, overlap):
-        for cols in across:
-            yield rows, cols
+def cut(length: int, window_px: int, overlap_px: int, origin: int = 0) -> tuple[tuple[int, int], ...]:
+    """Where windows along one axis start and stop; a length that fits into one window has one."""
+    if length <= window_px:
+        return ((0, length),)
+    step = window_px - overlap_px
+    first = origin % step - step if origin % step else 0
+    count = math.ceil((length - overlap_px - first) / step)
+    starts = [first + number * step for number in range(count)]
+    return tuple((max(0, start), min(start + window_px, length)) for start in starts)
 
 
-def _ramp(length: int) -> Floats:
+def spans(edges: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
+    """Windows along one axis, of their starts and stops."""
+    starts, stops = [start for start, _ in edges], [stop for _, stop in edges]
+    before, after = [starts[0], *stops[:-1]], [*starts[1:], stops[-1]]
+    return tuple(
+        Span(start, stop, core, last - start)
+        for start, stop, core, last in zip(starts, stops, after, before, strict=True)
+    )
+
+
+def ramp(length: int) -> Floats:
+    """``(length,)`` weights of a window where it fades in; the one before it has the rest."""
     return ((np.arange(length, dtype=np.float32) + 0.5) / length).astype(np.float32)

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from siamese.model.rounding import damage_from_steps, damage_to_steps, from_steps, to_steps
+
 _TINY = np.float32(1e-6)
 
 Floats = npt.NDArray[np.float32]
@@ -117,13 +119,33 @@ def least_building(decision: Decision) -> float:
     return max(min(decision.building, decision.damaged_building), decision.building_peak)
 
 
+def damage_from(decision: Decision) -> float:
+    """From which probability of building on a pixel's damage is kept; below it no pixel can become building."""
+    return min(decision.building, decision.damaged_building) / 2
+
+
+def rounded(prediction: Prediction, decision: Decision) -> Prediction:
+    """A prediction in the steps in which maps keep it (:mod:`siamese.model.rounding`).
+
+    Args:
+        prediction: Probabilities as the network gave them.
+        decision: Damage stays as it is where no pixel can become building.
+    """
+    building = from_steps(to_steps(prediction.building))
+    likely = building >= np.float32(damage_from(decision))
+    damage = prediction.damage.copy()
+    damage[:, likely] = damage_from_steps(damage_to_steps(damage[:, likely]))
+    return Prediction(building, damage)
+
+
 def decide(prediction: Prediction, decision: Decision) -> Decided:
-    """Buildings, and the class of every pixel.
+    """Buildings, and the class of every pixel; from rounded probabilities, so that a map decides the same.
 
     Args:
         prediction: Probabilities as the network gave them.
         decision: Thresholds and weights.
     """
+    prediction = rounded(prediction, decision)
     count, buildings = number_buildings(prediction, decision)
     mask = buildings > 0
     classes = np.zeros(mask.shape, np.uint8)

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from siamese.errors import SiameseError
 from siamese.params.evaluation import EvaluationParams
 from siamese.params.ingest import IngestParams
-from siamese.params.mapping import MappingParams
+from siamese.params.mapping import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.params.network import NetworkParams
 from siamese.params.pairs import PairsParams
 from siamese.params.pretraining import PretrainingParams
@@ -26,14 +26,17 @@ from siamese.params.training import TrainingParams
 PARAMS_FILE = Path("params.yaml")
 
 __all__ = [
+    "BuildingParams",
     "EvaluationParams",
     "IngestParams",
     "MappingParams",
     "NetworkParams",
     "PairsParams",
     "Params",
+    "PredictParams",
     "PretrainingParams",
     "PromotionParams",
+    "PublishParams",
     "QuantizationParams",
     "SampleParams",
     "TrainingParams",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from siamese.params.section import Section
 
+Part = TypeVar("Part", bound=Section)
 
-class MappingParams(Section):
-    """How a map is made."""
+
+class PredictParams(Section):
+    """How the network is asked about a map."""
 
     tile_px: int = Field(
         1152,
@@ -25,10 +27,29 @@ class MappingParams(Section):
     flips: Literal[1, 2, 4] = Field(
         1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
     )
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> Self:
+        if self.overlap_px * 2 > self.tile_px:
+            raise ValueError(f"overlap_px {self.overlap_px} is more than half of tile_px {self.tile_px}")
+        return self
+
+
+class BuildingParams(Section):
+    """How buildings are found in a prediction."""
+
     minimum_building_m2: float = Field(4.0, ge=0, description="Smaller buildings are dropped.")
     minimum_building_px: int = Field(
         16, ge=0, description="The same in pixels, for images whose place on the ground is unknown."
     )
+    simplify_px: float = Field(
+        0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
+    )
+
+
+class PublishParams(Section):
+    """How the files of a map are written."""
+
     review_below: float = Field(
         0.5,
         ge=0,
@@ -36,13 +57,12 @@ class MappingParams(Section):
         description="A building whose confidence (probability of building times that of its class) is less is marked "
         "for review; `siamese evaluate` shows how much is wrong above each confidence.",
     )
-    simplify_px: float = Field(
-        0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
-    )
     picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")
 
-    @model_validator(mode="after")
-    def _overlap_fits(self) -> Self:
-        if self.overlap_px * 2 > self.tile_px:
-            raise ValueError(f"overlap_px {self.overlap_px} is more than half of tile_px {self.tile_px}")
-        return self
+
+class MappingParams(PublishParams, BuildingParams, PredictParams):
+    """How a map is made."""
+
+    def part(self, stage: type[Part]) -> Part:
+        """The params of one of a map's three stages, which decide what that stage makes."""
+        return stage.model_validate({name: getattr(self, name) for name in stage.model_fields})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,17 @@ import numpy.typing as npt
 import rasterio
 from affine import Affine
 
-from siamese.mapping import MapFiles, draw_map
-from siamese.mapping.grid import plan_grid
+from siamese.mapping.blocks import Block
+from siamese.mapping.decide import decide_buildings
 from siamese.mapping.inputs import ImageFile
-from siamese.mapping.mosaic import mosaic
+from siamese.mapping.predict import plan_block, plan_windows, predict_block, read_window
+from siamese.mapping.probabilities import BlendedBlocks
+from siamese.mapping.publish import write_files
+from siamese.mapping.task import lay_imagery
 from siamese.mapping.tiles import open_tiles
+from siamese.mapping.windows import Window
 from siamese.model import Decision, Prediction
-from siamese.params import MappingParams
+from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 
 Image = npt.NDArray[np.uint8]
 UTM = "EPSG:32615"
@@ -94,23 +99,54 @@ def write(
     return path
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A map on local disk."""
+
+    classes: Path
+    buildings: Path
+    geojson: Path
+    counts: dict[str, int]
+    """Without classes that have no building."""
+    unknown_share: float
+
+
 def draw(
     pre: list[Path],
     post: list[Path],
     folder: Path,
     params: MappingParams = SMALL,
     predictor: Colours | None = None,
-) -> MapFiles:
-    """Draws a map of files with the predictor that knows colours."""
+) -> Drawn:
+    """Makes a map of files in all its steps, on local disk alone, with the predictor that knows colours."""
     folder.mkdir(parents=True, exist_ok=True)
     network = predictor or Colours()
     before, after = (
         open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder, bands)
         for paths, bands in zip((pre, post), network.bands, strict=True)
     )
-    grid = plan_grid(before, after)
-    earlier, later = mosaic(before, grid.crs), mosaic(after, grid.crs)
-    return draw_map(grid, earlier, later, network, params, folder, model="colours", event="test")
+    imagery = lay_imagery(before, after, [path.name for path in pre], [path.name for path in post])
+    layout = plan_windows(imagery, params.part(PredictParams))
+    for window in layout:
+        plan = plan_block(imagery, window, {}, alone=len(layout) == 1)
+        if plan.key:
+            block = predict_block(plan, *read_window(plan.grid, imagery.pre, imagery.post), network, None)
+        else:
+            block = Block.unknown(np.full((window.rows.size, window.cols.size), plan.unseen, np.uint8))
+        _block(folder, window).write_bytes(block.to_bytes())
+    blended = BlendedBlocks(
+        layout, network.decision, lambda window: Block.from_bytes(_block(folder, window).read_bytes(), "block")
+    )
+    found = decide_buildings(imagery.grid, blended, network.decision, params.part(BuildingParams), folder)
+    files = write_files(
+        imagery.grid, found.classes, found.table, params.part(PublishParams), folder, event="test", model="colours"
+    )
+    counts = {name: count for name, count in found.counts.items() if count}
+    return Drawn(files.classes, files.buildings, files.geojson, counts, found.unknown_share)
+
+
+def _block(folder: Path, window: Window) -> Path:
+    return folder / f"block-{window.row}-{window.col}"
 
 
 def read(path: Path) -> Image:

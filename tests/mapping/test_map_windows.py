@@ -3,56 +3,117 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamese.errors import SiameseError
+from siamese.mapping.blocks import Block
 from siamese.mapping.components import NO_DATA, ComponentFinder
 from siamese.mapping.measures import BuildingMeter
-from siamese.mapping.windows import Blender, spans, walk
-from siamese.model.decision import Decision, Prediction, number_buildings
+from siamese.mapping.probabilities import BlendedBlocks
+from siamese.mapping.windows import cut, lay_windows, ramp, spans
+from siamese.model.decision import Decision, Prediction, damage_from, number_buildings, rounded
 
 TILES = st.tuples(st.integers(8, 64), st.floats(0, 0.5)).map(lambda found: (found[0], int(found[0] * found[1])))
 
 
-@given(st.integers(1, 700), TILES)
-def test_windows_cover_a_length_and_their_weights_add_up_to_one(length: int, tiles: tuple[int, int]) -> None:
+@given(st.integers(1, 700), TILES, st.integers(-900, 900))
+def test_windows_cover_a_length_and_their_weights_add_up_to_one(
+    length: int, tiles: tuple[int, int], origin: int
+) -> None:
     tile, overlap = tiles
-    found = spans(length, tile, overlap)
+    found = spans(cut(length, tile, overlap, origin))
     total = np.zeros(length)
-    for span in found:
+    for span, later in zip(found, [*found[1:], None], strict=True):
         assert span.size <= tile
-        total[span.start : span.stop] += span.weights()
+        weights = np.ones(span.size)
+        weights[: span.fades_in] = ramp(span.fades_in)
+        if later:
+            weights[span.own :] = 1 - ramp(later.fades_in)
+        total[span.start : span.stop] += weights
     np.testing.assert_allclose(total, 1, atol=1e-5)
     assert [span.start for span in found[1:]] == [span.core for span in found[:-1]]
     assert (found[0].start, found[-1].core) == (0, length)
+    if len(found) > 1:
+        assert all((span.start - origin) % (tile - overlap) == 0 for span in found[1:])
+
+
+@given(st.integers(65, 400), st.integers(0, 200), st.integers(0, 200))
+def test_windows_inside_stay_where_they_are_when_a_map_grows(length: int, before: int, after: int) -> None:
+    small = {(start + before, stop + before) for start, stop in cut(length, 64, 16)[1:-1]}
+    assert small <= set(cut(before + length + after, 64, 16, before))
 
 
 @settings(deadline=None)
-@given(st.integers(1, 90), st.integers(1, 90), TILES, st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    TILES,
+    st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    st.integers(0, 2**32 - 1),
+)
 def test_what_windows_agree_on_comes_out_unchanged_and_where_it_was(
-    height: int, width: int, tiles: tuple[int, int], seed: int
+    height: int, width: int, tiles: tuple[int, int], origin: tuple[int, int], seed: int
 ) -> None:
-    tile, overlap = tiles
-    field = np.random.default_rng(seed).random((2, height, width), np.float32)
-    blender, out = Blender(2, width, overlap), np.full(field.shape, np.nan)
-    for rows, cols in walk(height, width, tile, overlap):
-        core = blender.add(rows, cols, field[:, rows.start : rows.stop, cols.start : cols.stop])
-        _, tall, wide = core.values.shape
-        area = np.s_[:, core.row : core.row + tall, core.col : core.col + wide]
-        assert np.isnan(out[area]).all(), "pieces overlap"
-        out[area] = core.values
-    np.testing.assert_allclose(out, field, atol=1e-5)
+    rng = np.random.default_rng(seed)
+    building = rng.random((height, width), np.float32)
+    damage = rng.dirichlet((1, 1, 1, 1), (height, width)).astype(np.float32).transpose(2, 0, 1)
+    unseen = rng.integers(0, 4, (height, width), np.uint8)
+    layout, decision = lay_windows(height, width, *tiles, origin), Decision()
+    blocks = {}
+    for window in layout:
+        area = np.s_[window.rows.start : window.rows.stop, window.cols.start : window.cols.stop]
+        blocks[window] = Block.of(Prediction(building[area], damage[:, *area]), unseen[area], decision)
+    blended = BlendedBlocks(layout, decision, blocks.__getitem__)
+    expected = rounded(Prediction(building, damage), decision)
+    likely = expected.building >= damage_from(decision)
+    done = np.zeros((height, width), bool)
+    windows = list(layout)
+    rng.shuffle(windows)
+    for window in windows:
+        piece = blended.piece(window)
+        tall, wide = piece.unseen.shape
+        area = np.s_[piece.row : piece.row + tall, piece.col : piece.col + wide]
+        assert not done[area].any(), "pieces overlap"
+        done[area] = True
+        np.testing.assert_allclose(piece.found.building, expected.building[area], atol=1e-5)
+        kept = likely[area]
+        np.testing.assert_allclose(piece.found.damage[:, kept], expected.damage[:, *area][:, kept], atol=1e-5)
+        assert not piece.found.damage[:, ~kept].any()
+        np.testing.assert_array_equal(piece.unseen, unseen[area])
+    assert done.all()
 
 
 def test_windows_that_disagree_fade_without_a_step() -> None:
-    blender, out = Blender(1, 100, 20), np.zeros((1, 1, 100))
-    for number, (rows, cols) in enumerate(walk(1, 100, 60, 20)):
-        core = blender.add(rows, cols, np.full((1, 1, cols.size), number, np.float32))
-        out[:, :, core.col : core.col + core.values.shape[2]] = core.values
-    steps = np.diff(out[0, 0])
+    layout, decision, out = lay_windows(1, 100, 60, 20), Decision(), np.zeros(100)
+    even = np.full((4, 1, 60), 0.25, np.float32)
+    blocks = [
+        Block.of(Prediction(np.full((1, 60), value, np.float32), even), np.zeros((1, 60), np.uint8), decision)
+        for value in (0, 1)
+    ]
+    blended = BlendedBlocks(layout, decision, lambda window: blocks[window.col])
+    for window in layout:
+        piece = blended.piece(window)
+        out[piece.col : piece.col + piece.unseen.shape[1]] = piece.found.building[0]
+    steps = np.diff(out)
     assert (steps >= 0).all()
-    assert steps.max() <= 1 / 20 + 1e-6
-    assert (out[0, 0, 0], out[0, 0, -1]) == (0, 1)
+    assert steps.max() <= 1 / 20 + 1e-5
+    np.testing.assert_allclose(out[[0, -1]], (0, 1), atol=1e-4)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_a_block_is_the_same_from_its_bytes(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = (height, width)
+    block = Block(*(rng.integers(0, 256, size, np.uint8) for size in (shape, (3, *shape), shape)))
+    again = Block.from_bytes(block.to_bytes(), "here")
+    for name in ("building", "damage", "unseen"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(block, name))
+    assert again.to_bytes() == block.to_bytes()
+    with pytest.raises(SiameseError, match="here: is not a block"):
+        Block.from_bytes(block.to_bytes()[:-3], "here")
 
 
 @settings(deadline=None)
@@ -71,7 +132,8 @@ def test_components_found_by_pieces_are_those_found_at_once(
     random = np.random.default_rng(seed)
     mask, seen = random.random((height, width)) < share, random.random((height, width)) >= hidden
     finder, labels = ComponentFinder(width), np.zeros((height, width), int)
-    for rows, cols in walk(height, width, *tiles):
+    for window in lay_windows(height, width, *tiles):
+        rows, cols = window.rows, window.cols
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
         labels[area] = finder.add(rows.start, cols.start, mask[area], seen[area])
     numbers = finder.finish(least)[np.maximum(labels, 0)]
@@ -101,7 +163,8 @@ def test_buildings_measured_by_pieces_are_those_measured_at_once(
     building = random.random((height, width), np.float32)
     damage, votes = (random.random((4, height, width), np.float32) for _ in range(2))
     meter, piece_of = BuildingMeter(int(numbers.max()), width), np.zeros((height, width), int)
-    for number, (rows, cols) in enumerate(walk(height, width, *tiles)):
+    for number, window in enumerate(lay_windows(height, width, *tiles)):
+        rows, cols = window.rows, window.cols
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
         inside = numbers[area] > 0
         told = Prediction(building[area][inside], damage[:, *area][:, inside])

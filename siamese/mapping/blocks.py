@@ -1,0 +1,162 @@
+"""Blocks of a prediction: what the network finds in one window, in bytes, kept under an identity of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from siamese.errors import SiameseError
+from siamese.manifests import PredictedBlock, Prediction
+from siamese.model import Decision
+from siamese.model import Prediction as Probabilities
+from siamese.model.decision import damage_from
+from siamese.model.rounding import damage_from_steps, damage_to_steps, from_steps, to_steps
+from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, put_blob
+
+Bytes = npt.NDArray[np.uint8]
+
+SEEN: Final = 0
+PRE_MISSING: Final = 1
+POST_MISSING: Final = 2
+"""Why a pixel is unknown: bits, so that both can be true."""
+
+_AT_ONCE = 8
+_COMPRESSION = 1
+_KEY_DIGITS = 32
+
+
+@dataclass(frozen=True)
+class Block:
+    """One window's probabilities in steps of :mod:`siamese.model.rounding`, and what of it is unknown.
+
+    Attributes:
+        building: ``(h, w)`` steps of the probability of being building.
+        damage: ``(3, h, w)`` steps of damage; 0 where building is so unlikely that no pixel can become one.
+        unseen: ``(h, w)`` 0 where both dates show the ground, else the sum of PRE_MISSING and POST_MISSING.
+    """
+
+    building: Bytes
+    damage: Bytes
+    unseen: Bytes
+
+    @classmethod
+    def of(cls, found: Probabilities, unseen: Bytes, decision: Decision) -> Self:
+        """Rounds what a network found in a window."""
+        building = to_steps(found.building)
+        likely = from_steps(building) >= np.float32(damage_from(decision))
+        damage = np.zeros((3, *building.shape), np.uint8)
+        damage[:, likely] = damage_to_steps(found.damage[:, likely])
+        return cls(building, damage, unseen)
+
+    @classmethod
+    def unknown(cls, unseen: Bytes) -> Self:
+        """A window of which nothing is seen on both dates."""
+        return cls(np.zeros(unseen.shape, np.uint8), np.zeros((3, *unseen.shape), np.uint8), unseen)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Self:
+        """Reads what :meth:`to_bytes` wrote.
+
+        Raises:
+            SiameseError: It is something else.
+        """
+        try:
+            arrays = load(zlib.decompress(data))
+            return cls(arrays["building"], arrays["damage"], arrays["unseen"])
+        except (zlib.error, SafetensorError, KeyError) as error:
+            raise SiameseError("is not a block of a prediction", where=where, fix="map again") from error
+
+    def to_bytes(self) -> bytes:
+        """safetensors, compressed by zlib; the same block gives the same bytes."""
+        arrays = {"building": self.building, "damage": self.damage, "unseen": self.unseen}
+        return zlib.compress(save(arrays), _COMPRESSION)
+
+    def probabilities(self, rows: slice, cols: slice, decision: Decision) -> npt.NDArray[np.float32]:
+        """Part of the block as ``(6, h, w)``: building, four damage classes, and 1 where these were kept, else 0."""
+        building = from_steps(self.building[rows, cols])
+        likely = building >= np.float32(damage_from(decision))
+        out = np.zeros((6, *building.shape), np.float32)
+        out[0], out[5] = building, likely
+        out[1:5, likely] = damage_from_steps(self.damage[:, rows, cols][:, likely])
+        return out
+
+
+class BlockRecord(BaseModel):
+    """Small object beside a block, by which a later run finds it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    data: Blob
+
+
+class BlockShelf:
+    """Blocks on object storage, each under the identity of what it was made from; any number of workers may add some.
+
+    The folder of a block is named by its key, the object in it by its content; the record is written last, once.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def find(self, key: str) -> Blob | None:
+        """A block that somebody has finished; None when nobody has, or it is no longer whole."""
+        record = self._folder(key) / "record.json"
+        if self._store.head(record) is None:
+            return None
+        try:
+            found = BlockRecord.model_validate_json(self._store.get(record)).data
+        except ValidationError:
+            return None
+        return found if self._whole(found) else None
+
+    def find_all(self, keys: list[str]) -> dict[str, Blob]:
+        """Of these keys, those whose blocks are finished."""
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = zip(keys, pool.map(self.find, keys), strict=True)
+            return {key: blob for key, blob in found if blob is not None}
+
+    def keep(self, key: str, block: Block) -> Blob:
+        """Keeps a block.
+
+        Returns:
+            The block that readers will see: this one, or that of whoever was first.
+        """
+        folder = self._folder(key)
+        blob = put_blob(self._store, folder, "block.safetensors.z", block.to_bytes())
+        record = json.dumps({"data": blob.model_dump()}, indent=1).encode()
+        try:
+            self._store.put(folder / "record.json", record, if_absent=True, content_type="application/json")
+        except RaceLostError:
+            if first := self.find(key):
+                return first
+            self._store.put(folder / "record.json", record, content_type="application/json")
+        return blob
+
+    def read(self, block: PredictedBlock) -> Block:
+        """A published block, checked against its sha256."""
+        if block.data is None:
+            return Block.unknown(np.full((block.height, block.width), block.unseen, np.uint8))
+        return Block.from_bytes(block.data.read(self._store), block.data.uri)
+
+    def _folder(self, key: str) -> S3Uri:
+        return self._store.lake / Prediction.kind / "blocks" / key
+
+    def _whole(self, blob: Blob) -> bool:
+        info = self._store.head(S3Uri.parse(blob.uri))
+        return info is not None and (info.size, info.sha256) == (blob.size, blob.sha256)
+
+
+def block_key(parts: dict[str, object]) -> str:
+    """The identity of a block: a hash of all that decides what is in it."""
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

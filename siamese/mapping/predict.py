@@ -1,0 +1,315 @@
+"""The first step of a map: the network looks at each window once, and what it finds is kept as a block."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from affine import Affine
+
+from siamese.imagery.gdal import local_gdal
+from siamese.manifests import Checkpoint, PredictedBlock, Prediction
+from siamese.mapping.blocks import POST_MISSING, PRE_MISSING, SEEN, Block, BlockShelf, Bytes, block_key
+from siamese.mapping.grid import Grid
+from siamese.mapping.mosaic import Image, Mask
+from siamese.mapping.stage import PREDICTION
+from siamese.mapping.task import Date, Imagery, MapTask
+from siamese.mapping.tiles import GDAL
+from siamese.mapping.windows import Layout, Window, lay_windows
+from siamese.model import Decision, Predictor, read_config
+from siamese.model import Prediction as Probabilities
+from siamese.model.predictor import average_decision
+from siamese.params import PredictParams
+from siamese.progress import progress
+from siamese.store import Blob, ObjectStore, Origin
+from siamese.store.stage import Input
+
+_SNAP = 4096
+"""Grids of windows lie on this fraction of a pixel."""
+
+OpenImagery = Callable[[tuple[int, int]], Imagery]
+"""Gives the imagery of a task, opened with so many bands of either date."""
+
+
+class PairPredictor(Protocol):
+    """Interface for models that predict buildings and damage from an image pair: :class:`siamese.model.Predictor`."""
+
+    @property
+    def decision(self) -> Decision:
+        """How its probabilities become classes."""
+
+    @property
+    def bands(self) -> tuple[int, int]:
+        """Of the pre and of the post image, as it takes them."""
+
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Probabilities:
+        """Probabilities for one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
+
+
+def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: PredictParams) -> Origin:
+    """The identity of a prediction."""
+    inputs: dict[str, Input] = {**task.imagery_inputs(), "disaster_type": task.disaster_type or ""}
+    inputs["checkpoint"] = checkpoints[0]
+    if further := checkpoints[1:]:
+        inputs["further"] = further
+    return PREDICTION.plan(inputs=inputs, params={"mapping": params})
+
+
+def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Probabilities:
+        """Probabilities for one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
+
+
+def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: PredictParams) -> Origin:
+    """The digest of a prediction."""
+    inputs = task.imagery_inputs() | {"disaster_type": task.disaster_type or "", "checkpoint": checkpoints[0].digest}
+    if len(checkpoints) > 1:
+        inputs["further"] = " ".join(one.digest for one in checkpoints[1:])
+    return Prediction.plan(inputs=inputs, params={"mapping": params}, module="siamese.mapping")
+
+
+def predict(
+    task: MapTask,
+    checkpoints: Sequence[Checkpoint],
+    params: PredictParams,
+    store: ObjectStore,
+    imagery: OpenImagery,
+    predictor: PairPredictor | None = None,
+) -> Prediction:
+    """Predicts all windows of a map; those that were predicted before, by whatever run, are taken as they are.
+
+    Any number of processes may work on one map at once: each takes the windows that are still missing.
+
+    Args:
+        task: What is to be mapped.
+        checkpoints: The network, or those of an ensemble.
+        params: Windows and flips.
+        store: Where the blocks go.
+        imagery: Opens the task's images, if that is needed.
+        predictor: The checkpoints' network, when it is loaded already.
+
+    Raises:
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
+            dates show different places.
+    """
+    origin = plan_prediction(task, checkpoints, params)
+    if found := PREDICTION.find(store, origin):
+        return found
+    decision, bands = _decision_and_bands(checkpoints, predictor, store)
+    opened = imagery(bands)
+    grid, layout = opened.grid, plan_windows(opened, params)
+    network_parts = _network_identity(checkpoints, params, task.disaster_type)
+    plans = {
+        (window.row, window.col): plan_block(opened, window, network_parts, alone=len(layout) == 1) for window in layout
+    }
+    shelf = BlockShelf(store)
+    done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
+    missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
+    if missing:
+        # What runs the network is chosen for the whole map, so that one that goes on is the same as one undisturbed.
+        network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
+        done |= _predict_missing(opened, missing, network, shelf, task.disaster_type, total=len(layout))
+    return Prediction(
+        origin=origin,
+        checkpoint=checkpoints[0].digest,
+        further=tuple(one.digest for one in checkpoints[1:]),
+        disaster_type=task.disaster_type,
+        decision=decision.model_dump(mode="json"),
+        bands=bands,
+        crs=grid.crs,
+        transform=_six(grid.transform),
+        width=grid.width,
+        height=grid.height,
+        rows=tuple((span.start, span.stop) for span in layout.rows),
+        cols=tuple((span.start, span.stop) for span in layout.cols),
+        blocks=tuple(plan.described(done.get(plan.key)) for plan in plans.values()),
+        warnings=opened.warnings,
+    ).publish(store)
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """A block before it is made."""
+
+    window: Window
+    grid: Grid
+    """Of the window."""
+    key: str
+    """The block's identity; empty where the images of a date do not reach."""
+    unseen: int
+    """Then which dates show nothing."""
+    alone: bool
+    """The window is the whole map."""
+
+    def described(self, data: Blob | None) -> PredictedBlock:
+        """As the manifest names it."""
+        rows, cols = self.window.rows, self.window.cols
+        return PredictedBlock(
+            row=self.window.row,
+            col=self.window.col,
+            height=rows.size,
+            width=cols.size,
+            key=self.key,
+            data=data,
+            unseen=self.unseen,
+        )
+
+
+def plan_windows(imagery: Imagery, params: PredictParams) -> Layout:
+    """The windows of a map.
+
+    One starts at the corner of the first pre image, so that they stay where they are on the ground when further images
+    make the map larger.
+    """
+    grid = imagery.grid
+    return lay_windows(grid.height, grid.width, params.tile_px, params.overlap_px, imagery.corner)
+
+
+def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, alone: bool) -> BlockPlan:
+    """Works out a block's identity: what decides its content is the network, the ground, and the images on it.
+
+    Args:
+        imagery: Both dates.
+        window: The block's.
+        network: What the network's answer depends on beside the images.
+        alone: The window is the whole map, so that nothing but its own buildings matters.
+    """
+    grid = _snapped(imagery.grid.window(window.rows.start, window.cols.start, window.rows.size, window.cols.size))
+    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid)
+    if not pre or not post:
+        unseen = (SEEN if pre else PRE_MISSING) | (SEEN if post else POST_MISSING)
+        return BlockPlan(window, grid, "", unseen, alone)
+    ground = {"crs": grid.crs, "transform": _six(grid.transform), "size": (grid.height, grid.width)}
+    parts = network | ground | {"pre": pre, "post": post, "alone": alone}
+    return BlockPlan(window, grid, block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version}), SEEN, alone)
+
+
+def predict_block(
+    plan: BlockPlan, pre: Image, post: Image, unseen: Bytes, network: PairPredictor, disaster_type: str | None
+) -> Block:
+    """Asks the network about one window; where nothing of it is seen on both dates it is not asked.
+
+    Args:
+        plan: The block's.
+        pre: ``(h, w, bands)``.
+        post: ``(h, w, bands)``.
+        unseen: ``(h, w)``, see :class:`siamese.mapping.blocks.Block`.
+        network: The network.
+        disaster_type: What struck.
+    """
+    if unseen.all():
+        return Block.unknown(unseen)
+    # Damage of a window without buildings still counts where it fades into one with buildings.
+    found = network.predict(pre, post, disaster_type, classes_only=plan.alone)
+    return Block.of(found, unseen, network.decision)
+
+
+def read_window(grid: Grid, pre: Date, post: Date) -> tuple[Image, Image, Bytes]:
+    """Both dates of a window, and what of it is not seen; the post image is not read where pre shows nothing."""
+    before, one = pre.mosaic.read(grid)
+    after, two = post.mosaic.read(grid) if one.any() else _nothing(grid, post.mosaic.bands)
+    unseen = np.where(one, SEEN, PRE_MISSING) | np.where(two, SEEN, POST_MISSING)
+    return before, after, unseen.astype(np.uint8)
+
+
+def _predict_missing(
+    imagery: Imagery,
+    missing: list[BlockPlan],
+    network: PairPredictor,
+    shelf: BlockShelf,
+    disaster_type: str | None,
+    *,
+    total: int,
+) -> dict[str, Blob]:
+    """Predicts blocks; the next one is read and the last one written while the network is busy."""
+    done: dict[str, Blob] = {}
+    writing: tuple[str, Future[Blob]] | None = None
+    with (
+        progress("predict windows", total) as advance,
+        ThreadPoolExecutor(1) as writer,
+        local_gdal(**GDAL),
+    ):
+        advance(total - len(missing))
+        for plan, found in _read_ahead(imagery, _started_anywhere(missing), shelf):
+            if isinstance(found, Blob):
+                done[plan.key] = found
+            else:
+                block = predict_block(plan, *found, network, disaster_type)
+                if writing:
+                    done[writing[0]] = writing[1].result()
+                writing = plan.key, writer.submit(shelf.keep, plan.key, block)
+            advance()
+        if writing:
+            done[writing[0]] = writing[1].result()
+    return done
+
+
+def _started_anywhere(plans: list[BlockPlan]) -> list[BlockPlan]:
+    """The same plans from a random one on, so that two processes on one map do not make the same blocks."""
+    first = int.from_bytes(os.urandom(4)) % len(plans)
+    return plans[first:] + plans[:first]
+
+
+def _read_ahead(
+    imagery: Imagery, plans: list[BlockPlan], shelf: BlockShelf
+) -> Iterator[tuple[BlockPlan, Blob | tuple[Image, Image, Bytes]]]:
+    """Reads each window while the network is busy with the one before; a block that somebody else made is not read."""
+
+    def read(plan: BlockPlan) -> Blob | tuple[Image, Image, Bytes]:
+        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(read, plans[0])
+        for number, plan in enumerate(plans):
+            found = ahead.result()
+            if number + 1 < len(plans):
+                ahead = pool.submit(read, plans[number + 1])
+            yield plan, found
+
+
+def _decision_and_bands(
+    checkpoints: Sequence[Checkpoint], predictor: PairPredictor | None, store: ObjectStore
+) -> tuple[Decision, tuple[int, int]]:
+    """Known before the network is loaded, for it may not be needed."""
+    if predictor is not None:
+        return predictor.decision, predictor.bands
+    configs = [read_config(one.network.read(store), one.network.uri) for one in checkpoints]
+    return average_decision([config.decision for config in configs]), configs[0].network.input_bands
+
+
+def _network_identity(
+    checkpoints: Sequence[Checkpoint], params: PredictParams, disaster_type: str | None
+) -> dict[str, object]:
+    networks = []
+    for one in checkpoints:
+        parts = one.quantized.parts if one.quantized else ()
+        numbers = [blob.sha256 for part in parts for blob in (part.operations, part.constants)]
+        networks.append([one.weights.sha256, one.network.sha256, *numbers])
+    return {"networks": networks, "flips": params.flips, "disaster_type": disaster_type}
+
+
+def _snapped(grid: Grid) -> Grid:
+    """A grid moved by less than a thousandth of a pixel, so that it is the same within whichever map it lies."""
+    place = grid.transform
+    if place.b or place.d or grid.crs is None:
+        return grid
+    left = round(place.c / place.a * _SNAP) / _SNAP * place.a
+    top = round(place.f / place.e * _SNAP) / _SNAP * place.e
+    return replace(grid, transform=Affine(place.a, 0, left, 0, place.e, top))
+
+
+def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f, *_ = tuple(transform)
+    return float(a), float(b), float(c), float(d), float(e), float(f)
+
+
+def _nothing(grid: Grid, bands: int) -> tuple[Image, Mask]:
+    # Not read, so not known to be missing.
+    return np.zeros((grid.height, grid.width, bands), np.uint8), np.ones((grid.height, grid.width), bool)

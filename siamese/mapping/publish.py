@@ -1,0 +1,130 @@
+"""The third step of a map: the files that people open, from its buildings; without the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from siamese.imagery.gdal import local_gdal
+from siamese.manifests import BuildingSet, DamageMap, Prediction
+from siamese.mapping.buildings import read_buildings
+from siamese.mapping.decide import grid_of
+from siamese.mapping.grid import Grid
+from siamese.mapping.picture import draw_picture
+from siamese.mapping.predict import OpenImagery
+from siamese.mapping.rasters import describe_copy, write_cog
+from siamese.mapping.stage import DAMAGE_MAP
+from siamese.mapping.task import MapTask
+from siamese.mapping.tiles import GDAL
+from siamese.mapping.vectors import BuildingWriter
+from siamese.mapping.workplace import workplace
+from siamese.params import PublishParams
+from siamese.progress import progress
+from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
+from siamese.store.stage import Input
+
+
+def publish_map(
+    task: MapTask,
+    prediction: Prediction,
+    buildings: BuildingSet,
+    params: PublishParams,
+    store: ObjectStore,
+    imagery: OpenImagery,
+) -> DamageMap:
+    """Publishes a map.
+
+    Args:
+        task: What is mapped.
+        prediction: What the network found.
+        buildings: What was made of it.
+        params: What is marked for review, and the picture's size.
+        store: Where the map goes, bucket ``maps``.
+        imagery: Opens the task's images, if that is needed.
+
+    Raises:
+        SiameseError: An object is missing or damaged.
+    """
+    # The picture shows the post images, on the grid of the prediction.
+    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **task.imagery_inputs()}
+    inputs |= {"event": task.event, "model": task.model}
+    origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
+    if found := DAMAGE_MAP.find(store, origin):
+        return found
+    grid = grid_of(prediction)
+    with workplace(store) as folder, progress("publish map", 3) as advance:
+        classes = _brought(buildings.classes, folder / "classes.tif", store)
+        table = _brought(buildings.table, folder / "found.parquet", store)
+        files = write_files(grid, classes, table, params, folder, event=task.event, model=task.model)
+        advance(note="files")
+        post = imagery(prediction.bands).post.mosaic
+        picture = draw_picture(
+            grid, post, files.classes, buildings.counts, params.picture_px, event=task.event, model=task.model
+        )
+        advance(note="picture")
+        target = store.maps / origin.digest
+        made = DamageMap(
+            origin=origin,
+            event=task.event,
+            model=task.model,
+            checkpoint=prediction.checkpoint,
+            further=prediction.further,
+            classes=put_file(store, target, "damage.tif", files.classes),
+            buildings=put_file(store, target, "buildings.parquet", files.buildings),
+            geojson=put_file(store, target, "buildings.geojson", files.geojson),
+            picture=put_blob(store, target, "picture.png", picture, "image/png"),
+            counts=buildings.counts,
+            crs=grid.crs,
+            bounds=grid.degrees(),
+            width=grid.width,
+            height=grid.height,
+            unknown_share=buildings.unknown_share,
+            pre=tuple(image.name for image in task.pre),
+            post=tuple(image.name for image in task.post),
+            prediction=prediction.digest,
+            building_set=buildings.digest,
+            warnings=prediction.warnings,
+        ).publish(store)
+        advance(note=task.event)
+        return made
+
+
+@dataclass(frozen=True)
+class MapFiles:
+    """Files of a map on local disk."""
+
+    classes: Path
+    """Cloud-optimised GeoTIFF."""
+    buildings: Path
+    """GeoParquet."""
+    geojson: Path
+
+
+def write_files(
+    grid: Grid, classes: Path, table: Path, params: PublishParams, folder: Path, *, event: str, model: str
+) -> MapFiles:
+    """Writes the raster and the vectors of a map; the same map gives the same bytes.
+
+    Args:
+        grid: Pixels of the map.
+        classes: The class of every pixel, GeoTIFF.
+        table: The buildings, as :func:`siamese.mapping.buildings.write_buildings` writes them.
+        params: What is marked for review.
+        folder: Where files go; working files stay there.
+        event: Written into the raster.
+        model: Written into the raster.
+    """
+    files = MapFiles(folder / "damage.tif", folder / "buildings.parquet", folder / "buildings.geojson")
+    with local_gdal(**GDAL):
+        described = folder / "described.tif"
+        describe_copy(classes, described, grid, model, event)
+        write_cog(described, files.classes)
+    with BuildingWriter(files.buildings, files.geojson, grid, event, review_below=params.review_below) as writer:
+        for building in read_buildings(table):
+            writer.add(building)
+    return files
+
+
+def _brought(blob: Blob, path: Path, store: ObjectStore) -> Path:
+    store.download(S3Uri.parse(blob.uri), path)
+    return path

@@ -1,0 +1,132 @@
+"""What is to be mapped; and its imagery, brought to local disk and laid on the grid of the map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from affine import Affine
+
+from siamese.mapping.grid import Grid, extent, plan_grid
+from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, identity
+from siamese.mapping.mosaic import Mosaic, mosaic
+from siamese.mapping.tiles import Tile, label_georeference, open_tiles
+from siamese.store import ObjectStore
+
+Place = tuple[str, Affine]
+"""crs, and (column, row) to its coordinates."""
+
+
+@dataclass(frozen=True)
+class MapTask:
+    """What is to be mapped."""
+
+    pre: tuple[FoundImage, ...]
+    post: tuple[FoundImage, ...]
+    place: Place | None
+    """From the catalog; None: from the images, or from labels beside them."""
+    event: str
+    model: str
+    """What the map says of its model."""
+    disaster_type: str | None
+
+    def imagery_inputs(self) -> dict[str, str]:
+        """Identities of the imagery and of its place, known before any image is read."""
+        labels = (image.label_identity for image in (*self.pre, *self.post))
+        place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
+        return {"pre": identity(self.pre), "post": identity(self.post), "place": place}
+
+
+@dataclass(frozen=True)
+class Date:
+    """The images of one date."""
+
+    mosaic: Mosaic
+    identities: tuple[str, ...]
+    """Of each tile of the mosaic: what its pixels, its place and its way to 8 bits are made of."""
+
+    def touching(self, grid: Grid) -> tuple[str, ...]:
+        """Identities of the tiles that reach into a grid, the one that shows on top first."""
+        return tuple(self.identities[number] for number in self.mosaic.touching(grid))
+
+
+@dataclass(frozen=True)
+class Imagery:
+    """Both dates on the grid of a map."""
+
+    grid: Grid
+    pre: Date
+    post: Date
+    corner: tuple[int, int]
+    """Row and column of the first pre image's upper left corner in the grid."""
+    warnings: tuple[str, ...] = ()
+    """What was strange about the images and tolerated."""
+
+
+def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: ObjectStore) -> Imagery:
+    """Brings the images of a task to local disk and lays the grid of its map.
+
+    Args:
+        task: What is to be mapped.
+        bands: Of the pre and of the post image, as the network takes them.
+        folder: Where copies go.
+        store: Where images may lie.
+
+    Raises:
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
+            dates show different places.
+    """
+    before = bring_images(task.pre, "pre", folder / "pre", store)
+    after = bring_images(task.post, "post", folder / "post", store)
+    pre, post = _placed(before, after, task.place, folder, bands)
+    found = (*task.pre, *task.post)
+    return lay_imagery(pre, post, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+
+
+def lay_imagery(pre: Sequence[Tile], post: Sequence[Tile], identities: Mapping[str, str]) -> Imagery:
+    """Lays the grid of a map over opened tiles.
+
+    Args:
+        pre: Tiles before the disaster.
+        post: Tiles after it.
+        identities: Of the images, by name: same identity, same bytes.
+
+    Raises:
+        SiameseError: See :func:`siamese.mapping.grid.plan_grid`.
+    """
+    grid = plan_grid(pre, post)
+    earlier, later = (
+        Date(mosaic(tiles, grid.crs), tuple(_tile_identity(tile, identities[tile.name]) for tile in tiles))
+        for tiles in (pre, post)
+    )
+    left, _, _, top = extent(pre[:1], grid.crs)
+    col, row = ~grid.transform @ (left, top) if grid.crs else (0, 0)
+    return Imagery(grid, earlier, later, (round(row), round(col)))
+
+
+def _tile_identity(tile: Tile, identity: str) -> str:
+    return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.stretch}"
+
+
+def _placed(
+    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path, bands: tuple[int, int]
+) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
+    """The tiles of both dates; an xBD scene without georeference gets that of its label, both dates the same.
+
+    xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other. For the
+    same reason a catalogued scene of which only one image has a georeference has it on both.
+    """
+    pre, post = open_tiles(before, folder, bands[0]), open_tiles(after, folder, bands[1])
+    if len(pre) != 1 or len(post) != 1 or (pre[0].crs and post[0].crs):
+        return pre, post
+    if place is None and (pre[0].crs or post[0].crs):
+        return pre, post
+    size = pre[0].width, pre[0].height
+    if size != (post[0].width, post[0].height):
+        return pre, post
+    found = place or label_georeference(before[0], *size) or label_georeference(after[0], *size)
+    if found is None:
+        return pre, post
+    crs, transform = found
+    return (replace(pre[0], crs=crs, transform=transform),), (replace(post[0], crs=crs, transform=transform),)
