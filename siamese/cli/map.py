@@ -92,6 +92,7 @@ def _told(made: DamageMap, files: list[Path]) -> str:
     lines = [
         f"{made.event}: {sum(made.counts.values()):,} buildings ({counts})",
         f"  {place}; {made.unknown_share:.1%} unknown; by {made.model}",
+        *(f"  warning: {warning}" for warning in made.warnings),
         *(f"  {path}" for path in files),
     ]
     return "\n".join(lines)
