@@ -35,7 +35,7 @@ _COMPRESSION = 1
 _KEY_DIGITS = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """One window's probabilities in steps of :mod:`siamese.model.rounding`, and what of it is unknown.
 
@@ -53,10 +53,10 @@ class Block:
     def of(cls, found: Probabilities, unseen: Bytes, decision: Decision) -> Self:
         """Rounds what a network found in a window."""
         building = to_steps(found.building)
-        likely = from_steps(building) >= np.float32(damage_from(decision))
-        damage = np.zeros((3, *building.shape), np.uint8)
-        damage[:, likely] = damage_to_steps(found.damage[:, likely])
-        return cls(building, damage, unseen)
+        likely = np.flatnonzero(from_steps(building) >= np.float32(damage_from(decision)))
+        damage = np.zeros((3, building.size), np.uint8)
+        damage[:, likely] = damage_to_steps(found.damage.reshape(4, -1).take(likely, axis=1))
+        return cls(building, damage.reshape(3, *building.shape), unseen)
 
     @classmethod
     def unknown(cls, unseen: Bytes) -> Self:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from siamese.model.rounding import damage_from_steps, damage_to_steps, from_steps, to_steps
+from siamese.model.rounding import damage_from_steps, damage_to_steps, rounded_to_steps
 
 _TINY = np.float32(1e-6)
 
@@ -129,13 +129,13 @@ def rounded(prediction: Prediction, decision: Decision) -> Prediction:
 
     Args:
         prediction: Probabilities as the network gave them.
-        decision: Damage stays as it is where no pixel can become building.
+        decision: Damage becomes 0 where no pixel can become building.
     """
-    building = from_steps(to_steps(prediction.building))
-    likely = building >= np.float32(damage_from(decision))
-    damage = prediction.damage.copy()
-    damage[:, likely] = damage_from_steps(damage_to_steps(damage[:, likely]))
-    return Prediction(building, damage)
+    building = rounded_to_steps(prediction.building)
+    likely = np.flatnonzero(building >= np.float32(damage_from(decision)))
+    raw, damage = prediction.damage.reshape(4, -1), np.zeros((4, building.size), np.float32)
+    damage[:, likely] = damage_from_steps(damage_to_steps(raw.take(likely, axis=1)))
+    return Prediction(building, damage.reshape(prediction.damage.shape))
 
 
 def decide(prediction: Prediction, decision: Decision) -> Decided:

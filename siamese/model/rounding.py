@@ -20,16 +20,22 @@ _VALUES = (np.sin(np.pi / 2 * (np.arange(_COUNT) + 0.5) / _COUNT) ** 2).astype(n
 _STEPS = np.minimum(
     np.floor(np.arcsin(np.sqrt(np.arange(_FINEST + 1) / _FINEST)) * 2 / np.pi * _COUNT), _COUNT - 1
 ).astype(np.uint8)
+_ROUNDED = _VALUES[_STEPS]
 
 
 def to_steps(probabilities: Floats) -> Steps:
     """The step of each probability; same shape."""
-    return np.asarray(_STEPS[(probabilities * _FINEST + np.float32(0.5)).astype(np.uint16)])
+    return np.take(_STEPS, _places(probabilities))
 
 
 def from_steps(steps: Steps) -> Floats:
     """The probability that each step stands for; same shape."""
-    return np.asarray(_VALUES[steps])
+    return np.take(_VALUES, steps)
+
+
+def rounded_to_steps(probabilities: Floats) -> Floats:
+    """The probability that the step of each one stands for; same shape."""
+    return np.take(_ROUNDED, _places(probabilities))
 
 
 def damage_to_steps(damage: Floats) -> Steps:
@@ -41,8 +47,12 @@ def damage_to_steps(damage: Floats) -> Steps:
     Returns:
         ``(3, ...)``: no damage; minor damage, if there is any; major damage, if there is more than minor.
     """
-    rest = np.cumsum(damage[::-1], axis=0)[::-1]
-    return to_steps(np.minimum(damage[:3] / np.maximum(rest[:3], _LEAST), np.float32(1)))
+    shares = np.empty((3, *damage.shape[1:]), np.float32)
+    rest = damage[3]
+    for number in (2, 1, 0):
+        rest = rest + damage[number]
+        np.divide(damage[number], np.maximum(rest, _LEAST), out=shares[number])
+    return to_steps(shares)
 
 
 def damage_from_steps(steps: Steps) -> Floats:
@@ -50,3 +60,7 @@ def damage_from_steps(steps: Steps) -> Floats:
     share, left = from_steps(steps), from_steps(_COUNT - 1 - steps)
     more = left[0] * left[1]
     return np.stack([share[0], left[0] * share[1], more * share[2], more * left[2]])
+
+
+def _places(probabilities: Floats) -> npt.NDArray[np.uint16]:
+    return (probabilities * _FINEST + np.float32(0.5)).astype(np.uint16)

@@ -356,8 +356,11 @@ def test_memory_does_not_grow_with_the_area(tmp_path: Path) -> None:
     # In a process of its own, since the threads of other tests allocate too; and without AWS settings, for which
     # rasterio makes a boto3 session whenever it looks for outlines: much garbage where windows are as small as here.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=forget_storage) as alone:
-        small, large = (alone.submit(peak_bytes, tmp_path, height).result() for height in (384, 384 * 8))
-    assert large < 1.5 * small, f"8 times the area took {large / small:.2f} times the memory"
+        small, tall, wide = (
+            alone.submit(peak_bytes, tmp_path, *size).result() for size in ((384, 192), (384 * 8, 192), (384, 192 * 8))
+        )
+    assert tall < 1.5 * small, f"8 times the height took {tall / small:.2f} times the memory"
+    assert wide < 1.5 * small, f"8 times the width took {wide / small:.2f} times the memory"
 
 
 def forget_storage() -> None:
@@ -365,13 +368,15 @@ def forget_storage() -> None:
         os.environ.pop(name, None)
 
 
-def peak_bytes(folder: Path, height: int) -> int:
-    """Most bytes that Python and numpy held at once while a map of this height was drawn."""
-    pre, post = pair(height, 192, *((row, 20, 12, 14, 1) for row in range(20, height - 30, 60)))
-    paths = [write(folder / f"a{height}.tif", pre)], [write(folder / f"b{height}.tif", post)]
+def peak_bytes(folder: Path, height: int, width: int) -> int:
+    """Most bytes that Python and numpy held at once while a map of this size was drawn."""
+    places = ((row, col) for row in range(20, height - 30, 60) for col in range(20, width - 30, 160))
+    pre, post = pair(height, width, *((row, col, 12, 14, 1) for row, col in places))
+    name = f"{height}x{width}"
+    paths = [write(folder / f"a{name}.tif", pre)], [write(folder / f"b{name}.tif", post)]
     draw(*paths, folder / "warm")  # imports, and buffers that stay
     tracemalloc.start()
-    draw(*paths, folder / str(height))
+    draw(*paths, folder / name)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most

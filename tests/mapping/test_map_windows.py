@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from siamese.mapping.blocks import Block
 from siamese.mapping.components import NO_DATA, ComponentFinder
 from siamese.mapping.measures import BuildingMeter
 from siamese.mapping.probabilities import BlendedBlocks
-from siamese.mapping.windows import cut, lay_windows, ramp, spans
+from siamese.mapping.windows import Window, cut, lay_windows, ramp, spans
 from siamese.model.decision import Decision, Prediction, damage_from, number_buildings, rounded
 
 TILES = st.tuples(st.integers(8, 64), st.floats(0, 0.5)).map(lambda found: (found[0], int(found[0] * found[1])))
@@ -100,6 +102,28 @@ def test_windows_that_disagree_fade_without_a_step() -> None:
     assert (steps >= 0).all()
     assert steps.max() <= 1 / 20 + 1e-5
     np.testing.assert_allclose(out[[0, -1]], (0, 1), atol=1e-4)
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_map_of_any_size_is_read_with_four_blocks_in_memory(shuffled: bool) -> None:
+    layout, decision = lay_windows(64 * 12, 64 * 20, 96, 32), Decision()
+    held: weakref.WeakSet[Block] = weakref.WeakSet()
+    read = most = 0
+
+    def block(window: Window) -> Block:
+        nonlocal read, most
+        found = Block.unknown(np.zeros((window.rows.size, window.cols.size), np.uint8))
+        held.add(found)
+        read, most = read + 1, max(most, len(held))
+        return found
+
+    blended, windows = BlendedBlocks(layout, decision, block), list(layout)
+    if shuffled:
+        np.random.default_rng(0).shuffle(windows)
+    for window in windows:
+        blended.piece(window)
+    assert most <= 5, "four, and one that is being read"
+    assert read <= (4 if shuffled else 2) * len(layout)
 
 
 @settings(deadline=None)
