@@ -62,20 +62,6 @@ def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: Pr
 
 
 def predict(
-        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Probabilities:
-        """Probabilities for one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
-
-
-def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: PredictParams) -> Origin:
-    """The digest of a prediction."""
-    inputs = task.imagery_inputs() | {"disaster_type": task.disaster_type or "", "checkpoint": checkpoints[0].digest}
-    if len(checkpoints) > 1:
-        inputs["further"] = " ".join(one.digest for one in checkpoints[1:])
-    return Prediction.plan(inputs=inputs, params={"mapping": params}, module="siamese.mapping")
-
-
-def predict(
     task: MapTask,
     checkpoints: Sequence[Checkpoint],
     params: PredictParams,
@@ -188,7 +174,9 @@ def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, 
         return BlockPlan(window, grid, "", unseen, alone)
     ground = {"crs": grid.crs, "transform": _six(grid.transform), "size": (grid.height, grid.width)}
     parts = network | ground | {"pre": pre, "post": post, "alone": alone}
-    return BlockPlan(window, grid, block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version}), SEEN, alone)
+    return BlockPlan(
+        window, grid, block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version}), SEEN, alone
+    )
 
 
 def predict_block(

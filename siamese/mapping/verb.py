@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from siamese.errors import SiameseError
+from siamese.errors import NotPublishedError, SiameseError
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.inputs import FoundImage, catalogued, find_images
 from siamese.mapping.predict import PairPredictor, predict
 from siamese.mapping.publish import publish_map
+from siamese.mapping.stage import WHOLE_MAP
 from siamese.mapping.task import Imagery, MapTask, open_imagery
 from siamese.mapping.workplace import workplace
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.store import ObjectStore
+from siamese.store.stage import Input
 
 
 def map_pair(
@@ -104,6 +106,8 @@ def _map(
     store: ObjectStore,
     predictor: PairPredictor | None,
 ) -> DamageMap:
+    if found := _made_in_one_step(task, checkpoints, params, store):
+        return found
     with workplace(store) as folder:
 
         @cache
@@ -113,6 +117,23 @@ def _map(
         prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
         buildings = find_buildings(prediction, params.part(BuildingParams), store)
         return publish_map(task, prediction, buildings, params.part(PublishParams), store, imagery)
+
+
+def _made_in_one_step(
+    task: MapTask, checkpoints: Sequence[Checkpoint], params: MappingParams, store: ObjectStore
+) -> DamageMap | None:
+    """The same map as an earlier version made it, if it is the event's current one; a new version does not redo it."""
+    inputs: dict[str, Input] = {**task.imagery_inputs(), "event": task.event, "checkpoint": checkpoints[0]}
+    inputs["disaster_type"] = task.disaster_type or ""
+    if further := checkpoints[1:]:
+        inputs["further"] = further
+    try:
+        current = DamageMap.current(store, task.event)
+    except NotPublishedError:
+        return None
+    if current.prediction is not None:
+        return None
+    return current if WHOLE_MAP.same_work(current, WHOLE_MAP.plan(inputs=inputs, params={"mapping": params})) else None
 
 
 def _named(checkpoints: Sequence[Checkpoint]) -> str:

@@ -125,7 +125,7 @@ def draw(
         open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder, bands)
         for paths, bands in zip((pre, post), network.bands, strict=True)
     )
-    imagery = lay_imagery(before, after, [path.name for path in pre], [path.name for path in post])
+    imagery = lay_imagery(before, after, {path.name: path.name for path in (*pre, *post)})
     layout = plan_windows(imagery, params.part(PredictParams))
     for window in layout:
         plan = plan_block(imagery, window, {}, alone=len(layout) == 1)

@@ -23,6 +23,7 @@ from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Prediction
 from siamese.mapping import map_pair
 from siamese.mapping.blocks import BlockShelf
 from siamese.mapping.decide import find_buildings
+from siamese.mapping.inputs import find_images, identity
 from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import BuildingParams, MappingParams
 from siamese.settings import Settings
@@ -218,17 +219,34 @@ def test_a_block_that_was_changed_is_refused_and_one_that_is_gone_is_made_again(
     assert shelf.find(block.key) is not None
 
 
-def test_maps_made_before_there_were_steps_are_read() -> None:
-    blob = {"uri": "s3://maps/0123456789abcdef/damage-0.tif", "size": 1, "sha256": "0" * 64}
+def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
+    store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str]
+) -> None:
+    network = Colours()
+    made = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network)
+    task = find_images([files[0]], "pre", store), find_images([files[1]], "post", store)
+    pre, post = map(identity, task)
     old = {
-        "origin": {"digest": "0123456789abcdef", "inputs": {}, "params": {}, "code": "0"},
-        "revision": "e7338bf", "created": "2026-11-01T00:00:00Z", "event": "storm", "model": "checkpoint 1",
-        "checkpoint": "1" * 16, "further": [], "pre": ["a"], "post": ["b"], "crs": None, "bounds": None, "width": 1,
-        "height": 1, "unknown_share": 0.0, "classes": blob, "buildings": blob, "geojson": blob, "picture": blob,
-        "counts": {"unknown": 0},
+        "origin": {
+            "digest": "0123456789abcdef", "code": "0", "params": {"mapping": SMALL.model_dump(mode="json")},
+            "inputs": {"pre": pre, "post": post, "place": "", "event": "storm_pre", "disaster_type": "",
+                       "checkpoint": checkpoint.digest},
+        },
+        "revision": "e7338bf", "created": "2026-11-01T00:00:00Z",
     }  # fmt: skip
-    made = DamageMap.model_validate(old)
-    assert (made.prediction, made.building_set, made.warnings) == (None, None, ())
+    plain = json.loads(made.model_dump_json())
+    fields = ("event", "model", "checkpoint", "further", "pre", "post", "crs", "bounds", "width", "height",
+              "unknown_share", "classes", "buildings", "geojson", "picture", "counts")  # fmt: skip
+    text = json.dumps(old | {name: plain[name] for name in fields}).encode()
+    store.put(store.lake / "mapping" / "0123456789abcdef" / "manifest.json", text)
+    before = DamageMap.load(store, "0123456789abcdef")
+    assert (before.prediction, before.building_set, before.warnings) == (None, None, ())
+    before.mark_current(store)
+    asked = network.asked
+    assert map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network) == before
+    other = SMALL.model_copy(update={"tile_px": 128})
+    assert map_pair([files[0]], [files[1]], checkpoint, other, store, predictor=network).prediction is not None
+    assert network.asked > asked
 
 
 def test_every_step_says_what_it_was_made_of(
@@ -242,12 +260,13 @@ def test_every_step_says_what_it_was_made_of(
     assert (buildings.counts, buildings.unknown_share) == (made.counts, made.unknown_share)
     assert prediction.rows == ((0, 96), (64, 160), (128, 224), (192, 264))
     assert len({block.key for block in prediction.blocks}) == 16
-    assert set(prediction.origin.params["mapping"]) == {"tile_px", "overlap_px", "flips"}
+    assert prediction.origin.params == {"mapping": {"tile_px": 96, "overlap_px": 32}}
+    assert buildings.origin.params == {"mapping": {"minimum_building_m2": 0, "minimum_building_px": 0}}
 
 
 def records(store: ObjectStore) -> list[str]:
     """Keys of the blocks that are finished."""
-    found = store.list(store.lake / "predictions" / "blocks")
+    found = store.list(store.lake / "prediction" / "blocks")
     return [info.uri.key for info in found if info.uri.key.endswith("record.json")]
 
 
