@@ -48,7 +48,9 @@ def map(  # noqa: A001 - the verb's name
 
     Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
-    probabilities of each building, picture.png, and map.json, the manifest.
+    probabilities of each building, picture.png, and map.json, the manifest. What the network predicts is kept block by
+    block in the bucket `lake`: a map that was interrupted goes on, and other params of buildings or files do not need
+    the network again.
     """
     from siamese.mapping import map_pair
     from siamese.params import load_params
