@@ -1,24 +1,58 @@
-"""A map in a process of its own that may be killed in the middle; run by test_map_steps.py.
-
-    python killed_map.py '{"pre": [...], "post": [...], "checkpoint": "{…}", "asked": "file", "kill_at": 3}'
-
-Each call of the network appends a line to the file ``asked``; the call number ``kill_at`` kills the process.
-"""
+"""A map in a process of its own that may be killed in the middle."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from made_rasters import SMALL, Colours
+import torch
+from made_rasters import SMALL, Colours, Image
 
 from siamese.manifests import Checkpoint
 from siamese.mapping import map_pair
-from siamese.model import Predictor
+from siamese.model import Prediction, Predictor
+from siamese.settings import Settings
 from siamese.store import ObjectStore
+
+_PROCESSES = get_context("forkserver")
+# A process of its own each, but libraries are imported once.
+_PROCESSES.set_forkserver_preload(["killed_map"])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A map to make."""
+
+    settings: Settings
+    pre: str
+    post: str
+    checkpoint: Checkpoint
+    asked: Path
+    """Each call of the network appends a byte to this file."""
+    kill_at: int | None = None
+    """The call that ends the process."""
+    colours: bool = False
+    """With the predictor that knows colours, instead of the checkpoint's."""
+
+    def start(self) -> BaseProcess:
+        """Starts it in a process of its own."""
+        process = _PROCESSES.Process(target=self.run)
+        process.start()
+        return process
+
+    def run(self) -> None:
+        """Makes the map."""
+        torch.set_num_threads(1)
+        store = ObjectStore(self.settings)
+        network = Colours() if self.colours else Predictor.load(store, self.checkpoint, backend="torch")
+        map_pair(
+            [self.pre], [self.post], self.checkpoint, SMALL, store,
+            predictor=Killed(network, self.asked, self.kill_at),
+        )  # fmt: skip
 
 
 class Killed:
@@ -28,26 +62,13 @@ class Killed:
         self.decision, self.bands = network.decision, network.bands
         self._network, self._asked, self._kill_at, self._calls = network, asked, kill_at, 0
 
-    def predict(self, *given: object, **options: object) -> object:
+    def predict(
+        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
+    ) -> Prediction:
         """Asks the network, unless this is the end."""
         self._calls += 1
         if self._calls == self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        with self._asked.open("a") as file:
-            file.write(f"{os.getpid()}\n")
-        return self._network.predict(*given, **options)  # type: ignore[arg-type]
-
-
-def main() -> None:
-    """Maps, and prints the digest."""
-    job = json.loads(sys.argv[1])
-    store = ObjectStore()
-    checkpoint = Checkpoint.model_validate_json(job["checkpoint"])
-    network = Colours() if job.get("colours") else Predictor.load(store, checkpoint, backend="torch")
-    counted = Killed(network, Path(job["asked"]), job.get("kill_at"))
-    made = map_pair(job["pre"], job["post"], checkpoint, SMALL, store, predictor=counted)
-    print(made.digest)
-
-
-if __name__ == "__main__":
-    main()
+        with self._asked.open("ab") as file:
+            file.write(b".")
+        return self._network.predict(pre, post, disaster_type, classes_only=classes_only)

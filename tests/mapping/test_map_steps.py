@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import secrets
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from killed_map import Job
 from made_rasters import PLACE, SMALL, Colours, pair, write
 
 from siamese.errors import SiameseError
@@ -28,8 +28,6 @@ from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import BuildingParams, MappingParams
 from siamese.settings import Settings
 from siamese.store import ObjectStore, S3Uri
-
-SCRIPT = Path(__file__).parent / "killed_map.py"
 
 
 @pytest.fixture
@@ -112,51 +110,42 @@ def test_a_map_killed_at_random_blocks_goes_on_and_is_the_same_as_one_undisturbe
     before, after = (bands(Path(name)) for name in files)
     likely = Predictor(network, Decision()).predict(before, after).building
     checkpoint = make_checkpoint(building=float(np.quantile(likely, 0.9)))
-    job = {"pre": [files[0]], "post": [files[1]], "checkpoint": checkpoint.model_dump_json()}
     asked = tmp_path / "asked"
     asked.touch()
+    job = Job(store.settings, *files, checkpoint, asked)
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     rng, kept = random.Random(seed), 0  # noqa: S311
     for _ in range(3):
         at = rng.randint(1, 4)
-        ended = run(store, job | {"asked": str(asked), "kill_at": at})
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        assert ended(replace(job, kill_at=at).start()) == -signal.SIGKILL
         # The last block may not have been written when the process ended.
         now = len(records(store))
         assert kept + at - 2 <= now <= kept + at - 1
         kept = now
         assert not list(store.list(store.maps))
-    calls = len(lines(asked))
-    ended = run(store, job | {"asked": str(asked)})
-    assert ended.returncode == 0, ended.stderr
-    assert len(lines(asked)) - calls == 16 - kept, "only the missing blocks"
-    went_on = DamageMap.load(store, ended.stdout.strip())
-
+    calls = asked.stat().st_size
+    assert ended(job.start()) == 0
+    assert asked.stat().st_size - calls == 16 - kept, "only the missing blocks"
+    went_on = the_map(store)
     with other_buckets(store, tmp_path) as fresh:
-        ended = run(fresh, job | {"asked": str(asked)})
-        assert ended.returncode == 0, ended.stderr
-        undisturbed = DamageMap.load(fresh, ended.stdout.strip())
+        assert ended(replace(job, settings=fresh.settings).start()) == 0
         assert sum(went_on.counts.values()) > 0
-        assert bytes_of(fresh, undisturbed) == bytes_of(store, went_on)
+        assert bytes_of(fresh, the_map(fresh)) == bytes_of(store, went_on)
 
 
 def test_two_processes_on_one_map_end_with_the_same_bytes(
     store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], tmp_path: Path
 ) -> None:
     asked = tmp_path / "asked"
-    job = {"pre": [files[0]], "post": [files[1]], "checkpoint": checkpoint.model_dump_json()} | {"asked": str(asked)}
-    both = [start(store, job | {"colours": True}) for _ in range(2)]
-    told = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
-    one, two = (out.strip() for out, _ in told)
-    assert one == two
+    job = Job(store.settings, *files, checkpoint, asked, colours=True)
+    both = [job.start() for _ in range(2)]
+    assert [ended(process) for process in both] == [0, 0]
     assert len(records(store)) == 16
-    assert 16 <= len(lines(asked)) <= 32
-    made = DamageMap.load(store, one)
+    assert 16 <= asked.stat().st_size <= 32
     with other_buckets(store, tmp_path) as fresh:
         alone = map_pair([files[0]], [files[1]], checkpoint, SMALL, fresh, predictor=Colours())
-        assert bytes_of(fresh, alone) == bytes_of(store, made)
+        assert bytes_of(fresh, alone) == bytes_of(store, the_map(store))
 
 
 def test_new_imagery_redoes_the_blocks_that_it_touches(
@@ -286,38 +275,16 @@ def bands(path: Path) -> np.ndarray:
         return np.moveaxis(dataset.read(), 0, -1)
 
 
-def lines(path: Path) -> list[str]:
-    """Lines of a file."""
-    return path.read_text().splitlines()
+def ended(process: BaseProcess) -> int | None:
+    """The exit code of a process, once it has one."""
+    process.join(400)
+    return process.exitcode
 
 
-def environment(store: ObjectStore) -> dict[str, str]:
-    """Points a process at a store's buckets, one thread each."""
-    settings = store.settings
-    buckets = {
-        f"SIAMESE_{name.upper()}_BUCKET": getattr(settings, f"{name}_bucket") for name in ("raw", "lake", "maps")
-    }
-    here = os.pathsep.join([str(SCRIPT.parent), str(SCRIPT.parents[2])])
-    return os.environ | buckets | {
-        "SIAMESE_HOME": str(settings.home),
-        "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]),
-        "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-
-
-def start(store: ObjectStore, job: dict[str, object]) -> subprocess.Popen[str]:
-    """Starts a map in a process of its own."""
-    words = [sys.executable, str(SCRIPT), json.dumps(job)]
-    return subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(store)
-    )  # fmt: skip
-
-
-def run(store: ObjectStore, job: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """Runs a map in a process of its own to its end."""
-    process = start(store, job)
-    out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+def the_map(store: ObjectStore) -> DamageMap:
+    """The only map that was published."""
+    (found,) = store.list(store.lake / DamageMap.kind)
+    return DamageMap.load(store, found.uri)
 
 
 @contextmanager
