@@ -54,7 +54,7 @@ class Server:
                 said = _quoted(answer)
                 return self._error(f"refused the login ({status}){f': {said}' if said else ''}", self.login_fix)
             case status if status == FORBIDDEN:
-                fix = f"use the name that the server is configured for in {self.address_setting}, or allow this one there"
+                fix = f"name the server in {self.address_setting} as it is configured, or allow this name there"
                 return self._error(f"refused the host name ({status}): {_quoted(answer)}", fix)
             case status if status == _PROXY_LOGIN:
                 return self._error("the proxy on the way asks for a login", "check HTTPS_PROXY and NO_PROXY")
@@ -66,7 +66,8 @@ class Server:
                 fix = f"check {self.address_setting}; if it is a login page: {self.login_fix}"
                 return self._error(f"a web page{there} answers ({status}) instead of the API", fix)
             case status if status >= 400 and not _is_json(answer):
-                return self._error(f"no such API at this address ({status})", f"check {self.address_setting} and its path")
+                fix = f"check {self.address_setting}, also its path"
+                return self._error(f"no such API at this address ({status})", fix)
         if redirected:
             # A client that writes would have its POST turned into a GET on the way.
             place = _place(answer.url)

@@ -84,7 +84,9 @@ def _forward(backend: str, request: Request) -> Answer:
     connection = http.client.HTTPConnection(backend, timeout=60)
     try:
         sent = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
-        connection.request(request.method, request.path, request.body, sent | {"Content-Length": str(len(request.body))})
+        connection.request(
+            request.method, request.path, request.body, sent | {"Content-Length": str(len(request.body))}
+        )
         answer = connection.getresponse()
         body = answer.read()
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}

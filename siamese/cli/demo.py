@@ -40,6 +40,8 @@ def demo(
     """
     from siamese.stack import up
 
+    if data is not None and not data.is_dir():
+        raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
     console, started = Console(), time.monotonic()
     params = load_params(file, overrides or ())
     console.rule("1. local stack")
@@ -73,8 +75,6 @@ def _bring_scenes(data: Path | None, params: Params, store: ObjectStore) -> str:
         write_sample(SAMPLE, params.sample)
         upload(SAMPLE, S3Uri.parse(params.ingest.source), store)
         return params.ingest.source
-    if not data.is_dir():
-        raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
     name = re.sub(r"[^a-z0-9]+", "-", data.resolve().name.lower()).strip("-") or "scenes"
     source = store.raw / f"demo-{name}"
     upload(data, source, store)

@@ -128,7 +128,7 @@ def _credentials(error: ClientError, region: str) -> tuple[str, str] | None:
         case "AuthorizationHeaderMalformed" if region:
             return "the requests are signed for another region", f"set AWS_DEFAULT_REGION={region}"
         case "AuthorizationHeaderMalformed":
-            return "storage cannot read the login", "check AWS_ACCESS_KEY_ID and AWS_DEFAULT_REGION for stray characters"
+            return "storage cannot read the login", "check AWS_ACCESS_KEY_ID and AWS_DEFAULT_REGION"
     return None
 
 
@@ -155,7 +155,7 @@ def _unanswered(error: Exception, uri: S3Uri) -> SiameseError:
             fix = "check HTTPS_PROXY and NO_PROXY"
             return TransientError("the proxy does not answer", where=str(uri), fix=fix)
         case SSLError():
-            fix = "set AWS_CA_BUNDLE to the certificate of whoever signed it; for plain HTTP, http:// in AWS_ENDPOINT_URL"
+            fix = "set AWS_CA_BUNDLE to the signer's certificate; for plain HTTP, write http:// in AWS_ENDPOINT_URL"
             return SiameseError(f"no secure connection: {error}", where=str(uri), fix=fix)
         case EndpointConnectionError() | ConnectTimeoutError() | ConnectionClosedError():
             fix = "check AWS_ENDPOINT_URL and the network; for the local stack run `siamese up`"

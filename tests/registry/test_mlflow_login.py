@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,7 +107,11 @@ ANSWERS = {
         SiameseError,
         "refused the host name",
     ),
-    "no such path": (Answer(404, b"not here"), SiameseError, r"no such API at this address \(404\) — check MLFLOW_TRACKING_URI"),
+    "no such path": (
+        Answer(404, b"not here"),
+        SiameseError,
+        r"no such API at this address \(404\) — check MLFLOW_TRACKING_URI",
+    ),
     "a proxy's 404": (Answer(404, PAGE, HTML), SiameseError, r"a web page answers \(404\) instead of the API"),
     "a login page": (Answer(200, PAGE, HTML), SiameseError, "a web page answers .* if it is a login page: set MLFLOW_"),
     "nothing behind the proxy": (Answer(502, PAGE, HTML), TransientError, "the proxy before it answers 502"),
@@ -137,7 +140,10 @@ def test_a_redirect_to_a_login_page_names_where_it_leads(behind: Behind, mlflow_
 def test_a_redirect_to_another_address_is_not_followed_by_writes(behind: Behind) -> None:
     with behind(lambda _: None) as other:
         away = Answer(301, b"", {"Location": f"{other}/api/2.0/mlflow/registered-models/search?max_results=1"})
-        with behind(lambda _: away), pytest.raises(SiameseError, match=f"redirects to {other} — set MLFLOW_TRACKING_URI"):
+        with (
+            behind(lambda _: away),
+            pytest.raises(SiameseError, match=f"redirects to {other} — set MLFLOW_TRACKING_URI"),
+        ):
             connect()
 
 

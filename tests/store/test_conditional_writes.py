@@ -1,4 +1,4 @@
-"""Storage without conditional writes is noticed before work begins; real servers behind a proxy that takes them away."""
+"""Storage without conditional writes is noticed before work begins; a real server behind a proxy that drops them."""
 
 from __future__ import annotations
 

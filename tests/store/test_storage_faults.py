@@ -53,7 +53,12 @@ def every_call(store: ObjectStore, tmp_path: Path) -> Iterator[str]:
     ("name", "value", "said", "setting"),
     [
         ("AWS_ACCESS_KEY_ID", "somebody", "storage does not know this access key", "AWS_ACCESS_KEY_ID"),
-        ("AWS_SECRET_ACCESS_KEY", "wrong", "the secret key does not belong to this access key", "AWS_SECRET_ACCESS_KEY"),
+        (
+            "AWS_SECRET_ACCESS_KEY",
+            "wrong",
+            "the secret key does not belong to this access key",
+            "AWS_SECRET_ACCESS_KEY",
+        ),
         ("AWS_PROFILE", "no-such", "no such AWS profile", "AWS_PROFILE"),
     ],
 )
