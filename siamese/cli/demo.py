@@ -19,6 +19,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
 from siamese.params import Params, load_params
 from siamese.runs import publish_run
+from siamese.servers import without_login
 from siamese.store import Blob, ObjectStore, S3Uri, open_context
 
 SAMPLE = Path("data/scenes")
@@ -126,9 +127,8 @@ def _tell_model(console: Console, store: ObjectStore, version: ModelVersion, par
         console.print(f"           {reason}", markup=False)
     prefect = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
     console.print(f"Prefect    {prefect}/runs")
-    console.print(
-        f"MLflow     {os.environ.get('MLFLOW_TRACKING_URI')}/#/models/{version.name}/versions/{version.version}"
-    )
+    mlflow = without_login(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    console.print(f"MLflow     {mlflow}/#/models/{version.name}/versions/{version.version}")
 
 
 def _tell_maps(console: Console, store: ObjectStore, scenes: list[str]) -> None:
