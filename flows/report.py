@@ -11,6 +11,7 @@ from typing import Any
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
 
 from siamese.manifests import DamageMap, Evaluation, ModelVersion, SceneCatalog
+from siamese.servers import without_login
 from siamese.store import Blob, ObjectStore, S3Uri
 
 LINK_SECONDS = 7 * 24 * 3600
@@ -52,7 +53,7 @@ def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> 
         create_image_artifact(_inline(store, plot), key=f"plot-{name.replace('_', '-')}", description=name)
     server = os.environ.get("MLFLOW_TRACKING_URI", "")
     if server.startswith("http"):
-        link = f"{server}/#/models/{version.name}/versions/{version.version}"
+        link = f"{without_login(server)}/#/models/{version.name}/versions/{version.version}"
         create_link_artifact(link, f"{version.name} version {version.version} in MLflow", key="model")
 
 

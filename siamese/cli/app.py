@@ -53,8 +53,29 @@ for panel, verbs in PANELS.items():
         app.command(rich_help_panel=panel)(verb)
 
 
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from siamese.store.revision import git_revision
+    from siamese.versions import library_versions, software_version
+
+    typer.echo(f"siamese {software_version()}, revision {git_revision()}")
+    for name, number in library_versions().items():
+        typer.echo(f"  {name} {number}")
+    raise typer.Exit
+
+
 @app.callback()
-def _root(debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails.")) -> None:
+def _root(
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback when something fails."),
+    version: bool = typer.Option(
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version, the code's revision, and the libraries that decide results.",
+    ),
+) -> None:
     open_context().export()
     log_to_stderr()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +11,7 @@ import typer
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
 
+from siamese.errors import SiameseError
 from siamese.params import PARAMS_FILE
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout instead of text.")]
@@ -22,6 +25,9 @@ Overrides = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", help="Also write the manifest to this local file.")]
 
 DEFAULT_PARAMS = PARAMS_FILE
+ARCHIVE = re.compile(
+    r".+\.(zip|tar|tgz|tbz2?|txz|7z|rar|gz|bz2|xz|zst)([._-](part[._-]?)?(\d{1,5}|[a-z]{2}))?", re.IGNORECASE
+)
 
 
 def emit(value: BaseModel | dict[str, Any], text: RenderableType, *, as_json: bool) -> None:
@@ -48,3 +54,21 @@ def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dump(value) + "\n")
+
+
+def check_images(given: Sequence[str], date: str) -> None:
+    """Refuses local imagery that is not there or is an archive, before anything heavy is loaded.
+
+    Args:
+        given: Files, folders, globs or s3:// addresses; the last two are looked at later.
+        date: ``pre`` or ``post``, for messages.
+
+    Raises:
+        SiameseError: A file or folder is missing, or a file is an archive.
+    """
+    for one in given:
+        if ARCHIVE.fullmatch(one):
+            fix = "unpack it and name the folder of its images; scenes in archives are read by `siamese ingest`"
+            raise SiameseError("is an archive, not an image", where=f"--{date} {one}", fix=fix)
+        if not one.startswith("s3://") and not any(mark in one for mark in "*?[") and not Path(one).exists():
+            raise SiameseError("there is no such file or folder", where=one, fix="check the path")

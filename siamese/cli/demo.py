@@ -19,6 +19,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, Evaluation, ModelVersion, PairSet
 from siamese.params import Params, load_params
 from siamese.runs import publish_run
+from siamese.servers import without_login
 from siamese.store import Blob, ObjectStore, S3Uri, open_context
 
 SAMPLE = Path("data/scenes")
@@ -40,6 +41,8 @@ def demo(
     """
     from siamese.stack import up
 
+    if data is not None and not data.is_dir():
+        raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
     console, started = Console(), time.monotonic()
     params = load_params(file, overrides or ())
     console.rule("1. local stack")
@@ -73,8 +76,6 @@ def _bring_scenes(data: Path | None, params: Params, store: ObjectStore) -> str:
         write_sample(SAMPLE, params.sample)
         upload(SAMPLE, S3Uri.parse(params.ingest.source), store)
         return params.ingest.source
-    if not data.is_dir():
-        raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
     name = re.sub(r"[^a-z0-9]+", "-", data.resolve().name.lower()).strip("-") or "scenes"
     source = store.raw / f"demo-{name}"
     upload(data, source, store)
@@ -126,9 +127,8 @@ def _tell_model(console: Console, store: ObjectStore, version: ModelVersion, par
         console.print(f"           {reason}", markup=False)
     prefect = os.environ.get("PREFECT_API_URL", "").removesuffix("/api")
     console.print(f"Prefect    {prefect}/runs")
-    console.print(
-        f"MLflow     {os.environ.get('MLFLOW_TRACKING_URI')}/#/models/{version.name}/versions/{version.version}"
-    )
+    mlflow = without_login(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    console.print(f"MLflow     {mlflow}/#/models/{version.name}/versions/{version.version}")
 
 
 def _tell_maps(console: Console, store: ObjectStore, scenes: list[str]) -> None:

@@ -57,13 +57,8 @@ def evaluate(
     """
     from rich.console import Console
 
-    from siamese.cli.scoretable import report_text
-    from siamese.evaluation import evaluate as evaluate_split
-    from siamese.evaluation import evaluate_folder, read_report
-    from siamese.evaluation.files import write_metrics, write_plots
     from siamese.manifests import PairSet
     from siamese.params import load_params
-    from siamese.registry import resolve_model
     from siamese.store import ObjectStore
 
     params = load_params(params_file, overrides or ()).evaluation
@@ -76,11 +71,18 @@ def evaluate(
     if folder and out is not None:
         fix = "use --json, or score a pair set"
         raise SiameseError("--out writes a published evaluation; that of a folder is not published", fix=fix)
+    pairs = None if folder else PairSet.resolve(store, scenes)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.cli.scoretable import report_text
+    from siamese.evaluation import evaluate as evaluate_split
+    from siamese.evaluation import evaluate_folder, read_report
+    from siamese.evaluation.files import write_metrics, write_plots
+    from siamese.registry import resolve_model
+
     first, *further = (resolve_model(uri, store) for uri in model or ["latest"])
-    if folder:
+    if pairs is None:
         report = evaluate_folder(first, Path(scenes), params, store, further=further, predictions=predictions)
     else:
-        pairs = PairSet.resolve(store, scenes)
         evaluation = evaluate_split(first, pairs, params, store, further=further, predictions=predictions)
         evaluation.mark_latest(store)
         write_json(evaluation, out)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -19,8 +21,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, Log, TaskRun
 from prefect.client.schemas.sorting import LogSort
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import get_current_settings
 
 from siamese.errors import SiameseError
+from siamese.servers import Answer, prefect_server
 
 POLL_S = 1.0
 PAGE = 200
@@ -38,9 +42,10 @@ def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[
         The completed run.
 
     Raises:
-        SiameseError: There is no such deployment, or its run did not complete.
+        SiameseError: There is no such deployment, its run did not complete, or the server refuses the login.
+        TransientError: The server does not answer.
     """
-    with get_client(sync_client=True) as client:
+    with prefect_failures(), get_client(sync_client=True) as client:
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
@@ -59,6 +64,25 @@ def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[
         message = (run.state and run.state.message) or "no reason given"
         raise SiameseError(f"ended as {run.state_name}: {message}", where=f"{deployment} ({run.name})")
     return run
+
+
+@contextmanager
+def prefect_failures() -> Iterator[None]:
+    """Turns what Prefect's client raises into an error that says what to do."""
+    try:
+        yield
+    except (httpx.HTTPStatusError, httpx.TransportError) as error:
+        # Of the environment, the active profile and prefect.toml, as Prefect itself read them.
+        known = get_current_settings().api
+        server = prefect_server(
+            str(known.url or error.request.url), auth_string=bool(known.auth_string), api_key=bool(known.key)
+        )
+        if isinstance(error, httpx.TransportError):
+            raise server.away(str(error)) from error
+        response = error.response
+        media_type = response.headers.get("Content-Type", "")
+        fault = server.fault(Answer(response.status_code, str(response.url), media_type, response.text))
+        raise fault or SiameseError(f"refused: {error}", where=server.where) from error
 
 
 def _news(client: SyncPrefectClient, run: FlowRun, told: set[UUID]) -> Iterator[str]:

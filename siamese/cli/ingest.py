@@ -29,17 +29,19 @@ def ingest(
 ) -> None:
     """Read every scene under a prefix, check it, and publish a catalog of what can be trusted.
 
-    Takes xBD as people hold it: flat images/ labels/ targets/, split folders train tier3 test hold, and the official
-    .tar or .tar.gz archives, also in parts, PNG or GeoTIFF. A scene is accepted; or unlabelled, when it has images
+    Takes xBD as people hold it: flat images/ labels/ targets/, split folders train tier3 test hold, and .tar, .tar.gz
+    or .zip archives, also in parts, PNG or GeoTIFF. A scene is accepted; or unlabelled, when it has images
     alone: good for maps; or quarantined, with the reasons. What has not changed since the last time is not read again.
     """
-    from siamese.ingest import ingest as run
     from siamese.params import load_params
     from siamese.store import ObjectStore, S3Uri
 
     params = load_params(params_file, overrides or ()).ingest
-    store = ObjectStore()
-    catalog = run(S3Uri.parse(source or params.source), params, store)
+    store, prefix = ObjectStore(), S3Uri.parse(source or params.source)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.ingest import ingest as run
+
+    catalog = run(prefix, params, store)
     catalog.mark_latest(store)
     write_json(catalog, out)
     emit(catalog, catalog.digest if as_json else _told(catalog, store), as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from siamese.classes import DISASTER_TYPES
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, emit, write_json
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
@@ -52,14 +52,18 @@ def map(  # noqa: A001 - the verb's name
     block in the bucket `lake`: a map that was interrupted goes on, and other params of buildings or files do not need
     the network again.
     """
-    from siamese.mapping import map_pair
     from siamese.params import load_params
-    from siamese.registry import model_name, resolve_model
     from siamese.store import ObjectStore
 
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
+    for date, given in (("pre", pre), ("post", post)):
+        check_images(given, date)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.mapping import map_pair
+    from siamese.registry import model_name, resolve_model
+
     models = model or [_CHAMPION]
     first, *further = checkpoints = [resolve_model(uri, store) for uri in models]
     name = " + ".join(model_name(uri, one, store) for uri, one in zip(models, checkpoints, strict=True))

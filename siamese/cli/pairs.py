@@ -44,14 +44,17 @@ def pairs(
     For `siamese pretrain`, scenes without labels come too: siamese pairs --set pairs.unlabelled=true
     """
     from siamese.manifests import SceneCatalog
-    from siamese.pairs import build_pairs
-    from siamese.pairs.statistics import read_csv
     from siamese.params import load_params
     from siamese.store import ObjectStore
 
     settings = load_params(params, overrides or ()).pairs
     store = ObjectStore()
-    pair_set = build_pairs(SceneCatalog.resolve(store, catalog), settings, store)
+    scenes = SceneCatalog.resolve(store, catalog)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.pairs import build_pairs
+    from siamese.pairs.statistics import read_csv
+
+    pair_set = build_pairs(scenes, settings, store)
     pair_set.mark_latest(store)
     write_json(pair_set, out)
     title = f"pairs {pair_set.digest}, split by {settings.split}, {len(pair_set.shards)} shards"

@@ -40,7 +40,6 @@ def pretrain(
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params
-    from siamese.pretraining import pretrain as pretrain_encoder
     from siamese.store import ObjectStore
 
     shortcuts = {"pretraining.method": method, "pretraining.minutes": minutes, "pretraining.epochs": epochs}
@@ -48,6 +47,9 @@ def pretrain(
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
     pair_set = PairSet.resolve(store, pairs)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.pretraining import pretrain as pretrain_encoder
+
     made = pretrain_encoder(pair_set, settings.network, settings.pretraining, store)
     made.mark_latest(store)
     write_json(made, out)

@@ -37,12 +37,14 @@ def quantize(
     Needs the package nncf: pip install 'siamese\[int8]'
     """
     from siamese.params import load_params
-    from siamese.quantization import quantize as quantize_network
-    from siamese.registry import resolve_model
     from siamese.store import ObjectStore
 
     settings = load_params(params, overrides or ())
     store = ObjectStore()
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.quantization import quantize as quantize_network
+    from siamese.registry import resolve_model
+
     checkpoint = quantize_network(resolve_model(model, store), settings.quantization, store)
     checkpoint.mark_latest(store)
     write_json(checkpoint, out)

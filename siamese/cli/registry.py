@@ -42,11 +42,14 @@ def register(
     """
     from siamese.manifests import Checkpoint, Evaluation
     from siamese.params import load_params
-    from siamese.registry import register as run
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
-    version = run(Checkpoint.resolve(store, checkpoint), Evaluation.resolve(store, evaluation), params, store)
+    made, scored = Checkpoint.resolve(store, checkpoint), Evaluation.resolve(store, evaluation)
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.registry import register as run
+
+    version = run(made, scored, params, store)
     version.mark_latest(store)
     write_json(version, out)
     emit(version, f"{version.name} version {version.version} is checkpoint {version.checkpoint}", as_json=as_json)
@@ -85,19 +88,22 @@ def promote(
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params
-    from siamese.registry import lift as lift_ban
-    from siamese.registry import promote as run
-    from siamese.registry import resolve_version
     from siamese.store import ObjectStore
 
     if lift is not None and candidate is not None:
         raise SiameseError("takes no candidate", where="--lift", fix="lift the ban first, then promote the version")
     store, params = ObjectStore(), load_params(params_file, overrides or ())
-    if lift is not None:
+    split = PairSet.resolve(store, pairs) if lift is None else None
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.registry import lift as lift_ban
+    from siamese.registry import promote as run
+    from siamese.registry import resolve_version
+
+    if split is None:
         decision = lift_ban(lift, reason, params.promotion, store)
     else:
         version = resolve_version(candidate or "latest", params.promotion.model, store)
-        decision = run(version, PairSet.resolve(store, pairs), params.promotion, params.evaluation, store)
+        decision = run(version, split, params.promotion, params.evaluation, store)
     emit(decision, _summary(decision), as_json=as_json)
 
 
@@ -116,10 +122,13 @@ def rollback(
     has to go through `siamese promote`.
     """
     from siamese.params import load_params
-    from siamese.registry import rollback as run
     from siamese.store import ObjectStore
 
-    decision = run(to, load_params(params_file, overrides or ()).promotion, ObjectStore())
+    store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.registry import rollback as run
+
+    decision = run(to, params, store)
     emit(decision, _summary(decision), as_json=as_json)
 
 
@@ -135,10 +144,12 @@ def history(
     from rich.console import Console
 
     from siamese.params import load_params
-    from siamese.registry import project_aliases, read_ledger
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.registry import project_aliases, read_ledger
+
     ledger = read_ledger(store, params.model)
     if as_json:
         entries = [entry.model_dump(mode="json") for entry in ledger.entries]

@@ -59,21 +59,22 @@ def train(
     from siamese.errors import SiameseError
     from siamese.manifests import PairSet, Pretraining
     from siamese.params import load_params
-    from siamese.registry import resolve_model
     from siamese.store import ObjectStore
-    from siamese.training import speaks
-    from siamese.training import train as train_network
 
+    if parent and pretraining:
+        raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
     shortcuts = {"training.minutes": minutes, "training.epochs": epochs, "training.processes": processes}
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
     pair_set = PairSet.resolve(store, pairs)
-    if parent and pretraining:
-        raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
-    start: Checkpoint | Pretraining | None = resolve_model(parent, store) if parent else None
-    if pretraining:
-        start = Pretraining.resolve(store, pretraining)
+    encoder = Pretraining.resolve(store, pretraining) if pretraining else None
+    # Last, as these take seconds: what is refused above is refused at once.
+    from siamese.registry import resolve_model
+    from siamese.training import speaks
+    from siamese.training import train as train_network
+
+    start: Checkpoint | Pretraining | None = resolve_model(parent, store) if parent else encoder
     checkpoint = train_network(pair_set, settings.network, settings.training, store, parent=start)
     if not speaks():
         return

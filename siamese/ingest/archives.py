@@ -1,23 +1,29 @@
-"""Members of archives: found by their headers in a plain tar, copied to the lake one by one from any other."""
+"""Members of archives: found where they lie in a plain tar or a zip, copied to the lake one by one from any other."""
 
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import Final
 
 from siamese.ingest.catalog import InventoryEntry
 from siamese.ingest.listing import Archive
 from siamese.ingest.names import Other, SceneFile, classify, printable, split_of_archive
-from siamese.ingest.streams import LeapingStream, PiecedStream, gunzip, read_pieces
+from siamese.ingest.streams import LeapingStream, PartsSource, PiecedStream, gunzip, read_pieces
 from siamese.ingest.tar import ArchiveError, Member, read_members
+from siamese.ingest.zip import DEFLATED, Read, ZipMember, is_zip, read_directory, read_packed, unpack
 from siamese.params import IngestParams
 from siamese.store import ObjectStore, S3Uri
 
 MEMBERS: Final = "ingest/members"
 _GZIP: Final = b"\x1f\x8b"
+_MAGIC_BYTES: Final = 4
+_NOT_ZIPPED: Final = dict.fromkeys(("packed", "method", "crc32"))
+_LEAST_RATIO_BYTES: Final = 2**20
+"""A smaller archive may unpack to as much as one of this size."""
 _MOST_BYTES_UNDER_WAY: Final = 128 * 2**20
 _MEDIA: Final = {"png": "image/png", "json": "application/json", "tif": "image/tiff", "tiff": "image/tiff"}
 
@@ -27,26 +33,36 @@ def read_archive(
 ) -> Iterator[InventoryEntry]:
     """Names every member of an archive.
 
-    Of a plain tar that is one object only the headers are read, and members are stretches of it. A compressed or
-    split one is streamed once, and each image and label becomes an object of its own on the lake, named by its sha256.
-    An archive that breaks off gives the members before the break, and an entry that says so.
+    Of a plain tar that is one object only the headers are read, of a zip only its directory, and members are stretches
+    of it. Of a compressed or split one each image and label becomes an object of its own on the lake, named by its
+    sha256. An archive that breaks off gives the members before the break, and an entry that says so.
 
     Yields:
         An entry a member, and a quarantined one when the archive is damaged, truncated or a bomb.
     """
-    first = archive.parts[0]
-    packed = first.size > len(_GZIP) and store.get(first.uri, version_id=first.version_id, length=2) == _GZIP
+    found = 0
     try:
-        if archive.whole and not packed:
-            yield from _stretches(store, archive, params)
-            return
-        pieces = read_pieces(store, archive.parts)
-        if packed:
-            pieces = gunzip(pieces, max_ratio=params.max_unpack_ratio)
-        yield from _copies(store, archive, params, pool, PiecedStream(pieces))
+        for found, entry in enumerate(_members(store, archive, params, pool), 1):  # noqa: B007
+            yield entry
     except ArchiveError as error:
-        reason = f"archive: {error}; the members before are read, what follows is lost"
+        reason = f"archive: {error}" + ("; the members before are read, what follows is lost" if found else "")
         yield _entry(archive, archive.name, Other("quarantined", reason), 0, 0)
+
+
+def _members(store: ObjectStore, archive: Archive, params: IngestParams, pool: Executor) -> Iterator[InventoryEntry]:
+    first = archive.parts[0]
+    magic = store.get(first.uri, version_id=first.version_id, length=min(first.size, _MAGIC_BYTES))
+    packed = magic[:2] == _GZIP and first.size > len(_GZIP)
+    if is_zip(magic) or (archive.name.lower().endswith(".zip") and not packed):
+        yield from _zipped(store, archive, params, pool)
+        return
+    if archive.whole and not packed:
+        yield from _stretches(store, archive, params)
+        return
+    pieces = read_pieces(store, archive.parts)
+    if packed:
+        pieces = gunzip(pieces, max_ratio=params.max_unpack_ratio)
+    yield from _copies(store, params, pool, _streamed(archive, params, PiecedStream(pieces)))
 
 
 def _stretches(store: ObjectStore, archive: Archive, params: IngestParams) -> Iterator[InventoryEntry]:
@@ -58,22 +74,91 @@ def _stretches(store: ObjectStore, archive: Archive, params: IngestParams) -> It
         yield _entry(archive, f"{archive.name}:{name}", _judge(member, name, params), member.start, member.size)
 
 
+def _zipped(store: ObjectStore, archive: Archive, params: IngestParams, pool: Executor) -> Iterator[InventoryEntry]:
+    source = PartsSource(store, archive.parts)
+    found = _listed(archive, params, source)
+    if archive.whole:
+        yield from found
+        return
+
+    yield from _copies(store, params, pool, (_with_bytes(entry, source) for entry in found))
+
+
+def _with_bytes(entry: InventoryEntry, source: PartsSource) -> tuple[InventoryEntry, bytes | None]:
+    if entry.packed is None:
+        return entry, None
+    try:
+        return entry, zipped_bytes(entry, source.read)[1]
+    except ArchiveError as error:
+        bad = {"scene": entry.name, "role": "quarantined", "reason": str(error), "split": None}
+        return entry.model_copy(update=bad | _NOT_ZIPPED), None
+
+
+def _listed(archive: Archive, params: IngestParams, source: PartsSource) -> Iterator[InventoryEntry]:
+    """Members of a zip by its directory; those to be read later say how they are packed."""
+    wanted = 0
+    for member in read_directory(source):
+        name = printable(member.name)
+        judged = _judge(member, name, params)
+        if member.trouble and isinstance(judged, SceneFile):
+            judged = Other("quarantined", member.trouble)
+        entry = _entry(archive, f"{archive.name}:{name}", judged, member.header, member.size)
+        if isinstance(judged, SceneFile):
+            wanted += member.size
+            if wanted > params.max_unpack_ratio * max(source.size, _LEAST_RATIO_BYTES):
+                raise ArchiveError(f"zip unpacks to more than {params.max_unpack_ratio:g} times its size")
+            how = {
+                "packed": member.packed,
+                "method": "deflated" if member.method == DEFLATED else "stored",
+                "crc32": member.crc32,
+            }
+            entry = entry.model_copy(update=how)
+        yield entry
+
+
+def zipped_bytes(entry: InventoryEntry, read: Read) -> tuple[int, bytes]:
+    """Where the packed bytes of a member of a zip begin, and its bytes unpacked and checked.
+
+    Args:
+        entry: Of the member.
+        read: Reads a range of the archive.
+
+    Raises:
+        ArchiveError: The member is damaged.
+    """
+    name, start, data = read_packed(read, entry.start, entry.packed or 0)
+    if not entry.name.endswith(f":{printable(name)}"):
+        raise ArchiveError(f"is damaged: where the zip's directory says lies {printable(name)}")
+    data = unpack(data, entry.length) if entry.method == "deflated" else data
+    if zlib.crc32(data) != entry.crc32:
+        raise ArchiveError("is damaged: it has another checksum than the zip's directory says")
+    return start, data
+
+
+def _streamed(
+    archive: Archive, params: IngestParams, stream: PiecedStream
+) -> Iterator[tuple[InventoryEntry, bytes | None]]:
+    for member in read_members(stream):
+        name = printable(member.name)
+        judged = _judge(member, name, params)
+        entry = _entry(archive, f"{archive.name}:{name}", judged, 0, member.size)
+        data = None if isinstance(judged, Other) else stream.read(member.size)
+        if data is not None and len(data) < member.size:
+            raise ArchiveError(f"tar is truncated within {name}")
+        yield entry, data
+
+
 def _copies(
-    store: ObjectStore, archive: Archive, params: IngestParams, pool: Executor, stream: PiecedStream
+    store: ObjectStore, params: IngestParams, pool: Executor, members: Iterable[tuple[InventoryEntry, bytes | None]]
 ) -> Iterator[InventoryEntry]:
+    """Copies members to the lake, several at once; those without bytes are only named."""
     under_way: deque[Future[InventoryEntry]] = deque()
     sizes: deque[int] = deque()
     try:
-        for member in read_members(stream):
-            name = printable(member.name)
-            judged = _judge(member, name, params)
-            entry = _entry(archive, f"{archive.name}:{name}", judged, 0, member.size)
-            if isinstance(judged, Other):
+        for entry, data in members:
+            if data is None:
                 yield entry
                 continue
-            data = stream.read(member.size)
-            if len(data) < member.size:
-                raise ArchiveError(f"tar is truncated within {name}")
             under_way.append(pool.submit(_copy, store, entry, data))
             sizes.append(len(data))
             while sum(sizes) > _MOST_BYTES_UNDER_WAY or len(sizes) > 4 * params.workers:
@@ -92,10 +177,11 @@ def _copy(store: ObjectStore, entry: InventoryEntry, data: bytes) -> InventoryEn
     found = store.head(uri)
     if found is None or (found.size, found.sha256) != (len(data), digest):
         store.put(uri, data, content_type=_MEDIA[suffix])
-    return entry.model_copy(update={"uri": str(uri), "version_id": None, "etag": "", "sha256": digest})
+    own = {"uri": str(uri), "version_id": None, "etag": "", "sha256": digest, "start": 0}
+    return entry.model_copy(update=own | _NOT_ZIPPED)
 
 
-def _judge(member: Member, name: str, params: IngestParams) -> SceneFile | Other:
+def _judge(member: Member | ZipMember, name: str, params: IngestParams) -> SceneFile | Other:
     named = classify(name)
     if isinstance(named, Other):
         return named

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError
+from siamese.ingest.tar import ArchiveError
+from siamese.ingest.zip import unpack
 from siamese.manifests import SceneCatalog
 from siamese.store import Blob, ObjectStore, S3Uri, file_sha256
 
@@ -33,8 +35,11 @@ class ObjectRef(BaseModel):
     uri: str
     version_id: str | None = Field(None, description="Of the object, where the bucket keeps versions.")
     start: int = Field(0, ge=0, description="First byte within the object.")
-    length: int = Field(ge=0, description="Bytes.")
+    length: int = Field(ge=0, description="Bytes, unpacked.")
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="Of these bytes.")
+    deflated: int | None = Field(
+        None, ge=0, description="Bytes from start that are to be unpacked, of a deflated member of a zip."
+    )
 
     def read(self, store: ObjectStore) -> bytes:
         """The bytes, checked against the sha256.
@@ -43,10 +48,18 @@ class ObjectRef(BaseModel):
             SiameseError: The object is gone or is no longer what was ingested.
         """
         uri = S3Uri.parse(self.uri)
-        data = store.get(uri, version_id=self.version_id, start=self.start, length=self.length)
+        length = self.length if self.deflated is None else self.deflated
+        data = store.get(uri, version_id=self.version_id, start=self.start, length=length)
+        try:
+            data = data if self.deflated is None else unpack(data, self.length)
+        except ArchiveError as error:
+            raise self._changed() from error
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            raise SiameseError("is no longer what was ingested", where=self.uri, fix="ingest again")
+            raise self._changed()
         return data
+
+    def _changed(self) -> SiameseError:
+        return SiameseError("is no longer what was ingested", where=self.uri, fix="ingest again")
 
 
 class Scene(BaseModel):
@@ -104,10 +117,13 @@ class InventoryEntry(BaseModel):
     uri: str
     version_id: str | None = None
     etag: str = ""
-    start: int = Field(0, ge=0)
-    length: int = Field(ge=0, description="Bytes.")
+    start: int = Field(0, ge=0, description="First byte; of a member of a zip, that of its local header.")
+    length: int = Field(ge=0, description="Bytes, unpacked.")
     sha256: str | None = Field(None, description="Known of members of compressed or split archives.")
     archive: str | None = Field(None, description="Identity of the archive it lies in.")
+    packed: int | None = Field(None, ge=0, description="Bytes in the archive, of a member of a zip.")
+    method: Literal["stored", "deflated"] | None = Field(None, description="How a member of a zip lies there.")
+    crc32: int | None = Field(None, ge=0, description="Of a member of a zip, by its directory.")
 
 
 _REF = pa.struct(
@@ -117,6 +133,7 @@ _REF = pa.struct(
         ("start", pa.int64()),
         ("length", pa.int64()),
         ("sha256", pa.string()),
+        ("deflated", pa.int64()),
     ]
 )
 SCENE_SCHEMA: Final = pa.schema(
@@ -151,8 +168,9 @@ SCENE_SCHEMA: Final = pa.schema(
         ("identity", pa.string()),
     ]
 )
+_INVENTORY_TYPES: Final = dict.fromkeys(("start", "length", "packed", "crc32"), pa.int64())
 INVENTORY_SCHEMA: Final = pa.schema(
-    [(name, pa.int64() if name in {"start", "length"} else pa.string()) for name in InventoryEntry.model_fields]
+    [(name, _INVENTORY_TYPES.get(name, pa.string())) for name in InventoryEntry.model_fields]
 )
 
 Row = TypeVar("Row", bound=BaseModel)

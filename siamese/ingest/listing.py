@@ -16,7 +16,7 @@ from siamese.store import ObjectInfo, ObjectStore, S3Uri
 
 @dataclass(frozen=True)
 class Archive:
-    """A tar archive: one object, or parts that are read as one stream."""
+    """A tar or zip archive: one object, or parts that are read as one stream."""
 
     name: str
     """Below the prefix, without any part's ending."""

@@ -12,11 +12,11 @@ _SCENE_FILE: Final = re.compile(
     r"(?P<disaster>[a-z0-9-]+)_(?P<number>\d{8})_(?P<date>pre|post)_disaster\.(?P<suffix>png|tif|tiff|json)",
     re.IGNORECASE,
 )
-_ARCHIVE: Final = re.compile(r".+\.(tar|tar\.gz|tgz)", re.IGNORECASE)
+_ARCHIVE: Final = re.compile(r".+\.(tar|tar\.gz|tgz|zip)", re.IGNORECASE)
 _PART: Final = re.compile(
     rf"(?P<whole>{_ARCHIVE.pattern})[._-](?:part[._-]?)?(?P<part>[a-z]{{2,3}}|\d{{1,5}})", re.IGNORECASE
 )
-_OTHER_ARCHIVE: Final = re.compile(r".+\.(zip|7z|rar|tar\.(bz2|xz|zst)|tbz2?|txz|tzst|gz|bz2|xz|zst)", re.IGNORECASE)
+_OTHER_ARCHIVE: Final = re.compile(r".+\.(z\d\d|7z|rar|tar\.(bz2|xz|zst)|tbz2?|txz|tzst|gz|bz2|xz|zst)", re.IGNORECASE)
 _SPLITS: Final = {"train": "train", "tier1": "train", "tier3": "tier3", "test": "test", "hold": "hold"}
 _KIND_FOLDERS: Final = {"images", "labels", "targets"}
 _MAX_NAME: Final = 1024
@@ -70,7 +70,7 @@ def classify(name: str, *, within: str = "") -> SceneFile | ArchivePart | Other:
     if _ARCHIVE.fullmatch(file):
         return ArchivePart(name, None)
     if _OTHER_ARCHIVE.fullmatch(file):
-        return Other("quarantined", "an archive of this kind is not read; repack it as .tar or .tar.gz")
+        return Other("quarantined", "an archive of this kind is not read; repack it as .zip, .tar or .tar.gz")
     part = _PART.fullmatch(file)
     if part:
         return ArchivePart(name[: len(name) - len(file)] + part["whole"], part["part"].lower())

@@ -12,10 +12,12 @@ from typing import Final, Literal, get_args
 
 from siamese.errors import SiameseError
 from siamese.imagery.decode import decode_image, image_size
+from siamese.ingest.archives import zipped_bytes
 from siamese.ingest.catalog import InventoryEntry, ObjectRef, Role, Scene
 from siamese.ingest.georeference import Georeference, from_label, from_raster
 from siamese.ingest.inventory import Group
 from siamese.ingest.labels import Label, parse_label
+from siamese.ingest.tar import ArchiveError
 from siamese.params import IngestParams
 from siamese.store import ObjectStore, S3Uri
 
@@ -152,13 +154,28 @@ class Examiner:
         return first
 
     def _fetch(self, entry: InventoryEntry) -> _File:
-        uri = S3Uri.parse(entry.uri)
-        data = self._store.get(uri, version_id=entry.version_id, start=entry.start, length=entry.length)
+        uri, start = S3Uri.parse(entry.uri), entry.start
+
+        def read(first: int, count: int) -> bytes:
+            return self._store.get(uri, version_id=entry.version_id, start=first, length=count)
+
+        if entry.packed is None:
+            data = read(start, entry.length)
+        else:
+            try:
+                start, data = zipped_bytes(entry, read)
+            except ArchiveError as error:
+                raise _RefusedError(f"{_said(entry.role, entry)}: {error}") from error
         digest = hashlib.sha256(data).hexdigest()
         if len(data) != entry.length or entry.sha256 not in (None, digest):
             raise SiameseError("changed while it was read", where=entry.uri, fix="ingest again")
         ref = ObjectRef(
-            uri=entry.uri, version_id=entry.version_id, start=entry.start, length=entry.length, sha256=digest
+            uri=entry.uri,
+            version_id=entry.version_id,
+            start=start,
+            length=entry.length,
+            sha256=digest,
+            deflated=entry.packed if entry.method == "deflated" else None,
         )
         return _File(entry, ref, data)
 
@@ -170,7 +187,7 @@ def identity(group: Group) -> str:
     """Hash over all that decides a row: which objects, in which versions, in which roles."""
     said = [
         [entry.name, entry.role, entry.reason, entry.split, entry.uri, entry.version_id, entry.etag, entry.start,
-         entry.length, entry.sha256]
+         entry.length, entry.sha256, *([] if entry.packed is None else [entry.packed, entry.method, entry.crc32])]
         for entry in group.entries
     ]  # fmt: skip
     return hashlib.sha256(json.dumps([said, group.count]).encode()).hexdigest()[:32]

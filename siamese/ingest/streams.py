@@ -49,6 +49,24 @@ class LeapingStream:
             raise ArchiveError(f"tar is truncated: {self.position - self._found.size:,} bytes are missing")
 
 
+class PartsSource:
+    """One or several objects as one run of bytes, read in ranges."""
+
+    def __init__(self, store: ObjectStore, parts: Sequence[ObjectInfo]) -> None:
+        self._store, self._parts = store, parts
+        self.size = sum(part.size for part in parts)
+
+    def read(self, start: int, count: int) -> bytes:
+        """``count`` bytes from ``start``; fewer only at the end."""
+        taken, first = bytearray(), 0
+        for part in self._parts:
+            at, end = max(start - first, 0), min(start + count - first, part.size)
+            if at < end:
+                taken += self._store.get(part.uri, version_id=part.version_id, start=at, length=end - at)
+            first += part.size
+        return bytes(taken)
+
+
 class PiecedStream:
     """Pieces of any size read as one stream."""
 

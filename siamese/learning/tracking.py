@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -16,10 +17,13 @@ from typing import Any, Self
 
 from siamese.params.section import Section
 from siamese.progress import LOGGER
+from siamese.servers import without_login
 from siamese.store import Origin
 from siamese.store.provenance import git_revision
 
 _EXPERIMENT = "siamese"
+_REFUSALS = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
+_REFUSED = re.compile(r"failed with error code 40[13]\b")
 _PATIENCE_S = 60.0
 """How long a run waits for MLflow at its start and end, and how long a server that failed is left alone."""
 
@@ -101,8 +105,7 @@ class Tracker:
             work()
         except Exception as error:
             if self._failed_at is None:
-                reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-                LOGGER.warning(f"MLflow does not answer, training goes on without it: {reason}")
+                LOGGER.warning(f"{_failed(error)}; training goes on without it")
             self._failed_at = time.monotonic()
         else:
             self._failed_at = None
@@ -165,6 +168,17 @@ def _experiment(client: Any) -> str:  # noqa: ANN401
         except MlflowException:
             found = client.get_experiment_by_name(name)
     return str(found.experiment_id)
+
+
+def _failed(error: Exception) -> str:
+    """Which failure it is: only a server that is away does not answer."""
+    import mlflow
+
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if getattr(error, "error_code", "") in _REFUSALS or _REFUSED.search(reason):
+        settings = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        return f"MLflow {without_login(mlflow.get_tracking_uri())} refused the login, check {settings}: {reason}"
+    return f"MLflow does not answer: {reason}"
 
 
 def _uri_set() -> bool:

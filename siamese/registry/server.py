@@ -1,7 +1,8 @@
-"""The MLflow server: reached or refused at once, its failures told in one line."""
+"""The MLflow server, asked with the login that its client is set up with; its failures in one line each."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,11 +10,17 @@ import mlflow
 import requests
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion as RemoteVersion
+from mlflow.environment_variables import MLFLOW_TRACKING_TOKEN
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.utils.credentials import get_default_host_creds, read_mlflow_creds
+from mlflow.utils.rest_utils import http_request
 
 from siamese.errors import SiameseError, TransientError
+from siamese.servers import Answer, Server, mlflow_server, without_login
 
-_HEALTH_TIMEOUT_S = 10
+_TIMEOUT_S = 10
+_QUESTION = "/api/2.0/mlflow/registered-models/search"
+"""Asks for the login, as the health page does not."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
@@ -24,10 +31,10 @@ def connect() -> MlflowClient:
     """A client of the configured server.
 
     MLflow itself would retry an unreachable server for minutes and, with none configured, write to a local file; both
-    would leave a person without a word, so the server's health is asked first.
+    would leave a person without a word, so one short question is asked first, as the client will ask all others.
 
     Raises:
-        SiameseError: No server is configured.
+        SiameseError: No server is configured, it refuses the login, or what answers is no MLflow server.
         TransientError: It does not answer.
     """
     if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
@@ -35,10 +42,7 @@ def connect() -> MlflowClient:
         raise SiameseError("no server is configured", where="MLflow", fix=fix)
     uri = mlflow.get_tracking_uri()
     if uri.startswith("http"):
-        try:
-            requests.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_TIMEOUT_S).raise_for_status()
-        except requests.RequestException as error:
-            raise _down(uri) from error
+        _ask(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -47,12 +51,72 @@ def told() -> Iterator[None]:
     """Turns what MLflow raises into an error that says what to do."""
     try:
         yield
-    except RestException as error:
-        kind = TransientError if error.error_code in _PASSING else SiameseError
-        fix = "check its log; `siamese status` shows where"
-        raise kind(f"refused: {error.message}", where=f"MLflow {mlflow.get_tracking_uri()}", fix=fix) from error
     except (MlflowException, requests.RequestException) as error:
-        raise _down(mlflow.get_tracking_uri()) from error
+        raise explained(error) from error
+
+
+def explained(error: Exception) -> SiameseError:
+    """What an error of MLflow's client means."""
+    uri = mlflow.get_tracking_uri()
+    if isinstance(error, RestException):
+        answer = Answer(error.get_http_status_code(), uri, "application/json", error.message)
+        if answer.status in (401, 403):
+            return _server(uri).fault(answer) or _refused(error, uri)
+        return _refused(error, uri)
+    answered = _ANSWERED.search(str(error))
+    if answered:
+        answer = Answer(int(answered["status"] or 200), uri, text=answered["body"])
+        return _server(uri).fault(answer) or _refused(error, uri)
+    return _away(error, uri)
+
+
+_ANSWERED = re.compile(
+    r"(?:failed with error code (?P<status>\d+)|not in a valid JSON format).*?Response body: '(?P<body>.*)'", re.DOTALL
+)
+"""How MLflow's client words an answer that is not its server's."""
+
+
+def _ask(uri: str) -> None:
+    try:
+        answer = http_request(
+            get_default_host_creds(uri),
+            _QUESTION,
+            "GET",
+            max_retries=0,
+            timeout=_TIMEOUT_S,
+            raise_on_status=False,
+            params={"max_results": 1},
+        )
+    except MlflowException as error:
+        raise _away(error, uri) from error
+    media_type = answer.headers.get("Content-Type", "")
+    fault = _server(uri).fault(Answer(answer.status_code, answer.url, media_type, answer.text))
+    if fault:
+        raise fault
+
+
+def _server(uri: str) -> Server:
+    login = read_mlflow_creds()
+    token = bool(MLFLOW_TRACKING_TOKEN.get())  # type: ignore[no-untyped-call]
+    return mlflow_server(uri, user=bool(login.username), password=bool(login.password), token=token)
+
+
+def _refused(error: Exception, uri: str) -> SiameseError:
+    kind = TransientError if getattr(error, "error_code", "") in _PASSING else SiameseError
+    fix = "check its log; `siamese status` shows where"
+    message = getattr(error, "message", str(error))
+    return kind(f"refused: {message}", where=f"MLflow {without_login(uri)}", fix=fix)
+
+
+def _away(error: Exception, uri: str) -> SiameseError:
+    cause = error.__context__ or error
+    if isinstance(cause, requests.exceptions.SSLError):
+        fix = "set MLFLOW_TRACKING_SERVER_CERT_PATH to the certificate of whoever signed it"
+        return SiameseError("no secure connection: its certificate is not trusted", where=_server(uri).where, fix=fix)
+    if isinstance(cause, requests.exceptions.ProxyError):
+        fix = "check HTTPS_PROXY and NO_PROXY"
+        return TransientError("the proxy on the way does not answer", where=_server(uri).where, fix=fix)
+    return _server(uri).away()
 
 
 def ensure_model(client: MlflowClient, name: str) -> None:
@@ -123,8 +187,3 @@ def newest_version(client: MlflowClient, name: str) -> int | None:
     """The highest number among a model's versions; None when it has none."""
     found = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
     return int(found[0].version) if found else None
-
-
-def _down(uri: str) -> TransientError:
-    fix = "`siamese status` tells why; `siamese up` starts the local stack"
-    return TransientError("the server does not answer", where=f"MLflow {uri}", fix=fix)

@@ -14,7 +14,7 @@ from siamese.errors import SiameseError
 from siamese.settings import Settings
 from siamese.stack.health import TIMEOUT_S, storage_client
 from siamese.stack.prefect_api import prefect_api
-from siamese.store import ObjectStore
+from siamese.store import ObjectStore, S3Uri
 
 CRASH_AUTOMATION = "siamese: heartbeat stopped"
 """Made by earlier versions: it took runs for crashed that lived while the Prefect server was away."""
@@ -57,16 +57,17 @@ def check_own_buckets(settings: Settings) -> None:
     """Makes sure that the user's own storage has the three buckets; it is theirs to make them.
 
     Raises:
-        SiameseError: A bucket is missing, or storage does not answer.
+        SiameseError: A bucket is missing, or storage does not answer or lacks conditional writes.
     """
-    client = ObjectStore(settings).client
+    store = ObjectStore(settings)
     for name in (settings.raw_bucket, settings.lake_bucket, settings.maps_bucket):
         try:
-            client.head_bucket(Bucket=name)
-        except (ClientError, BotoCoreError) as error:
-            fix = "make it, versioned, or name yours in SIAMESE_RAW_BUCKET, SIAMESE_LAKE_BUCKET, SIAMESE_MAPS_BUCKET; "
+            store.check_bucket(S3Uri(name))
+        except SiameseError as error:
+            fix = f"{error.fix}; SIAMESE_RAW_BUCKET, SIAMESE_LAKE_BUCKET and SIAMESE_MAPS_BUCKET name other buckets; "
             fix += "without AWS settings in the environment, a local S3 server is used"
-            raise SiameseError(f"not in your own storage: {error}", where=f"bucket {name}", fix=fix) from error
+            raise SiameseError(f"not in your own storage: {error.what}", where=f"bucket {name}", fix=fix) from error
+    store.conditional_writes.check(settings.lake_bucket)
 
 
 def make_pools(pools: Iterable[str], environment: Mapping[str, str]) -> None:

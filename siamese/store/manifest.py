@@ -115,7 +115,18 @@ class Manifest(BaseModel):
 
     @classmethod
     def find(cls, store: ObjectStore, digest: str) -> Self | None:
-        """The manifest published under a digest; None when that work is not done."""
+        """The manifest published under a digest; None when that work is not done.
+
+        Raises:
+            SiameseError: It is not done, and storage could not publish it: no work should begin.
+        """
+        found = cls._published(store, digest)
+        if found is None:
+            store.conditional_writes.check(cls.folder(store, digest).bucket)
+        return found
+
+    @classmethod
+    def _published(cls, store: ObjectStore, digest: str) -> Self | None:
         for uri in cls._places(store, digest):
             if store.head(uri):
                 return cls._read(store, uri)
@@ -130,7 +141,7 @@ class Manifest(BaseModel):
             SiameseError: It is not a manifest of this kind, or one that only a newer version can use.
         """
         if isinstance(reference, str) and "/" not in reference:
-            found = cls.find(store, reference)
+            found = cls._published(store, reference)
             uri = cls.folder(store, reference) / MANIFEST
         else:
             uri = S3Uri.parse(reference) if isinstance(reference, str) else reference

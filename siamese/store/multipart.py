@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from siamese.errors import SiameseError
-from siamese.store.objects import ObjectInfo, ObjectStore, translated
+from siamese.store.faults import STORAGE_ERRORS, error_code, translated
+from siamese.store.objects import ObjectInfo, ObjectStore
 from siamese.store.uri import S3Uri
 
 if TYPE_CHECKING:
@@ -49,12 +48,10 @@ def upload_resumable(
     for _ in range(_TRIES):
         try:
             _send(store, path, uri, sha256, workers, on_bytes or (lambda _: None))
-        except ClientError as error:
+        except STORAGE_ERRORS as error:
             # Another process that uploads the same file completed the upload first.
-            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
+            if error_code(error) != "NoSuchUpload":
                 raise translated(error, uri) from error
-        except BotoCoreError as error:
-            raise translated(error, uri) from error
         arrived = store.head(uri)
         after = path.stat()
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError
 
-from siamese.errors import SiameseError, TransientError
+from siamese.errors import SiameseError
 from siamese.settings import Settings, effective_environment
+from siamese.store.faults import ABSENT, LOST_RACE, STORAGE_ERRORS, error_code, lacks_body, translated
+from siamese.store.probe import ConditionalWrites
 from siamese.store.uri import S3Uri
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SHA256 = "sha256"
-_LOST_RACE = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_ABSENT = {"404", "NoSuchKey", "NotFound", "NoSuchVersion"}
 _CLIENT = Config(
     retries={"mode": "standard", "max_attempts": 8},
     max_pool_connections=64,
@@ -81,6 +81,11 @@ class ObjectStore:
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
         return session.client("s3", config=_CLIENT, endpoint_url=endpoint)
 
+    @cached_property
+    def conditional_writes(self) -> ConditionalWrites:
+        """Checks that storage keeps the conditions of writes; whoever begins work to be published asks it first."""
+        return ConditionalWrites(lambda: self.client)
+
     @property
     def lake(self) -> S3Uri:
         """Root of manifests and what they name."""
@@ -100,12 +105,10 @@ class ObjectStore:
         """What storage says of an object; None when there is none."""
         try:
             found = self.client.head_object(**_address(uri, version_id))
-        except ClientError as error:
-            if _code(error) in _ABSENT:
+        except STORAGE_ERRORS as error:
+            if error_code(error) in ABSENT:
                 return None
-            raise translated(error, uri) from error
-        except BotoCoreError as error:
-            raise translated(error, uri) from error
+            raise self._explained(error, uri, version_id) from error
         return ObjectInfo(
             uri, found["ContentLength"], found["ETag"], found.get("VersionId"), found["Metadata"].get(_SHA256)
         )
@@ -118,18 +121,16 @@ class ObjectStore:
         """
         try:
             self.client.head_bucket(Bucket=uri.bucket)
-        except ClientError as error:
-            if _code(error) in _ABSENT:
+        except STORAGE_ERRORS as error:
+            if error_code(error) in ABSENT:
                 fix = "create it, or run `siamese up`"
                 raise SiameseError("there is no such bucket", where=f"s3://{uri.bucket}", fix=fix) from error
-            raise translated(error, uri) from error
-        except BotoCoreError as error:
-            raise translated(error, uri) from error
+            raise self._explained(error, S3Uri(uri.bucket)) from error
 
     def list(self, prefix: S3Uri) -> Iterator[ObjectInfo]:
         """The current version of every object under a prefix, in key order, page by page."""
-        versioned = self.client.get_paginator("list_object_versions")
         try:
+            versioned = self.client.get_paginator("list_object_versions")
             for page in versioned.paginate(Bucket=prefix.bucket, Prefix=prefix.key):
                 for found in page.get("Versions", []):
                     if found["IsLatest"]:
@@ -141,7 +142,7 @@ class ObjectStore:
                             None if version == "null" else version,
                             modified=found["LastModified"],
                         )
-        except (ClientError, BotoCoreError) as error:
+        except STORAGE_ERRORS as error:
             raise translated(error, prefix) from error
 
     def get(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0, length: int | None = None) -> bytes:
@@ -187,7 +188,10 @@ class ObjectStore:
 
         Raises:
             RaceLostError: The condition did not hold.
+            SiameseError: Storage refuses, or would not keep the condition.
         """
+        if if_absent or if_match is not None:
+            self.conditional_writes.check(uri.bucket)
         digest = hashlib.sha256(data)
         conditions: dict[str, Any] = {"IfNoneMatch": "*"} if if_absent else {}
         if if_match is not None:
@@ -202,11 +206,9 @@ class ObjectStore:
                 Metadata={_SHA256: digest.hexdigest()},
                 **conditions,
             )
-        except ClientError as error:
-            if _code(error) in _LOST_RACE or (if_match is not None and _code(error) in _ABSENT):
+        except STORAGE_ERRORS as error:
+            if error_code(error) in LOST_RACE or (if_match is not None and error_code(error) in ABSENT):
                 raise RaceLostError("somebody else wrote it first", where=str(uri)) from error
-            raise translated(error, uri) from error
-        except BotoCoreError as error:
             raise translated(error, uri) from error
         return ObjectInfo(uri, len(data), answer["ETag"], answer.get("VersionId"), digest.hexdigest())
 
@@ -227,7 +229,7 @@ class ObjectStore:
             self.client.upload_file(
                 str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=_TRANSFER, Callback=on_bytes
             )
-        except (ClientError, BotoCoreError, boto3.exceptions.S3UploadFailedError) as error:
+        except STORAGE_ERRORS as error:
             raise translated(error, uri) from error
         arrived = self.head(uri)
         if arrived is None or arrived.size != path.stat().st_size:
@@ -241,9 +243,9 @@ class ObjectStore:
         extra = {"VersionId": version_id} if version_id else None
         try:
             self.client.download_file(uri.bucket, uri.key, str(partial), ExtraArgs=extra, Config=_TRANSFER)
-        except (ClientError, BotoCoreError) as error:
+        except STORAGE_ERRORS as error:
             partial.unlink(missing_ok=True)
-            raise translated(error, uri) from error
+            raise self._explained(error, uri, version_id) from error
         partial.replace(path)
 
     def erase(self, prefix: S3Uri) -> int:
@@ -267,7 +269,7 @@ class ObjectStore:
                 for found in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
                     self.client.delete_object(Bucket=prefix.bucket, Key=found["Key"], VersionId=found["VersionId"])
                     erased += 1
-        except (ClientError, BotoCoreError) as error:
+        except STORAGE_ERRORS as error:
             raise translated(error, prefix) from error
         return erased
 
@@ -276,6 +278,19 @@ class ObjectStore:
         return self.client.generate_presigned_url(
             "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
         )
+
+    def _explained(self, error: Exception, uri: S3Uri, version_id: str | None = None) -> SiameseError:
+        """The fault behind an answer that has no body, learned from a request whose answer has one."""
+        if lacks_body(error):
+            try:
+                if uri.key:
+                    self.client.get_object(**_address(uri, version_id), Range="bytes=0-0")["Body"].close()
+                else:
+                    self.client.list_objects_v2(Bucket=uri.bucket, MaxKeys=1)
+            except STORAGE_ERRORS as spoken:
+                if error_code(spoken) not in {*ABSENT, "InvalidRange"}:
+                    error = spoken
+        return translated(error, uri)
 
     def _read(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> bytes:
         # The client tries a request again by itself, but not an answer that breaks off.
@@ -289,7 +304,7 @@ class ObjectStore:
             address["Range"] = f"bytes={start}-{end}"
         try:
             return self.client.get_object(**address)["Body"]
-        except (ClientError, BotoCoreError) as error:
+        except STORAGE_ERRORS as error:
             raise translated(error, uri) from error
 
 
@@ -301,28 +316,3 @@ def file_sha256(path: Path) -> str:
 
 def _address(uri: S3Uri, version_id: str | None) -> dict[str, Any]:
     return {"Bucket": uri.bucket, "Key": uri.key} | ({"VersionId": version_id} if version_id else {})
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def translated(error: Exception, uri: S3Uri) -> SiameseError:
-    """What storage's own error means to a person."""
-    if isinstance(error, ClientError):
-        match _code(error):
-            case "NoSuchBucket":
-                return SiameseError("there is no such bucket", where=str(uri), fix="create it, or run `siamese up`")
-            case code if code in _ABSENT:
-                return SiameseError("there is no such object", where=str(uri), fix="check the address")
-            case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" | "403":
-                fix = "check the AWS settings; `siamese status` shows which are in force"
-                return SiameseError("storage refuses these credentials", where=str(uri), fix=fix)
-            case "InternalError" | "500" | "507" | "XMinioStorageFull":
-                # What servers say when they can write nothing more: SeaweedFS has no writable volumes then.
-                fix = "look whether the disk of the storage server is full, and in its log; then run again"
-                return TransientError(f"the storage server failed: {error}", where=str(uri), fix=fix)
-    if isinstance(error, NoCredentialsError):
-        return SiameseError("no storage is set up", where=str(uri), fix="run `siamese up`, or set AWS_* for your own")
-    fix = "check the AWS settings and the network; for the local stack run `siamese up`"
-    return TransientError(f"storage failed: {error}", where=str(uri), fix=fix)

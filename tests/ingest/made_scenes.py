@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -99,6 +101,40 @@ def tar(members: Mapping[str, bytes] | Iterable[tuple[str, bytes]], mode: str = 
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def zipped(
+    members: Mapping[str, bytes] | Iterable[tuple[str | zipfile.ZipInfo, bytes]],
+    method: int = zipfile.ZIP_DEFLATED,
+    *,
+    streamed: bool = False,
+) -> bytes:
+    """A zip of these members, in this order.
+
+    Args:
+        members: Names, or whole entries, and bytes.
+        method: How members are compressed that are given by name.
+        streamed: As written to a pipe: sizes follow a member's bytes and are in the directory alone.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(_Pipe(buffer) if streamed else buffer, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the same name twice
+        for name, data in members.items() if isinstance(members, Mapping) else members:
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+class _Pipe(io.RawIOBase):
+    def __init__(self, buffer: io.BytesIO) -> None:
+        self._buffer = buffer
+
+    def writable(self) -> bool:
+        """It takes bytes, and cannot go back."""
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401
+        """Takes bytes."""
+        return self._buffer.write(data)
 
 
 def put(store: ObjectStore, objects: Mapping[str, bytes], prefix: str = "in") -> S3Uri:

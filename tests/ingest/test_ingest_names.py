@@ -39,6 +39,8 @@ def test_scene_files(name: str, within: str, role: str, split: str | None) -> No
         ("x.tar.001", "x.tar", "001"),
         ("x.tar.gz-aa", "x.tar.gz", "aa"),
         ("x.TAR.GZ.PART-AC", "x.TAR.GZ", "ac"),
+        ("my scenes/x.zip", "my scenes/x.zip", None),
+        ("x.ZIP.001", "x.ZIP", "001"),
     ],
 )
 def test_archives_and_their_parts(name: str, archive: str, part: str | None) -> None:
@@ -60,7 +62,8 @@ def test_archives_and_their_parts(name: str, archive: str, part: str | None) -> 
         ("images/wind_00000001_during_disaster.png", "quarantined", "name"),
         ("labels/notes.json", "quarantined", "name"),
         ("wind_00000001_pre_disaster.jpg", "quarantined", "name"),
-        ("train.zip", "quarantined", "archive"),
+        ("train.7z", "quarantined", "archive"),
+        ("train.z01", "quarantined", "archive"),
         ("train.tar.xz", "quarantined", "archive"),
         ("README.md", "ignored", "no image"),
         ("manifest.csv", "ignored", "no image"),
