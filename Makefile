@@ -50,10 +50,11 @@ audit: $(INSTALLED)
 	@$(PIP) install pip-audit
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
-# One lock for every Python and platform. What it pins stays unless pyproject.toml asks for another version;
-# make lock UPGRADE=NAME upgrades one package.
+# One lock for every Python and platform. Versions stay unless pyproject.toml asks for others, or UPGRADE=NAME for one;
+# hashes are asked for anew, because a release may have gained a wheel.
 lock: $(INSTALLED)
 	@$(PIP) install uv
+	@sed -i -E '/^    --hash=/d; s/ \\$$//' requirements.lock
 	@$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra imagenet --extra int8 \
 	  --generate-hashes --no-header $(if $(UPGRADE),--upgrade-package $(UPGRADE)) -o requirements.lock pyproject.toml
 
