@@ -11,7 +11,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 # Threads that spin or outnumber the cores slow every test beside them.
-PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test test-fast coverage check audit lock setup clean
 .DEFAULT_GOAL := demo
