@@ -48,7 +48,7 @@ check: $(INSTALLED)
 
 audit: $(INSTALLED)
 	@$(PIP) install pip-audit
-	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 # One lock for every Python and platform. Versions stay unless pyproject.toml asks for others, or UPGRADE=NAME for one;
 # hashes are asked for anew, because a release may have gained a wheel.
