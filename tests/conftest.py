@@ -37,16 +37,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     A group runs on one worker: one stack and one MLflow server serve all their tests, and a module's fixtures are made
     once. The longest groups start first, so that no worker is left alone with one at the end.
     """
-    order = {}
+    needed = {item: SERVERS & set(getattr(item, "fixturenames", ())) for item in items}
     for item in items:
-        needed = SERVERS & set(getattr(item, "fixturenames", ()))
-        if needed:
+        if needed[item]:
             item.add_marker(pytest.mark.servers)
-        shared = next((name for name in ("stack", "mlflow_server") if name in needed), "")
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        shared = next((name for name in ("stack", "mlflow_server") if name in needed[item]), "")
         item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
-        order[item] = ("stack" not in needed, "mlflow_server" not in needed, not needed)
-    if hasattr(config, "workerinput"):
-        items.sort(key=order.__getitem__)
+    slowest_first = ("stack", "mlflow_server", "s3_server")
+    items.sort(key=lambda item: [name not in needed[item] for name in slowest_first])
 
 
 @pytest.fixture(scope="session", autouse=True)
