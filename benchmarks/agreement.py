@@ -6,24 +6,25 @@ pixels do, and how far probabilities lie apart on pixels that may be building. A
 a whole where its vote is a near tie, so a network that is unsure shows more changes than one that is sure. A model that
 `siamese quantize` made adds its 8-bit integers.
 
-    python benchmarks/agreement.py [--model latest] [--pairs latest] [--split test]
+    python benchmarks/agreement.py [--minutes 10] [--model latest] [--pairs latest] [--split test]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from budget import Budget, add_minutes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from siamese.evaluation.truth import SceneTruth
+    from siamese.evaluation.truth import SceneTask, SceneTruth
     from siamese.model import Prediction, SiameseUNet
     from siamese.model.backends import Backend, Graph
     from siamese.model.decision import Decision
@@ -37,6 +38,7 @@ def main() -> None:
 
     options = _options()
     restart_with_allocator()
+    budget = Budget("agreement", options.minutes)
     from siamese.errors import SiameseError
     from siamese.progress import log_to_stderr
     from siamese.store import open_context
@@ -44,17 +46,15 @@ def main() -> None:
     open_context().export()
     log_to_stderr()
     try:
-        print(json.dumps(_run(options)))
+        print(budget.record(_run(options, budget)))
     except SiameseError as error:
         sys.exit(f"agreement: {error}")
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any]:
-
+def _run(options: argparse.Namespace, budget: Budget) -> dict[str, Any]:
     from siamese.evaluation.pairset import split_tasks
     from siamese.manifests import PairSet
     from siamese.model.weights import load_graphs, load_network
-    from siamese.progress import progress
     from siamese.registry import resolve_model
     from siamese.store import ObjectStore
 
@@ -64,16 +64,22 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     tasks = split_tasks(PairSet.resolve(store, options.pairs), options.split, store)
     backends = dict(_backends(network, load_graphs(store, checkpoint)))
     tallies = {name: _Tally() for name in backends}
-    with progress("agreement, scenes", len(tasks)) as advance:
-        for task in tasks:
-            truth = task.load()
-            base = _ask(backends[BASE], truth)
-            for name, backend in backends.items():
-                said = base if name == BASE else _ask(backend, truth)
-                tallies[name].add(truth, base, said, config.decision)
-            advance(note=task.scene)
-    about = {"benchmark": "agreement", "model": checkpoint.digest, "split": options.split, "scenes": len(tasks)}
-    return about | {"backends": {name: tally.told() for name, tally in tallies.items()}}
+
+    def ask_all(task: SceneTask) -> tuple[SceneTruth, dict[str, Prediction]]:
+        truth = task.load()
+        return truth, {name: _ask(backend, truth) for name, backend in backends.items()}
+
+    done = 0
+    for task in tasks:
+        asked = budget.attempt(task.scene, partial(ask_all, task))
+        if asked is None:
+            continue
+        truth, answers = asked
+        for name, answer in answers.items():
+            tallies[name].add(truth, answers[BASE], answer, config.decision)
+        done += 1
+    about = {"model": checkpoint.digest, "split": options.split, "scenes": done}
+    return about | {"backends": {name: tally.told() for name, tally in tallies.items()} if done else {}}
 
 
 def _backends(network: SiameseUNet, graphs: Sequence[Graph]) -> Iterator[tuple[str, Backend]]:
@@ -147,6 +153,7 @@ class _Tally:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--model", default="latest", help="as `siamese evaluate` takes it")
     parser.add_argument("--pairs", default="latest", help="as `siamese evaluate` takes it")
     parser.add_argument("--split", default="test", choices=("train", "val", "test"))

@@ -5,20 +5,22 @@ asks it about the test scenes of the folds that it was trained for, and decides 
 of contest/decisions.yaml; temperatures are the network's own unless a way sets them. Nothing is trained. The gain is
 over the first way, network by network, so that what networks differ by does not blur it. Prints one JSON line.
 
-    python benchmarks/decisions.py [--work data/quality] [--flips 1] [--markdown]
+    python benchmarks/decisions.py [--minutes 10] [--work data/quality] [--flips 1] [--markdown]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from budget import Budget, add_minutes
+
 from siamese.errors import SiameseError
-from siamese.progress import log_to_stderr, progress
+from siamese.progress import log_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,22 +50,20 @@ def _run(options: argparse.Namespace) -> str:
     from contest.deciding import compare, ways_markdown
     from contest.scenes import storage
 
+    budget = Budget("decisions", options.minutes)
     with storage(options.work) as store:
-        checkpoints = tuple(_trained(store, options.minutes))
+        checkpoints = tuple(_trained(store, options.trained_minutes))
         if not checkpoints:
             fix = "train some with benchmarks/quality.py, and pass its --work"
             raise SiameseError("holds no network that was trained on folds", where=str(store.lake), fix=fix)
-        with progress("networks", len(checkpoints)) as advance:
-            judged = []
-            for checkpoint in checkpoints:
-                judged.append(_judged(checkpoint, store, options))
-                advance(note=checkpoint.digest)
-    ways = compare(judged)
+        tried = [budget.attempt(one.digest, partial(_judged, one, store, options)) for one in checkpoints]
+    judged = [one for one in tried if one is not None]
+    ways = compare(judged) if judged else []
     if options.markdown:
         return ways_markdown(ways, shlex.join(["python", *sys.argv]))
     minutes = sorted({round(one.minutes, 1) for one in checkpoints})
-    about = {"benchmark": "decisions", "networks": len(judged), "minutes": minutes, "flips": options.flips}
-    return json.dumps(about | {"ways": [way.model_dump() for way in ways]})
+    about = {"networks": len(judged), "trained_minutes": minutes, "flips": options.flips}
+    return budget.record(about | {"ways": [way.model_dump() for way in ways]})
 
 
 def _trained(store: ObjectStore, minutes: float | None) -> Iterator[Checkpoint]:
@@ -103,7 +103,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--work", type=Path, default=Path("data/quality"), help="as quality.py was given it")
-    add("--minutes", type=float, help="only networks that were given so long; by default all")
+    add_minutes(parser)
+    add("--trained-minutes", type=float, help="only networks that were given so long; by default all")
     add("--flips", type=int, choices=(1, 2, 4), default=1, help="views of each pair that are averaged")
     add("--iou", type=float, default=0.5, help="overlap from which a predicted building is a match")
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")

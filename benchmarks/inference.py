@@ -1,27 +1,35 @@
 """How fast a pair is classified, from PNG bytes to class raster, beside what this machine could do and a reference.
 
 Each contender runs in a process of its own; a round asks each for one pair in turn, so that other load on the machine
-meets all of them, and what counts is the median over rounds. Processor seconds (of all threads) say what a pair costs
+meets all of them, and what counts is the median over rounds. Processor seconds (of all threads) are the cost of a pair
 whatever else runs. The reference is a common way to build and run such a network, with the memory allocator's
 defaults (benchmarks/speed/contenders.py). Weights are random: nothing here depends on them.
 
-    python benchmarks/inference.py [--side-px 1024] [--rounds 7] [--encoder NAME] [--empty-share 0.38]
+With --minutes, contenders that start too late or too slowly are left out, and there are as many rounds as fit.
+
+    python benchmarks/inference.py [--minutes 10] [--side-px 1024] [--rounds 7] [--encoder NAME] [--beside NAME …]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
-from speed.contenders import ALONE, CONTENDERS, OURS, REFERENCE, REFERENCE_TOLD, shape
+from budget import WITHIN, Budget, add_minutes
+from speed.contenders import ALONE, CONTENDERS, OURS, REFERENCE, REFERENCE_TOLD, Contender, shape
 from speed.machine import matmul_gflops
 from speed.worker import Worker, serve
 
 JOBS = ("network", "decode", "decide", "empty")
+Round = dict[str, float]
+STARTS = 0.5
+"""Share of the time after which no further contender is started."""
+_MAIN = {OURS, REFERENCE}
+_PAIR = ("pair_s", "pair_processor_s")
 
 
 def main() -> None:
@@ -30,74 +38,141 @@ def main() -> None:
     if options.worker:
         serve(CONTENDERS[options.worker], options.encoder, options.side_px)
         return
-    contenders = [CONTENDERS[name] for name in (OURS.name, REFERENCE.name, *options.beside)]
+    budget = Budget("inference", options.minutes)
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(one, options.encoder, options.side_px)) for one in contenders]
-        rounds = [_round(workers) for _ in range(options.rounds + 1)][1:]
+        workers = _started(options, budget, stack)
+        rounds = _rounds(workers, options.rounds, budget)
         record = _record(options, workers, rounds)
-    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in record.items()}))
+    print(budget.record(record))
 
 
-def _round(workers: list[Worker]) -> dict[str, float]:
-    seen: dict[str, float] = {}
+def _started(options: argparse.Namespace, budget: Budget, stack: ExitStack) -> list[Worker]:
+    def start(contender: Contender) -> Worker:
+        worker = stack.enter_context(Worker(contender, options.encoder, options.side_px))
+        worker.wait_until_ready()
+        return worker
+
+    found = []
+    for contender in (OURS, REFERENCE, *_beside(options, budget)):
+        share = WITHIN if contender in _MAIN else STARTS
+        worker = budget.attempt(f"start of {contender.name}", partial(start, contender), within=share)
+        found += [worker] if worker else []
+    return found
+
+
+def _beside(options: argparse.Namespace, budget: Budget) -> list[Contender]:
+    """The others that were asked for; by default all in number formats that this machine does not emulate."""
+    from siamese.model.precision import best_device, has_bf16
+
+    if options.beside is not None:
+        return [CONTENDERS[name] for name in options.beside]
+    emulated = [one for one in ALONE if "bf16" in one.runner and not has_bf16(best_device())]
+    budget.left_out += [f"{one.name}, which this machine emulates" for one in emulated]
+    return [one for one in ALONE if one not in emulated]
+
+
+def _rounds(workers: list[Worker], count: int, budget: Budget) -> list[Round]:
+    """As many rounds as asked for or as fit; the warm-up counts only where no round is whole."""
+    warm, costs = Round(), dict[Worker, float]()
     for worker in workers:
-        jobs = ("pair", *JOBS) if worker.contender in {OURS, REFERENCE} else ("pair", "network")
-        for job in jobs:
-            name = f"{worker.contender.name}_{job}"
-            seen[f"{name}_s"], seen[f"{name}_processor_s"] = worker.do(job)
+        seen = budget.attempt(f"warm-up of {worker.contender.name}", partial(_ask, worker))
+        if seen:
+            warm |= seen
+            costs[worker] = sum(seconds for name, seconds in seen.items() if not name.endswith("processor_s"))
+    found: list[Round] = []
+    for number in range(1, count + 1):
+        while sum(costs.values()) > budget.left_s and (others := [one for one in costs if one.contender not in _MAIN]):
+            slowest = max(others, key=costs.__getitem__)
+            budget.left_out.append(f"{slowest.contender.name} from round {number} on")
+            del costs[slowest]
+        one = budget.attempt(f"round {number} of {count}", partial(_round, list(costs)))
+        if one is None:
+            break
+        found.append(one)
+    return found or ([warm | _peaks()] if warm else [])
+
+
+def _round(workers: list[Worker]) -> Round:
+    seen = Round()
+    for worker in workers:
+        seen |= _ask(worker)
+    return seen | _peaks()
+
+
+def _ask(worker: Worker) -> Round:
+    seen = Round()
+    for job in ("pair", *JOBS) if worker.contender in _MAIN else ("pair", "network"):
+        name = f"{worker.contender.name}_{job}"
+        seen[f"{name}_s"], seen[f"{name}_processor_s"] = worker.do(job)
+    return seen
+
+
+def _peaks() -> Round:
+    seen = Round()
     for kind in ("bf16", "fp32"):
         seen[f"matmul_{kind}_gflops"], seen[f"matmul_{kind}_gflops_a_processor"] = matmul_gflops(kind)
     return seen
 
 
-def _record(options: argparse.Namespace, workers: list[Worker], rounds: list[dict[str, float]]) -> dict[str, Any]:
+def _record(options: argparse.Namespace, workers: list[Worker], rounds: list[Round]) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "encoder": options.encoder,
+        "side_px": options.side_px,
+        "rounds": len(rounds),
+        "threads": os.cpu_count(),
+        "reference": REFERENCE_TOLD,
+    }
+    if rounds:
+        record |= _gflop(options)
+        record |= {name: max(_seen(name, rounds)) for name in rounds[-1] if name.startswith("matmul")}
+    for worker in workers:
+        name = worker.contender.name
+        if not _seen(f"{name}_pair_s", rounds):
+            continue
+        record |= {f"{name}_{figure}": statistics.median(_seen(f"{name}_{figure}", rounds)) for figure in _PAIR}
+        record |= {f"{name}_{figure}": worker.about[figure] for figure in ("start_s", "start_processor_s")}
+        record |= {f"{name}_peak_rss_mib": worker.peak_rss_mib()}
+    if f"{OURS.name}_pair_s" in record:
+        record |= _ours(options, workers[0].about["runner"], record, rounds)
+    if {"openvino_bf16_pair_s", "torch_bf16_pair_s"} <= record.keys():
+        record["break_even_pairs"] = _break_even(record)
+    return record
+
+
+def _gflop(options: argparse.Namespace) -> dict[str, float]:
     from siamese.model import build_network
     from siamese.model.cost import pair_gflop
 
-    def median(name: str) -> float:
-        return statistics.median(one[name] for one in rounds)
-
-    def ratio(over: str, under: str) -> float:
-        return statistics.median(one[over] / one[under] for one in rounds)
-
-    gflop, reference_gflop = (
+    ours, reference = (
         pair_gflop(build_network(shape(one, options.encoder)), options.side_px) for one in (OURS, REFERENCE)
     )
-    kind = "bf16" if "bf16" in workers[0].about["runner"] else "fp32"
-    record: dict[str, Any] = {
-        "benchmark": "inference",
-        "encoder": options.encoder,
-        "side_px": options.side_px,
-        "rounds": options.rounds,
-        "threads": os.cpu_count(),
-        "runner": workers[0].about["runner"],
-        "gflop": gflop,
-        "reference": REFERENCE_TOLD,
-        "reference_gflop": reference_gflop,
-        "times_the_reference": ratio("reference_pair_s", "siamese_pair_s"),
-        "times_the_reference_in_processor_time": ratio("reference_pair_processor_s", "siamese_pair_processor_s"),
-    }
-    for worker in workers:
-        name = worker.contender.name
-        record |= {f"{name}_pair_s": median(f"{name}_pair_s")}
-        record |= {f"{name}_pair_processor_s": median(f"{name}_pair_processor_s")}
-        record |= {f"{name}_start_s": worker.about["start_s"]}
-        record |= {f"{name}_start_processor_s": worker.about["start_processor_s"]}
-        record |= {f"{name}_peak_rss_mib": worker.peak_rss_mib()}
-    record |= {f"{job}_s": median(f"siamese_{job}_s") for job in JOBS}
-    record |= {f"{job}_processor_s": median(f"siamese_{job}_processor_s") for job in JOBS}
-    for one in ("bf16", "fp32"):
-        names = f"matmul_{one}_gflops", f"matmul_{one}_gflops_a_processor"
-        record |= {name: max(seen[name] for seen in rounds) for name in names}
-    peak = record[f"matmul_{kind}_gflops_a_processor"]
-    record["share_of_peak"] = gflop / record["network_processor_s"] / peak
-    kept = 1 - ratio("siamese_empty_processor_s", "siamese_pair_processor_s")
-    record["early_exit_saves"] = options.empty_share * kept
-    if {"openvino_bf16", "torch_bf16"} <= {worker.contender.name for worker in workers}:
-        record["break_even_pairs"] = _break_even(record)
-    quickest, widest = min(one["siamese_pair_s"] for one in rounds), max(one["siamese_pair_s"] for one in rounds)
-    record["noise"] = widest / quickest
-    return record
+    return {"gflop": ours, "reference_gflop": reference}
+
+
+def _ours(options: argparse.Namespace, runner: str, record: dict[str, Any], rounds: list[Round]) -> dict[str, Any]:
+    """What a pair costs, part by part, beside the machine's peak and the reference."""
+    found: dict[str, Any] = {"runner": runner}
+    for job in JOBS:
+        for unit in ("s", "processor_s"):
+            found[f"{job}_{unit}"] = statistics.median(_seen(f"{OURS.name}_{job}_{unit}", rounds))
+    peak = record[f"matmul_{'bf16' if 'bf16' in runner else 'fp32'}_gflops_a_processor"]
+    found["share_of_peak"] = record["gflop"] / found["network_processor_s"] / peak
+    kept = 1 - _ratio("siamese_empty_processor_s", "siamese_pair_processor_s", rounds)
+    found["early_exit_saves"] = options.empty_share * kept
+    if f"{REFERENCE.name}_pair_s" in record:
+        found["times_the_reference"] = _ratio("reference_pair_s", "siamese_pair_s", rounds)
+        ratio = _ratio("reference_pair_processor_s", "siamese_pair_processor_s", rounds)
+        found["times_the_reference_in_processor_time"] = ratio
+    pairs = _seen("siamese_pair_s", rounds)
+    return found | {"noise": max(pairs) / min(pairs)}
+
+
+def _seen(name: str, rounds: list[Round]) -> list[float]:
+    return [one[name] for one in rounds if name in one]
+
+
+def _ratio(over: str, under: str, rounds: list[Round]) -> float:
+    return statistics.median(one[over] / one[under] for one in rounds if {over, under} <= one.keys())
 
 
 def _break_even(record: dict[str, Any]) -> float | None:
@@ -113,8 +188,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--encoder", default="tf_efficientnet_lite0")
     parser.add_argument("--empty-share", type=float, default=0.38, help="of pairs that show no building; xBD's")
+    add_minutes(parser)
     names = [one.name for one in ALONE]
-    parser.add_argument("--beside", nargs="*", choices=names, default=names, help="which others to measure")
+    parser.add_argument("--beside", nargs="*", choices=names, help="which others to measure, by default all")
     parser.add_argument("--worker", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,105 +1,78 @@
-"""How fast scenes are uploaded and ingested, and ingested again, in how much memory. Prints one JSON line."""
+"""How fast scenes are uploaded and ingested, and ingested again, in how much memory. Prints one JSON line.
+
+python benchmarks/ingest.py [--minutes 5] [--scenes 24] [--form tar.gz] [--folder FOLDER]
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from budget import Budget, add_minutes
 from localstorage import local_storage
 
-from siamese.ingest import UploadReport, ingest, upload
-from siamese.manifests import SceneCatalog
+from siamese.ingest import ingest, upload
 from siamese.params import IngestParams, SampleParams
+from siamese.progress import log_to_stderr
 from siamese.sample import write_sample
 from siamese.store import ObjectStore
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Result:
-    """What was measured."""
-
-    benchmark: str
-    cpus: int
-    form: str
-    workers: int
-    scenes: int
-    quarantined: int
-    mb: float
-    uploaded_mb_per_s: float
-    ingested_scenes_per_s: float
-    ingested_mb_per_s: float
-    cpu_ms_per_scene: float
-    unchanged_s: float
-    """Ingest of the same prefix when nothing has changed."""
-    one_more_object_s: float
-    """Ingest when one object has come to it."""
-    peak_rss_mib: int
-
-
 def main() -> None:
     """Makes or takes scenes, brings them to an S3 server of its own, ingests them three times."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--folder", type=Path, help="xBD scenes, or an archive of them; by default made-up ones")
     parser.add_argument("--scenes", type=int, default=24, help="how many made-up scenes")
     parser.add_argument("--form", choices=("folder", "tar", "tar.gz"), default="folder", help="how they are held")
     parser.add_argument("--workers", type=int, default=IngestParams().workers, help="scenes read at once")
     options = parser.parse_args()
+    log_to_stderr()
+    budget = Budget("ingest", options.minutes)
     with local_storage() as store, tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as scratch:
-        source = options.folder or Path(scratch) / "scenes"
-        if options.folder is None:
-            write_sample(source, SampleParams(scenes=options.scenes))
-        if options.form != "folder":
-            source = _packed(source, Path(scratch) / f"scenes.{options.form}")
-        print(json.dumps(asdict(measure(store, source, options.form, options.workers))))
+
+        def make() -> Path:
+            source: Path = options.folder or Path(scratch) / "scenes"
+            if options.folder is None:
+                write_sample(source, SampleParams(scenes=options.scenes))
+            return source if options.form == "folder" else _packed(source, Path(scratch) / f"scenes.{options.form}")
+
+        source = budget.attempt("scenes", make)
+        found = measure(store, source, IngestParams(workers=options.workers), budget) if source else {}
+    print(budget.record({"cpus": os.cpu_count(), "form": options.form, "workers": options.workers} | found))
 
 
-def measure(store: ObjectStore, source: Path, form: str, workers: int) -> Result:
-    """Uploads and ingests."""
-    target, params = store.raw / "scenes", IngestParams(workers=workers)
-    report, upload_s, _ = _timed(lambda: upload(source, target, store))
-    catalog, ingest_s, cpu_s = _timed(lambda: ingest(target, params, store))
-    _, unchanged_s, _ = _timed(lambda: ingest(target, params, store))
+def measure(store: ObjectStore, source: Path, params: IngestParams, budget: Budget) -> dict[str, Any]:
+    """Uploads and ingests, as far as there is time; ``unchanged_s`` and ``one_more_object_s`` are later ingests."""
+    target = store.raw / "scenes"
+    uploaded = budget.attempt("upload", lambda: _timed(lambda: upload(source, target, store)))
+    if uploaded is None:
+        return {}
+    report, upload_s, _ = uploaded
+    mb = report.bytes / 1e6
+    found: dict[str, Any] = {"mb": mb, "uploaded_mb_per_s": mb / upload_s}
+    ingested = budget.attempt("ingest", lambda: _timed(lambda: ingest(target, params, store)))
+    if ingested is None:
+        return found
+    catalog, ingest_s, cpu_s = ingested
+    scenes = catalog.accepted + catalog.unlabelled
+    found |= {"scenes": scenes, "quarantined": catalog.quarantined}
+    found |= {"ingested_scenes_per_s": scenes / ingest_s, "ingested_mb_per_s": mb / ingest_s}
+    found |= {"cpu_ms_per_scene": 1000 * cpu_s / max(scenes, 1)}
+    again = budget.attempt("ingest of what has not changed", lambda: _timed(lambda: ingest(target, params, store)))
     store.put(target / "README.md", b"one object more")
-    _, again_s, _ = _timed(lambda: ingest(target, params, store))
-    return _result(form, workers, report, catalog, (upload_s, ingest_s, cpu_s, unchanged_s, again_s))
-
-
-def _result(
-    form: str,
-    workers: int,
-    report: UploadReport,
-    catalog: SceneCatalog,
-    seconds: tuple[float, float, float, float, float],
-) -> Result:
-    upload_s, ingest_s, cpu_s, unchanged_s, again_s = seconds
-    scenes, mb = catalog.accepted + catalog.unlabelled, report.bytes / 1e6
-    return Result(
-        benchmark="ingest",
-        cpus=os.cpu_count() or 1,
-        form=form,
-        workers=workers,
-        scenes=scenes,
-        quarantined=catalog.quarantined,
-        mb=round(mb, 1),
-        uploaded_mb_per_s=round(mb / upload_s, 1),
-        ingested_scenes_per_s=round(scenes / ingest_s, 2),
-        ingested_mb_per_s=round(mb / ingest_s, 1),
-        cpu_ms_per_scene=round(1000 * cpu_s / max(scenes, 1), 1),
-        unchanged_s=round(unchanged_s, 3),
-        one_more_object_s=round(again_s, 3),
-        peak_rss_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    )
+    more = budget.attempt("ingest after one more object", lambda: _timed(lambda: ingest(target, params, store)))
+    found |= {name: one[1] for name, one in (("unchanged_s", again), ("one_more_object_s", more)) if one}
+    return found | {"peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 def _packed(folder: Path, archive: Path) -> Path:

@@ -6,23 +6,24 @@ this project's network with params.yaml; the same given the post image as both d
 segmentation_models_pytorch over both dates. The last two have the same encoder, ImageNet weights, crops, augmentation
 and optimizer (benchmarks/contest/references.py), and one judge scores all.
 
-The budget is --minutes of training, of processor time over the number of threads that the network computes with: other
+Each network is trained for --train-minutes of processor time over the number of threads that it computes with: other
 load on the machine then hardly changes how much is learned (alone on a machine it is about time on the wall; --clock
 wall counts that). --jobs N trains N at a time, each on its share of the threads: more is learned in all, less by each
 in its minutes. Validation counts as training; the last fit of thresholds and the test do not.
 
-Each result is kept in --work; run again, the command goes on where it was. Storage is what is set up here (AWS
-settings, `siamese up`), else a server whose data lie in --work too. Prints one JSON line, and a table on stderr.
+Each result is kept in --work; run again, the command goes on where it was, so --minutes splits a long contest into
+runs as short as one likes. Storage is what is set up here (AWS settings, `siamese up`), else a server whose data lie
+in --work too. Prints one JSON line, and a table on stderr.
 
-    python benchmarks/quality.py [--minutes 10] [--folds N] [--only ours] [--leave-one-event-out] [--markdown]
+    python benchmarks/quality.py [--train-minutes 10] [--minutes 60] [--folds N] [--only ours] [--markdown]
+    python benchmarks/quality.py --leave-one-event-out
     python benchmarks/quality.py --ablate all
-    python benchmarks/quality.py --screen dilated-masks dropout slower --runs 24 --minutes 3
+    python benchmarks/quality.py --screen dilated-masks dropout slower --runs 24 --train-minutes 3
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
@@ -32,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from budget import Budget, add_minutes
 from contest.contestants import CONTEST, Contestant, ablations, chosen
 
 from siamese.errors import SiameseError
@@ -66,8 +68,9 @@ def main() -> None:
 def _run(options: argparse.Namespace) -> str:
     from contest.scenes import collect, event_folds, folds, storage
 
+    budget = Budget("quality", options.minutes)
     if options.screen:
-        return _screen(options)
+        return _screen(options, budget)
     contestants = ablations(options.ablate) if options.ablate else chosen(options.only)
     params = _params(options)
     left_out: dict[str, str] = {}
@@ -82,11 +85,15 @@ def _run(options: argparse.Namespace) -> str:
         if not parts:
             fix = "bring more scenes, or leave out --leave-one-event-out"
             raise SiameseError("no event has enough buildings of every class", where=str(options.data), fix=fix)
-        results = _results(options, collection, store, [(one, part) for part in parts for one in contestants])
-    return _report(options, contestants, results, params, {"data": collection.fingerprint, "left_out": left_out})
+        runs = [(one, part) for part in parts for one in contestants]
+        results = _results(options, collection, store, runs, budget)
+    if not results:
+        return budget.record({})
+    about = {"data": collection.fingerprint, "events_not_held_out": left_out}
+    return _report(options, contestants, results, params, about, budget)
 
 
-def _screen(options: argparse.Namespace) -> str:
+def _screen(options: argparse.Namespace, budget: Budget) -> str:
     from contest.scenes import collect, folds, storage
     from contest.screening import effects, effects_markdown, screen
 
@@ -95,31 +102,46 @@ def _screen(options: argparse.Namespace) -> str:
     runs = screen(options.screen, options.runs, len(parts))
     with storage(options.work) as store:
         collection = collect(options.data, params.ingest, store)
-        results = _results(options, collection, store, [(one, parts[n % len(parts)]) for n, one in enumerate(runs)])
+        placed = [(one, parts[n % len(parts)]) for n, one in enumerate(runs)]
+        results = _results(options, collection, store, placed, budget)
+    if len(results) < len(runs):  # Only all of them together tell the changes apart.
+        return budget.record(
+            {"data": collection.fingerprint, "runs": len(results), "runs_missing": len(runs) - len(results)}
+        )
     found = effects(options.screen, results, len(parts))
     if options.markdown:
         return effects_markdown(found, shlex.join(["python", *sys.argv]))
     record = {
-        "benchmark": "quality",
-        "minutes": options.minutes,
+        "train_minutes": options.train_minutes,
         "clock": options.clock,
         "data": collection.fingerprint,
         "runs": len(runs),
         "effects": [one.model_dump() for one in found],
     }
-    return json.dumps(_rounded(record))
+    return budget.record(record)
 
 
 def _results(
-    options: argparse.Namespace, collection: Collection, store: ObjectStore, runs: Sequence[tuple[Contestant, Fold]]
+    options: argparse.Namespace,
+    collection: Collection,
+    store: ObjectStore,
+    runs: Sequence[tuple[Contestant, Fold]],
+    budget: Budget,
 ) -> list[Result]:
+    """The results that are kept or that there is time for; a training run that is cut off goes on the next time."""
     from contest.results import Results
     from contest.running import Contest, run_side_by_side
 
     contest = Contest(collection, store, Results(options.work / "results"), partial(_params, options))
     if options.jobs > 1:
-        run_side_by_side(contest, runs, options.jobs)
-    return [contest.run(*one) for one in runs]
+        budget.attempt(f"{options.jobs} side by side", partial(run_side_by_side, contest, runs, options.jobs))
+    found = []
+    for contestant, fold in runs:
+        name = f"{contestant.name}, {fold.name}"
+        kept = contest.kept(contestant, fold)
+        result = kept if kept is not None else budget.attempt(name, partial(contest.run, contestant, fold))
+        found += [result] if result is not None else []
+    return found
 
 
 def _report(
@@ -128,6 +150,7 @@ def _report(
     results: Sequence[Result],
     params: Params,
     about: dict[str, Any],
+    budget: Budget,
 ) -> str:
     from contest.summary import markdown, ratio_to_references, standings, table
     from rich.console import Console
@@ -142,34 +165,22 @@ def _report(
     if options.markdown:
         return markdown(found, titles, shlex.join(["python", *sys.argv]))
     record = {
-        "benchmark": "quality",
-        "minutes": options.minutes,
+        "train_minutes": options.train_minutes,
         "clock": options.clock,
         "threads": results[0].threads,
         **about,
         "ratio": ratio,
         "contestants": [one.model_dump() for one in found],
     }
-    return json.dumps(_rounded(record))
+    return budget.record(record)
 
 
 def _params(options: argparse.Namespace, more: Iterable[str] = ()) -> Params:
     from siamese.params import load_params
 
     # Minutes alone end a training.
-    budget = [f"training.minutes={options.minutes}", f"training.clock={options.clock}", "training.epochs=1000000"]
+    budget = [f"training.minutes={options.train_minutes}", f"training.clock={options.clock}", "training.epochs=1000000"]
     return load_params(options.params, [*budget, *options.set, *more])
-
-
-def _rounded(value: Any) -> Any:  # noqa: ANN401
-    match value:
-        case float():
-            return round(value, 4)
-        case dict():
-            return {name: _rounded(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_rounded(item) for item in value]
-    return value
 
 
 def _options() -> argparse.Namespace:
@@ -177,7 +188,8 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, default=_DATA, help="folder of labelled scenes, flat: images/ and labels/")
     add("--work", type=Path, default=Path("data/quality"), help="folder of kept results, and of the storage's data")
-    add("--minutes", type=float, default=10.0, help="of training, for each contestant and fold")
+    add_minutes(parser)
+    add("--train-minutes", type=float, default=10.0, help="of training, for each contestant and fold")
     add("--jobs", type=int, default=1, help="contestants trained side by side, each with its share of the threads")
     add("--clock", choices=("processor", "wall"), default="processor", help="what minutes are counted by")
     add("--folds", type=int, help="only the first so many folds; by default all, with --ablate one")

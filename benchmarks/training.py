@@ -6,7 +6,7 @@ as it is often built and trained: encoder ResNet-34, fusion by concatenation, no
 allocator's defaults. It starts an S3 server of its own, unless `--pairs` names a pair set of the storage that is set up
 (the usual AWS settings or `siamese up`).
 
-    python benchmarks/training.py [--steps 12] [--scenes 6] [--crop-px 256] [--batch 16] [--encoder NAME]
+    python benchmarks/training.py [--minutes 10] [--steps 12] [--scenes 6] [--crop-px 256] [--batch 16] [--encoder NAME]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from budget import Budget, add_minutes
 from localstorage import local_storage
 
 REFERENCE = "own Siamese U-Net, encoder resnet34, fusion concat, nothing frozen, eager fp32, default allocator"
@@ -49,27 +50,34 @@ def main() -> None:
     if options.measure:
         print(json.dumps(asdict(_measure(options))))
         return
+    budget = Budget("training", options.minutes)
     plain = {name: value for name, value in os.environ.items() if name not in allocator_environment({})}
     tuned = plain | allocator_environment(plain)
-    with _pairs(options) as pairs:
-        default, fastest = (_run(allocator, pairs) for allocator in (plain, tuned))
-        reference = _run(plain, pairs, "--reference")
+    with _pairs(options, budget) as pairs:
+        if pairs is None:
+            print(budget.record({}))
+            return
+        fastest = budget.attempt("siamese", lambda: _run(tuned, pairs))
+        reference = budget.attempt("reference", lambda: _run(plain, pairs, "--reference"))
+        default = budget.attempt("siamese with the default allocator", lambda: _run(plain, pairs))
     record = {
-        "benchmark": "training",
         "encoder": options.encoder,
         "crop_px": options.crop_px,
         "batch": options.batch,
         "steps": options.steps,
         "threads": os.cpu_count(),
-        **fastest,
-        "allocator_gain": fastest["crops_per_second"] / default["crops_per_second"],
         "reference": REFERENCE,
-        "reference_crops_per_second": reference["crops_per_second"],
-        "reference_peak_rss_mib": reference["peak_rss_mib"],
-        "times_the_reference": fastest["crops_per_second"] / reference["crops_per_second"],
-        "share_of_its_memory": fastest["peak_rss_mib"] / reference["peak_rss_mib"],
+        **(fastest or {}),
     }
-    print(json.dumps({name: round(value, 4) if isinstance(value, float) else value for name, value in record.items()}))
+    if fastest and default:
+        record["allocator_gain"] = fastest["crops_per_second"] / default["crops_per_second"]
+    if reference:
+        record["reference_crops_per_second"] = reference["crops_per_second"]
+        record["reference_peak_rss_mib"] = reference["peak_rss_mib"]
+    if fastest and reference:
+        record["times_the_reference"] = fastest["crops_per_second"] / reference["crops_per_second"]
+        record["share_of_its_memory"] = fastest["peak_rss_mib"] / reference["peak_rss_mib"]
+    print(budget.record(record))
 
 
 def _run(allocator: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
@@ -81,8 +89,8 @@ def _run(allocator: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
 
 
 @contextmanager
-def _pairs(options: argparse.Namespace) -> Iterator[str]:
-    """The digest of a pair set: the one that was named, or one of made-up scenes."""
+def _pairs(options: argparse.Namespace, budget: Budget) -> Iterator[str | None]:
+    """The digest of a pair set: the one that was named, or one of made-up scenes; None when there is no time for it."""
     if options.pairs:
         yield options.pairs
         return
@@ -92,9 +100,13 @@ def _pairs(options: argparse.Namespace) -> Iterator[str]:
     from siamese.sample import write_sample
 
     with local_storage() as store, tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as folder:
-        write_sample(Path(folder), SampleParams(scenes=options.scenes))
-        upload(Path(folder), store.raw, store)
-        yield build_pairs(ingest(store.raw, IngestParams(), store), PairsParams(), store).digest
+
+        def build() -> str:
+            write_sample(Path(folder), SampleParams(scenes=options.scenes))
+            upload(Path(folder), store.raw, store)
+            return build_pairs(ingest(store.raw, IngestParams(), store), PairsParams(), store).digest
+
+        yield budget.attempt("pairs of made-up scenes", build)
 
 
 def _measure(options: argparse.Namespace) -> Measured:
@@ -107,10 +119,12 @@ def _measure(options: argparse.Namespace) -> Measured:
     from siamese.model import build_network, load_imagenet
     from siamese.pairs import TRAINING_MEMORY, PairReader
     from siamese.params import NetworkParams, TrainingParams
+    from siamese.progress import log_to_stderr, progress
     from siamese.store import ObjectStore
     from siamese.training.crops import CropSource
     from siamese.training.objective import DamageObjective
 
+    log_to_stderr()
     store = ObjectStore()
     params = TrainingParams(batch=options.batch, crop_px=options.crop_px)
     shape = NetworkParams(encoder=options.encoder)
@@ -125,11 +139,13 @@ def _measure(options: argparse.Namespace) -> Measured:
         load_imagenet(network.encoder)
     objective = DamageObjective(params)
     learner, losses = Learner(network, objective, alone(objective.recipe)), []
-    with Loader(CropSource(reader, params).batch, params.loader_threads) as loader:
+    watched = progress("training, steps", options.steps + 2)
+    with watched as advance, Loader(CropSource(reader, params).batch, params.loader_threads) as loader:
         for step, batch in enumerate(loader.batches(0, options.steps + 2)):
             if step == 2:  # the first two make buffers and choose kernels
                 loader.waited_s, started = 0.0, time.perf_counter()
             losses.append(learner.step(batch, step / (options.steps + 2))["loss"])
+            advance()
         spent, waited = time.perf_counter() - started, loader.waited_s
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     crops = options.steps * options.batch
@@ -138,6 +154,7 @@ def _measure(options: argparse.Namespace) -> Measured:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--scenes", type=int, default=6)
     parser.add_argument("--crop-px", type=int, default=256)

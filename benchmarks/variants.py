@@ -3,19 +3,20 @@
 Every variant is a few overrides of params.yaml, the ones that docs/network.md tells of. Weights are random: cost does
 not depend on them. Times are medians of one run on this machine; compare them with each other, not with other runs.
 
-    python benchmarks/variants.py [--only NAME] [--side-px 1024] [--markdown]
+    python benchmarks/variants.py [--minutes 10] [--only NAME] [--side-px 1024] [--markdown]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from budget import Budget, add_minutes
 
 if TYPE_CHECKING:
     from siamese.model import SiameseUNet
@@ -69,10 +70,12 @@ def main() -> None:
     from siamese.allocator import restart_with_allocator
 
     restart_with_allocator()
-    costs = []
-    for name in options.only or VARIANTS:
-        costs.append(measure(name, VARIANTS[name], options.side_px))
-        print(f"{name}: {costs[-1].gflop:.0f} GFLOP, {costs[-1].pair_s:.2f} s a pair", file=sys.stderr)
+    budget = Budget("variants", options.minutes)
+    tried = [
+        budget.attempt(name, partial(measure, name, VARIANTS[name], options.side_px))
+        for name in options.only or VARIANTS
+    ]
+    costs = [cost for cost in tried if cost is not None]
     if options.markdown:
         print("| variant | params.yaml | parameters, M | GFLOP a pair | s a pair | s a training step |")
         print("|---|---|---|---|---|---|")
@@ -81,7 +84,7 @@ def main() -> None:
             figures = f"{one.parameters_m:.1f} | {one.gflop:.0f} | {one.pair_s:.2f} | {one.step_s:.2f}"
             print(f"| {one.variant} | {told} | {figures} |")
         return
-    print(json.dumps({"benchmark": "variants", "side_px": options.side_px, "variants": [asdict(one) for one in costs]}))
+    print(budget.record({"side_px": options.side_px, "variants": [asdict(one) for one in costs]}))
 
 
 def measure(name: str, overrides: list[str], side: int) -> Cost:
@@ -155,6 +158,7 @@ def _median(work: Callable[[], None], repeats: int = 3) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--only", action="append", choices=VARIANTS, help="only this variant; repeat for more")
     parser.add_argument("--side-px", type=int, default=1024)
     parser.add_argument("--markdown", action="store_true", help="rows for docs/results.md")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from botocore.exceptions import BotoCoreError, ClientError
 from running_stack import RunningStack
 from tinytraining import tiny_pairs
+from waiting import until
 
 from siamese.manifests import PairSet
 from siamese.settings import Settings, read_stack_environment
@@ -26,7 +26,28 @@ from siamese.stack.record import Record
 from siamese.stack.services import STORAGE, USUAL_PORTS, remove_storage_sockets, storage_command
 from siamese.store import ObjectStore
 
+SERVERS = {"s3_server", "mlflow_server", "stack"}
+"""Session fixtures that start a server."""
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks tests that need a server, and shares out tests between the workers of pytest-xdist.
+
+    A group runs on one worker: one stack and one MLflow server serve all their tests, and a module's fixtures are made
+    once. The longest groups start first, so that no worker is left alone with one at the end.
+    """
+    needed = {item: SERVERS & set(getattr(item, "fixturenames", ())) for item in items}
+    for item in items:
+        if needed[item]:
+            item.add_marker(pytest.mark.servers)
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        shared = next((name for name in ("stack", "mlflow_server") if name in needed[item]), "")
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
+    slowest_first = ("stack", "mlflow_server", "s3_server")
+    items.sort(key=lambda item: [name not in needed[item] for name in slowest_first])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -78,15 +99,15 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _wait(server: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    def answers() -> bool:
         assert server.poll() is None, "the S3 server ended; see weed.log"
         try:
             ObjectStore().client.list_buckets()
         except (BotoCoreError, ClientError):
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the S3 server did not answer")
+            return False
+        return True
+
+    until(answers, "the S3 server's first answer")
 
 
 @pytest.fixture

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_ENOUGH_S = 0.02
+"""A smaller product that takes so long has shown how slow the larger one would be: minutes, where bf16 is emulated."""
+
+
 def matmul_gflops(kind: Literal["bf16", "fp32"], side: int = 2048) -> tuple[float, float]:
     """One large matrix product: 10^9 operations a second, and the same a second of processor time."""
     import torch
 
     left, right = _matrices(kind, side)
+    side = len(left)
     started, used = time.perf_counter(), time.process_time()
     torch.mm(left, right)
     if left.is_cuda:
@@ -30,6 +35,12 @@ def _matrices(kind: str, side: int) -> tuple[Tensor, Tensor]:
     from siamese.model.precision import best_device
 
     dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[kind]
-    left, right = torch.randn(2, side, side, device=best_device()).to(dtype)
-    torch.mm(left, right)
-    return left, right
+    tried = 256
+    while True:
+        left, right = torch.randn(2, tried, tried, device=best_device()).to(dtype)
+        torch.mm(left, right)
+        started = time.perf_counter()
+        torch.mm(left, right)
+        if tried >= side or time.perf_counter() - started > _ENOUGH_S:
+            return left, right
+        tried *= 2

@@ -29,11 +29,17 @@ class Worker:
             words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.contender = contender
+        self.about: dict[str, Any] = {}
+        self._asked = True
+
+    def wait_until_ready(self) -> None:
+        """Returns when it can be asked; until then nothing is known about it."""
         self.about = self._answer()
 
     def do(self, job: str) -> tuple[float, float]:
         """Does one thing; gives seconds, and seconds of processor time."""
         assert self._process.stdin is not None  # noqa: S101
+        self._asked = True
         print(job, file=self._process.stdin, flush=True)
         answer = self._answer()
         return answer["seconds"], answer["processor"]
@@ -42,18 +48,21 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends it."""
+        """Ends it, in the middle of an answer that nobody waits for any more."""
+        if self._asked:
+            self._process.kill()
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.close()
         self._process.wait(60)
 
-    def peak_rss_mib(self) -> float:
-        """Most memory that it has held."""
-        return float(self.do("memory")[0])
+    def peak_rss_mib(self) -> float | None:
+        """Most memory that it has held; None while it owes an answer."""
+        return None if self._asked else float(self.do("memory")[0])
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None  # noqa: S101
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        self._asked = False
         return answer
 
 

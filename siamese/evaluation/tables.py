@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from siamese.classes import DAMAGE_CLASSES
 from siamese.evaluation.report import Calibration, Report
+from siamese.tables import csv_bytes
 
 _LABELLED = ("(false find)", *DAMAGE_CLASSES)
 _PREDICTED = ("(missed)", *DAMAGE_CLASSES)
@@ -19,17 +18,17 @@ def plot_tables(report: Report) -> dict[str, bytes]:
     ``confusion`` has one row a building, labelled (``actual``) and ``predicted``, as DVC's confusion template wants.
     """
     return {
-        "classes": _csv(("class", "f1", "low", "high", "precision", "recall", "support"), _classes(report)),
-        "events": _csv(
+        "classes": csv_bytes(("class", "f1", "low", "high", "precision", "recall", "support"), _classes(report)),
+        "events": csv_bytes(
             ("event", "scenes", "score", "localization_f1", "mean_f1_present", "building_macro_f1"), _events(report)
         ),
         "reliability_damage": _reliability(report.damage_calibration),
         "reliability_building": _reliability(report.building_calibration),
-        "risk_coverage": _csv(
+        "risk_coverage": csv_bytes(
             ("confidence", "coverage", "risk", "buildings"),
             ((one.confidence, one.coverage, one.risk, one.buildings) for one in report.risk_coverage),
         ),
-        "confusion": _csv(("actual", "predicted"), _buildings(report)),
+        "confusion": csv_bytes(("actual", "predicted"), _buildings(report)),
     }
 
 
@@ -55,18 +54,10 @@ def _events(report: Report) -> Iterator[tuple[object, ...]]:
 
 def _reliability(calibration: Calibration) -> bytes:
     rows = ((one.confidence, one.accuracy, one.count) for one in calibration.bins if one.count)
-    return _csv(("confidence", "accuracy", "pixels"), rows)
+    return csv_bytes(("confidence", "accuracy", "pixels"), rows)
 
 
 def _buildings(report: Report) -> Iterator[tuple[str, str]]:
     for actual, row in zip(_LABELLED, report.buildings.confusion, strict=True):
         for predicted, count in zip(_PREDICTED, row, strict=True):
             yield from [(actual, predicted)] * count
-
-
-def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue().encode()

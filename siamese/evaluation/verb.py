@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
 from collections.abc import Sequence
@@ -25,6 +23,7 @@ from siamese.params import EvaluationParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, put_blob
 from siamese.store.stage import Input
+from siamese.tables import csv_bytes
 
 _UNLABELLED = "no labels"
 
@@ -136,16 +135,15 @@ def read_counts(evaluation: Evaluation, store: ObjectStore) -> Counts:
 
 def scene_table(seen: Sequence[Seen]) -> bytes:
     """CSV, one row a scene: its figures, and the counts behind the official score."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     figures = [name for name in SceneRow.model_fields if name != "counts"]
     rows = [SceneRow.of(*one) for one in seen]
     tallies = [f"{name}_{kind}" for name in type(rows[0].counts).model_fields for kind in ("tp", "fp", "fn")]
-    writer.writerow(figures + tallies)
-    for row in rows:
+
+    def values(row: SceneRow) -> list[object]:
         counts = [number for tally in row.counts.model_dump().values() for number in tally.values()]
-        writer.writerow([getattr(row, name) for name in figures] + counts)
-    return out.getvalue().encode()
+        return [getattr(row, name) for name in figures] + counts
+
+    return csv_bytes(figures + tallies, map(values, rows))
 
 
 class _Timed(Predictor):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from siamese.errors import NotPublishedError
 from siamese.manifests import PairSet, SceneCatalog, Split
 from siamese.params.pairs import PairsParams
 from siamese.store import ObjectStore, S3Uri, move_pointer, read_pointer
+from siamese.tables import csv_bytes, read_csv
 
 _ASKED = ("split", "seed", "val_share", "test_share", "neighbour_gap", "unplaced")
 """Whoever changes one of these params asks for a new split, which is a line of its own."""
@@ -61,14 +60,10 @@ def read_assignments(store: ObjectStore, pair_set: PairSet | None) -> dict[str, 
     """The split of every scene that ever had one in a pair set's line."""
     if pair_set is None or pair_set.assignments is None:
         return {}
-    rows = csv.DictReader(io.StringIO(pair_set.assignments.read(store).decode()))
-    return {row["scene"]: row["split"] for row in rows}  # type: ignore[misc]
+    table = read_csv(pair_set.assignments.read(store))
+    return dict(zip(table["scene"], table["split"], strict=True))
 
 
 def write_assignments(splits: Mapping[str, Split]) -> bytes:
     """CSV, one line a scene in order of name; what :func:`read_assignments` reads."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("scene", "split"))
-    writer.writerows(sorted(splits.items()))
-    return text.getvalue().encode()
+    return csv_bytes(("scene", "split"), sorted(splits.items()))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +10,8 @@ from siamese.classes import SUBTYPES
 from siamese.manifests import Split, SplitStatistics
 from siamese.pairs.blocks import PIXEL_CLASSES
 from siamese.pairs.splits import SPLITS, UNLABELLED
+from siamese.tables import csv_bytes
+from siamese.tables import read_csv as read_table
 
 _ORDER = (*SPLITS, UNLABELLED)
 
@@ -82,14 +82,13 @@ _COLUMNS = (
 
 def write_csv(events: Iterable[EventTally]) -> bytes:
     """One line per split and event."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for event in events:
-        head = (event.split, event.disaster, event.disaster_type, event.scenes, event.scenes_without_buildings)
-        buildings = (event.buildings[subtype] for subtype in SUBTYPES)
-        writer.writerow((*head, *buildings, *(event.pixels[name] for name in PIXEL_CLASSES)))
-    return text.getvalue().encode()
+    return csv_bytes(_COLUMNS, map(_row, events))
+
+
+def _row(event: EventTally) -> tuple[object, ...]:
+    head = (event.split, event.disaster, event.disaster_type, event.scenes, event.scenes_without_buildings)
+    buildings = (event.buildings[subtype] for subtype in SUBTYPES)
+    return (*head, *buildings, *(event.pixels[name] for name in PIXEL_CLASSES))
 
 
 def read_csv(data: bytes) -> list[EventTally]:
@@ -104,7 +103,7 @@ def read_csv(data: bytes) -> list[EventTally]:
             Counter({subtype: int(row[f"buildings_{subtype}"]) for subtype in SUBTYPES}),
             Counter({name: int(row[f"pixels_{name}"]) for name in PIXEL_CLASSES}),
         )
-        for row in csv.DictReader(io.StringIO(data.decode()))
+        for row in read_table(data).to_dict("records")
     ]
 
 

@@ -73,7 +73,6 @@ def test_a_folder_shows_what_each_model_reaches_and_costs_beside_the_whole(
     assert second.scores == evaluate_folder(other, folder, PARAMS, store).counts.scores()
     assert whole.scores == report.counts.scores()
     assert whole.gflop == pytest.approx(first.gflop + second.gflop)
-    assert all(one.seconds > 0 for one in report.members)
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(report_text(report))
     told = console.export_text()

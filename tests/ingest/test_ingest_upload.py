@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from made_scenes import many
+from waiting import until
 
 from siamese.errors import SiameseError
 from siamese.ingest import upload
@@ -102,13 +102,14 @@ def test_after_a_kill_only_the_missing_parts_are_sent(store: ObjectStore, large:
         "upload(Path(sys.argv[1]), S3Uri.parse(sys.argv[2]), ObjectStore(), workers=1)"
     )
     victim = subprocess.Popen([sys.executable, "-c", code, str(large), str(target)], env=os.environ)
-    there = 0
-    while not there:
+
+    def begun() -> list[dict[str, str]]:
         assert victim.poll() is None, "it ended before it could be killed"
-        for one in store.client.list_multipart_uploads(Bucket=target.bucket).get("Uploads", []):
-            address = {"Bucket": target.bucket, "Key": one["Key"], "UploadId": one["UploadId"]}
-            there = len(store.client.list_parts(**address).get("Parts", []))
-        time.sleep(0.002)
+        found = store.client.list_multipart_uploads(Bucket=target.bucket).get("Uploads", [])
+        addresses = [{"Bucket": target.bucket, "Key": one["Key"], "UploadId": one["UploadId"]} for one in found]
+        return [address for address in addresses if store.client.list_parts(**address).get("Parts", [])]
+
+    (address,) = until(begun, "an upload with a part", every_s=0.002)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
     assert store.head(target / "large.tar") is None

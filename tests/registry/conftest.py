@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 from published_models import World
+from waiting import until
 
 from siamese.settings import Settings
 from siamese.stack.layout import Layout
@@ -31,9 +31,12 @@ def mlflow_server(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> I
     with (layout.home / "mlflow.log").open("wb") as log:
         server = subprocess.Popen(service.command, env=dict(service.environment), stdout=log, stderr=log)
         try:
-            while (missing := service.probe(0)) is not None:
-                assert server.poll() is None, f"MLflow ended: {missing}"
-                time.sleep(0.2)
+
+            def answers() -> bool:
+                assert server.poll() is None, "MLflow ended; see mlflow.log"
+                return service.probe(0) is None
+
+            until(answers, "MLflow's first answer", every_s=0.2)
             yield service.page
         finally:
             server.terminate()

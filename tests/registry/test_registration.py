@@ -97,7 +97,7 @@ def test_what_cannot_be_registered_is_refused(world: World, monkeypatch: pytest.
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     with pytest.raises(SiameseError, match="no server is configured"):
         register(*world.checkpoint(0.5), world.params, world.store)
-    with pytest.raises(Exception, match="not found"):
+    with pytest.raises(RestException, match="not found"):
         world.client.get_registered_model(world.params.model)
 
 

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import shapely
+from waiting import until
 
 from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError
@@ -179,8 +179,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 def test_a_killed_run_is_finished_by_the_next_without_redoing_whole_scenes(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "set"
     run = start(target)
-    while len(list(target.glob("labels/*_post_*"))) < 1 and run.poll() is None:
-        time.sleep(0.01)
+    until(lambda: run.poll() is not None or list(target.glob("labels/*_post_*")), "the first label", every_s=0.01)
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
     (target / "images" / ".sample-wind_00000000_pre_disaster.png.999999999.part").write_bytes(b"half")

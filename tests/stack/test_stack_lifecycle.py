@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 import pytest
+from botocore.exceptions import ClientError
+from waiting import until
 
 from siamese.errors import SiameseError
 from siamese.settings import read_stack_environment
@@ -89,13 +90,12 @@ def run_flow(client: httpx.Client, wanted: set[str], **parameters: int) -> str:
     deployment = client.get("/deployments/name/look/tried").raise_for_status().json()["id"]
     made = client.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
     run = made.raise_for_status().json()["id"]
-    state = ""
-    for _ in range(600):
-        state = client.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"]
-        if state in wanted:
-            return str(run)
-        time.sleep(0.1)
-    pytest.fail(f"the run is {state}, not {wanted}")
+    until(
+        lambda: client.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"] in wanted,
+        f"a run that is {wanted}",
+        every_s=0.1,
+    )
+    return str(run)
 
 
 def test_everything_works_and_can_be_reached_from_this_machine_only(stack: RunningStack, outer: dict[str, str]) -> None:
@@ -127,7 +127,7 @@ def test_secrets_can_be_read_by_their_owner_alone(stack: RunningStack) -> None:
 
 def test_a_wrong_secret_is_refused(stack: RunningStack) -> None:
     wrong = stack.environment | {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         storage_client(wrong).list_buckets()
 
 
@@ -236,12 +236,16 @@ def test_a_killed_service_is_told_of_and_mended_alone(stack: RunningStack, again
     os.kill(before["mlflow"], 9)
     os.kill(before["worker-gpu"], 9)
     command = [str(SIAMESE), "status", "--json"]
-    while True:
+
+    def both_dead() -> dict[str, Any]:
         done = subprocess.run(command, env=stack.environment, cwd=stack.root, capture_output=True, check=False)
         seen = {service["name"]: service for service in json.loads(done.stdout)["services"]}
-        if seen["mlflow"]["state"] == seen["worker-gpu"]["state"] == "dead":
-            break
-    assert done.returncode == 1
+        if {seen[name]["state"] for name in ("mlflow", "worker-gpu")} != {"dead"}:
+            return {}
+        assert done.returncode == 1
+        return seen
+
+    seen = until(both_dead, "a status that names both as dead")
     assert seen["mlflow"]["last_lines"]
     assert "siamese up" in seen["mlflow"]["trouble"]
     assert seen["prefect"]["state"] == "works"
@@ -302,8 +306,7 @@ def test_flows_run_then_down_leaves_nothing_and_up_goes_on(
     assert {service.state for service in status(stack.settings, outer=outer).services} == {"down"}
 
     caller = subprocess.Popen([str(SIAMESE), "up"], cwd=project, env=stack.environment, stderr=subprocess.DEVNULL)
-    while not (first := processes.members(stack.settings.home)):
-        time.sleep(0.02)
+    first = until(lambda: processes.members(stack.settings.home), "the stack's first process", every_s=0.02)
     caller.kill()
     caller.wait()
     again()

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import until
 
 from siamese.errors import SiameseError
 from siamese.settings import Settings, own_storage, read_stack_environment
@@ -107,8 +107,7 @@ def test_down_ends_children_in_sessions_of_their_own_and_those_that_ignore_sigte
     processes.start(
         "worker-gpu", [sys.executable, "-c", parent], home=layout.home, folder=layout.home, environment=OUTER, log=log
     )
-    while not log.read_text():
-        time.sleep(0.05)
+    until(log.read_text, "the child's first line")
     assert len(processes.members(layout.home)) == 2
     assert down(Settings(home=layout.home)) == 2
     assert processes.members(layout.home) == []

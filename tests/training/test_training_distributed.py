@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from tinytraining import NETWORK, TRAINING
+from waiting import until
 
 from siamese.errors import SiameseError
 from siamese.learning.learner import split
@@ -71,8 +71,7 @@ def test_one_process_that_ends_or_is_asked_to_stop_ends_all_and_one_alone_can_go
     folder = Checkpoint.folder(store, plan_training(pairs, NETWORK, params).digest)
 
     def end_one() -> None:
-        while not store.head(folder / "progress" / "pointer.json"):
-            time.sleep(0.05)
+        until(lambda: store.head(folder / "progress" / "pointer.json"), "a kept state")
         found = {child.name: child.pid for child in multiprocessing.active_children()}
         os.kill(found.get(whom) or os.getpid(), number)
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
+from waiting import until
 
 from siamese.errors import SiameseError
 from siamese.learning.learner import Learner
@@ -173,12 +173,12 @@ def _start(store: ObjectStore, pairs: PairSet, params: TrainingParams, folder: P
 def _until_kept(store: ObjectStore, folder: object, process: subprocess.Popen[str]) -> None:
     assert process.stderr is not None
     threading.Thread(target=process.stderr.read, daemon=True).start()
-    for _ in range(1200):
-        assert process.poll() is None, "the training ended before it could be killed"
-        if store.head(folder / "progress" / "pointer.json"):  # type: ignore[operator]
-            return
-        time.sleep(0.05)
-    pytest.fail("no state was kept")
+
+    def kept() -> bool:
+        assert process.poll() is None, "the training run ended before it could be killed"
+        return store.head(folder / "progress" / "pointer.json") is not None  # type: ignore[operator]
+
+    until(kept, "a kept state")
 
 
 def test_two_at_once_publish_one_checkpoint(store: ObjectStore, pairs: PairSet) -> None:

@@ -1,0 +1,25 @@
+"""Tables as CSV: pandas frames whose values are written as they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+
+def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table as CSV in UTF-8, with a header; an absent value (None) is an empty field."""
+    # As objects, whole numbers stay whole beside absent ones.
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def read_csv(data: bytes, types: Mapping[str, type] | type = str) -> pd.DataFrame:
+    """The table that such bytes hold.
+
+    Args:
+        data: CSV with a header.
+        types: Of all columns, or by column; text that looks like a number or like nothing ("NA") stays text.
+    """
+    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)  # type: ignore[arg-type]

@@ -1,0 +1,61 @@
+"""What the project states about itself in more than one place agrees."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import siamese
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+LOCK = (ROOT / "requirements.lock").read_text()
+PYTHONS = [f"3.{minor}" for minor in range(8, 20) if f"3.{minor}.0" in SpecifierSet(PROJECT["requires-python"])]
+
+
+def test_the_version_has_one_source_and_types_are_shipped() -> None:
+    assert PROJECT["dynamic"] == ["version"]
+    assert PYPROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "siamese.__version__"}
+    assert re.fullmatch(r"\d+\.\d+\.\d+", siamese.__version__)
+    assert f"## {siamese.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert PYPROJECT["tool"]["setuptools"]["package-data"] == {"siamese": ["py.typed"]}
+    assert (ROOT / "siamese" / "py.typed").is_file()
+
+
+def test_hosted_ci_runs_every_python_that_is_supported() -> None:
+    workflow = ROOT / ".github" / "workflows" / "ci.yml"
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["python"] == PYTHONS
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(workflow)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_the_lock_pins_every_dependency_on_every_python(python: str) -> None:
+    pinned = {}
+    for name, number, marker in re.findall(r"^([a-z0-9._-]+)==(\S+)(?: ; (.+?))? \\$", LOCK, re.MULTILINE):
+        environment = {"python_version": python, "python_full_version": f"{python}.9", "sys_platform": "linux"}
+        if not marker or Marker(marker).evaluate(environment):
+            assert name not in pinned, f"{name} is pinned twice for {python}"
+            pinned[canonicalize_name(name)] = number
+    extras = PROJECT["optional-dependencies"]
+    wanted = PROJECT["dependencies"] + extras["dev"] + extras["imagenet"] + extras["int8"]
+    for line in wanted:
+        name, _, specifiers = re.fullmatch(r"([A-Za-z0-9_.-]+)(\[[a-z0-9,]+\])?(.*)", line).groups()  # type: ignore[union-attr]
+        assert pinned[canonicalize_name(name)] in SpecifierSet(specifiers), line
+
+
+def test_the_lock_names_no_registry() -> None:
+    assert "://" not in LOCK
+    assert LOCK.count("--hash=sha256:") > LOCK.count("==") > 200
