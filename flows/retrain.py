@@ -24,7 +24,7 @@ TRAIN_DEPLOYMENT = "train/gpu"
 def ingest_scenes(run: str) -> str:
     """Checks every scene under the source; gives the SceneCatalog's digest."""
     store, params = join_run(run)
-    catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store)
+    catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store, reuse_older=not params.runs.redo_older)
     catalog.mark_latest(store)
     return catalog.digest
 
@@ -33,7 +33,7 @@ def ingest_scenes(run: str) -> str:
 def pair_scenes(run: str, catalog: str) -> str:
     """Cuts accepted scenes into shards; gives the PairSet's digest."""
     store, params = join_run(run)
-    pairs = build_pairs(SceneCatalog.load(store, catalog), params.pairs, store)
+    pairs = build_pairs(SceneCatalog.load(store, catalog), params.pairs, store, reuse_older=not params.runs.redo_older)
     pairs.mark_latest(store)
     return pairs.digest
 
@@ -63,7 +63,13 @@ def train_on_gpu_pool(run: str, pairs: str, parent: str | None = None) -> str:
 def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
     """Scores the checkpoint on the split that params name; gives the Evaluation's digest."""
     store, params = join_run(run)
-    evaluation = evaluate(Checkpoint.load(store, checkpoint), PairSet.load(store, pairs), params.evaluation, store)
+    evaluation = evaluate(
+        Checkpoint.load(store, checkpoint),
+        PairSet.load(store, pairs),
+        params.evaluation,
+        store,
+        reuse_older=not params.runs.redo_older,
+    )
     evaluation.mark_latest(store)
     return evaluation.digest
 

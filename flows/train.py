@@ -21,7 +21,14 @@ def train_network(run: str, pairs: str, parent: str | None = None) -> str:
     """Trains on a PairSet, going on from the last checkpoint if there is one; gives the Checkpoint's digest."""
     store, params = join_run(run)
     start = resolve_model(parent, store) if parent else None
-    checkpoint = train(PairSet.load(store, pairs), params.network, params.training, store, parent=start)
+    checkpoint = train(
+        PairSet.load(store, pairs),
+        params.network,
+        params.training,
+        store,
+        parent=start,
+        reuse_older=not params.runs.redo_older,
+    )
     checkpoint.mark_latest(store)
     return publish_outcome(run, training_work(pairs, parent), checkpoint.digest, store)
 

@@ -36,6 +36,7 @@ def evaluate(
     *,
     further: Sequence[Checkpoint] = (),
     predictions: Path | None = None,
+    reuse_older: bool = False,
 ) -> Evaluation:
     """Scores a network on one split of a pair set; what is already published is only read.
 
@@ -46,6 +47,7 @@ def evaluate(
         store: Where manifests lie.
         further: More networks; all their probabilities are averaged.
         predictions: Also write predictions and targets here, in the official naming; then the network runs in any case.
+        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
         The published evaluation.
@@ -59,7 +61,7 @@ def evaluate(
     if further:
         inputs["further"] = further
     origin = EVALUATION.plan(inputs=inputs, params={"evaluation": params})
-    found = EVALUATION.find(store, origin)
+    found = EVALUATION.find(store, origin, older=reuse_older)
     if found is not None and predictions is None:
         return found
     seen = _judge(checkpoints, split_tasks(pairs, params.split, store), params, store, predictions)[0]

@@ -35,7 +35,7 @@ from siamese.store import ObjectStore, Origin, S3Uri, move_pointer, put_file, re
 _AHEAD: Final = 4
 
 
-def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCatalog:
+def ingest(source: S3Uri, params: IngestParams, store: ObjectStore, *, reuse_older: bool = False) -> SceneCatalog:
     """Reads every scene under a prefix, judges it, and publishes a catalog.
 
     Takes the layouts in which xBD is held: flat ``images/ labels/ targets/``, the split folders, and tar archives,
@@ -46,6 +46,7 @@ def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCata
         source: A prefix, or one archive.
         params: What is accepted; its ``source`` is not used.
         store: Where the prefix and the lake lie.
+        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
         The catalog; its table has a row a scene, accepted or not.
@@ -59,7 +60,7 @@ def ingest(source: S3Uri, params: IngestParams, store: ObjectStore) -> SceneCata
     with Inventory() as inventory:
         listing = list_source(store, source, inventory)
         origin = CATALOG.plan(inputs={"listing": listing.digest}, params={"ingest": params})
-        catalog = CATALOG.find(store, origin)
+        catalog = CATALOG.find(store, origin, older=reuse_older)
         if catalog is None:
             previous = _previous(store, source, origin)
             with ThreadPoolExecutor(params.workers) as pool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,9 @@ _INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
 _TRIES = 5
 
 
-def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
+def build_pairs(
+    catalog: SceneCatalog, params: PairsParams, store: ObjectStore, *, reuse_older: bool = False
+) -> PairSet:
     """Makes training pairs of every accepted scene; if that is done already, says so at once.
 
     With ``pairs.unlabelled`` scenes without labels come too, as a split of their own that only ``pretrain`` looks at.
@@ -50,6 +52,7 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
         catalog: What ``ingest`` published.
         params: How to split, and how large blocks and shards are.
         store: Where to.
+        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
         The published pair set. The same catalog, params and kept splits give the same bytes, whatever the number of
@@ -62,27 +65,36 @@ def build_pairs(catalog: SceneCatalog, params: PairsParams, store: ObjectStore) 
     for _ in range(_TRIES):
         line = Line.read(catalog, params, store)
         keeps = params.keep_splits and params.split in ("event", "scene")
-        pair_set = _follow(line.last(store) if keeps else None, catalog, params, store)
+        pair_set = _follow(line.last(store) if keeps else None, catalog, params, store, reuse_older)
         if line.extend(pair_set, store):
             return pair_set
     raise TransientError(f"others made pair sets of it {_TRIES} times in a row", where=catalog.source, fix="try again")
 
 
-def _follow(previous: PairSet | None, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> PairSet:
+def _follow(
+    previous: PairSet | None, catalog: SceneCatalog, params: PairsParams, store: ObjectStore, reuse_older: bool
+) -> PairSet:
     """The pair set of a catalog that keeps the splits of the previous one."""
     frozen = previous.assignments.sha256[:16] if previous and previous.assignments else None
     inputs: dict[str, Input] = {"catalog": catalog}
     if frozen:
         inputs["frozen"] = frozen
     origin = PAIR_SET.plan(inputs=inputs, params={"pairs": params})
-    if previous and _same_work(previous.origin, origin):
+    if previous and _same_work(previous, origin) and (reuse_older or previous.origin.version == origin.version):
         return previous
-    return PAIR_SET.find(store, origin) or _make(origin, read_assignments(store, previous), catalog, params, store)
+    found = PAIR_SET.find(store, origin, older=reuse_older)
+    return found or _make(origin, read_assignments(store, previous), catalog, params, store)
 
 
-def _same_work(done: Origin, asked: Origin) -> bool:
-    same_catalog = done.inputs["catalog"] == asked.inputs["catalog"]
-    return same_catalog and (done.params, done.version) == (asked.params, asked.version)
+def _same_work(previous: PairSet, asked: Origin) -> bool:
+    """Whether a pair set is of the same catalog and params, whichever splits it followed."""
+    done, without = previous.origin, {"frozen"}
+    alike = previous.model_copy(update={"origin": done.model_copy(update={"inputs": _less(done.inputs, without)})})
+    return PAIR_SET.same_work(alike, asked.model_copy(update={"inputs": _less(asked.inputs, without)}))
+
+
+def _less(inputs: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in inputs.items() if name not in names}
 
 
 def _make(

@@ -19,6 +19,7 @@ from siamese.params.pairs import PairsParams
 from siamese.params.pretraining import PretrainingParams
 from siamese.params.promotion import PromotionParams
 from siamese.params.quantization import QuantizationParams
+from siamese.params.runs import RunsParams
 from siamese.params.sample import SampleParams
 from siamese.params.section import Section
 from siamese.params.training import TrainingParams
@@ -38,6 +39,7 @@ __all__ = [
     "PromotionParams",
     "PublishParams",
     "QuantizationParams",
+    "RunsParams",
     "SampleParams",
     "TrainingParams",
     "load_params",
@@ -59,6 +61,7 @@ class Params(Section):
     evaluation: EvaluationParams = Field(default_factory=EvaluationParams)
     promotion: PromotionParams = Field(default_factory=PromotionParams)
     mapping: MappingParams = Field(default_factory=MappingParams)
+    runs: RunsParams = Field(default_factory=RunsParams)
 
 
 def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Params:

@@ -193,6 +193,14 @@ class Manifest(BaseModel):
             raise SiameseError(what, where=where, fix="pass one that the right verb wrote") from error
 
     @classmethod
+    def former_ones(cls, store: ObjectStore) -> Iterator[Self]:
+        """Every result of this kind from before stages were declared."""
+        if cls.former:
+            for info in store.list(store.lake / cls.former / ""):
+                if info.uri.name == MANIFEST:
+                    yield cls._read(store, info.uri)
+
+    @classmethod
     def _read(cls, store: ObjectStore, uri: S3Uri) -> Self:
         return cls.parse(store.get(uri), str(uri))
 

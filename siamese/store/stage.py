@@ -63,16 +63,26 @@ class Stage(Generic[M]):
             code=code_version(self.package),
         )
 
-    def find(self, store: ObjectStore, origin: Origin) -> M | None:
-        """Returns what is published of this very work; None when it is not done."""
-        return self.manifest.find(store, origin.digest)
+    def find(self, store: ObjectStore, origin: Origin, *, older: bool = False) -> M | None:
+        """Returns what is published of this work; None when it is not done.
 
-    def find_older(self, store: ObjectStore, origin: Origin) -> M | None:
-        """Returns what an earlier version of this stage made of the same inputs and params, the newest; else None."""
+        Args:
+            store: Where to look.
+            origin: The work.
+            older: Also take what an earlier version of this stage made of the same inputs and params.
+        """
+        found = self.manifest.find(store, origin.digest)
+        return found or (self._find_older(store, origin) if older else None)
+
+    def _find_older(self, store: ObjectStore, origin: Origin) -> M | None:
         for version in range(self.version - 1, 0, -1):
             digest = _digest(self.noun, version, origin.inputs, origin.params)
             if found := self.manifest.find(store, digest):
                 return found
+        # The digests of results from before stages were declared cannot be derived, so each is looked at.
+        for made in self.manifest.former_ones(store):
+            if self.same_work(made, origin):
+                return made
         return None
 
     def same_work(self, made: Manifest, origin: Origin) -> bool:

@@ -8,7 +8,8 @@ from siamese.learning.engine import learn
 from siamese.manifests import Checkpoint, PairSet, Pretraining
 from siamese.params import NetworkParams, TrainingParams
 from siamese.store import ObjectStore
-from siamese.training.task import DamageTask
+from siamese.training.stage import CHECKPOINT
+from siamese.training.task import DamageTask, plan_training
 
 
 def train(
@@ -18,6 +19,7 @@ def train(
     store: ObjectStore,
     *,
     parent: Checkpoint | Pretraining | None = None,
+    reuse_older: bool = False,
 ) -> Checkpoint:
     """Trains a network; if that is done already, returns it at once; if it was cut off, goes on from its last state.
 
@@ -29,6 +31,7 @@ def train(
         store: Where to.
         parent: What to start from. A model: every tensor of it whose name and shape fit is taken. A pre-trained
             encoder. None starts from ImageNet weights, or from random ones.
+        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
         The published checkpoint: averaged weights (of the last epoch, or of the best by ``keep``), with the decision
@@ -38,4 +41,6 @@ def train(
         SiameseError: There is nothing to train on, the network cannot be built, the parent has another encoder, the
             loss is not a number, or the run was asked to stop (its state is kept).
     """
+    if reuse_older and (found := CHECKPOINT.find(store, plan_training(pairs, network, params, parent), older=True)):
+        return found
     return learn(partial(DamageTask, pairs, network, params, parent), store)

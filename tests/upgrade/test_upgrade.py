@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from upgrade.old_version import OldVersion, checkout
+from upgrade.old_version import PARAMS, OldVersion, checkout
 
 from siamese.errors import SiameseError
 from siamese.ingest import ingest
@@ -24,10 +24,11 @@ from siamese.manifests import (
 from siamese.mapping import map_pair
 from siamese.pairs import build_pairs
 from siamese.pairs.lines import read_assignments
-from siamese.params import IngestParams, MappingParams, PairsParams, PromotionParams
+from siamese.params import IngestParams, MappingParams, PairsParams, Params, PromotionParams
 from siamese.registry import read_ledger, resolve_model, rollback
 from siamese.store import Manifest, ObjectStore, S3Uri
 from siamese.store.manifest import SCHEMA
+from siamese.training import train
 
 OLD = "e7338bf"
 KINDS: dict[str, type[Manifest]] = {
@@ -97,7 +98,13 @@ def test_a_bucket_of_the_old_version_goes_on(old_bucket: Path, store: ObjectStor
     assert [entry.kind for entry in read_ledger(store, "siamese-damage").entries] == ["promote", "promote", "rollback"]
     assert resolve_model("models:/siamese-damage@champion", store).digest != champion.digest
 
-    catalog = ingest(S3Uri(store.settings.raw_bucket, "scenes"), IngestParams(), store)
+    scenes, params = S3Uri(store.settings.raw_bucket, "scenes"), Params.model_validate(PARAMS)
+    assert ingest(scenes, params.ingest, store, reuse_older=True) == SceneCatalog.latest(store)
+    assert build_pairs(SceneCatalog.latest(store), params.pairs, store, reuse_older=True) == old
+    training = params.training.model_copy(update={"seed": 2})
+    assert train(old, params.network, training, store, reuse_older=True).digest == champion.digest
+
+    catalog = ingest(scenes, IngestParams(), store)
     new = build_pairs(catalog, PairsParams(val_share=0.2, test_share=0.2), store)
     assert new.digest != old.digest
     assert read_assignments(store, new) == read_assignments(store, old), "no scene changes its split over an upgrade"
