@@ -91,7 +91,7 @@ def run_prefect(port: int) -> None:
     asyncio.run(_extend_leases())
     api = get_current_settings().server.api
     uvicorn.run(
-        Gate(create_app(final=True)),  # type: ignore[arg-type]
+        Gate(create_app(final=True)),
         host=LOOPBACK,
         port=port,
         timeout_keep_alive=api.keepalive_timeout,
@@ -125,7 +125,7 @@ def run_mlflow(port: int) -> None:
     from mlflow.server.fastapi_app import app
 
     login = f"{os.environ['MLFLOW_TRACKING_USERNAME']}:{os.environ['MLFLOW_TRACKING_PASSWORD']}"
-    uvicorn.run(Gate(app, login=login), host=LOOPBACK, port=port, log_level="warning")  # type: ignore[arg-type]
+    uvicorn.run(Gate(app, login=login), host=LOOPBACK, port=port, log_level="warning")
 
 
 def main() -> None:

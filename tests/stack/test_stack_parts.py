@@ -28,7 +28,7 @@ from siamese.stack.ports import choose
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.processes import Identity
 from siamese.stack.record import Record, Started
-from siamese.stack.runs import RUN_MARK, processes_of_runs
+from siamese.stack.runs import processes_of_runs
 from siamese.stack.services import USUAL_PORTS
 
 OUTER = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT_", "MLFLOW_"))}
@@ -251,7 +251,7 @@ def test_the_stacks_login_is_not_given_to_servers_of_ones_own(tmp_path: Path) ->
 
 
 def test_processes_of_flow_runs_are_known_by_their_environment(layout: Layout) -> None:
-    ours = sleeper(layout.home, **{RUN_MARK: "a-run"})
+    ours = sleeper(layout.home, PREFECT__FLOW_RUN_ID="a-run")
     assert "a-run" in processes_of_runs()
     down(Settings(home=layout.home))
     assert ours.find() is None
