@@ -19,8 +19,8 @@ from siamese.errors import SiameseError
 from siamese.manifests import PredictedBlock, Prediction
 from siamese.model import Decision
 from siamese.model import Prediction as Probabilities
-from siamese.model.decision import damage_from
-from siamese.model.rounding import damage_from_steps, damage_to_steps, from_steps, to_steps
+from siamese.model.decision import building_scale, damage_from
+from siamese.model.rounding import decode_damage, encode_damage
 from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, put_blob
 
 Bytes = npt.NDArray[np.uint8]
@@ -52,10 +52,11 @@ class Block:
     @classmethod
     def of(cls, found: Probabilities, unseen: Bytes, decision: Decision) -> Self:
         """Rounds what a network found in a window."""
-        building = to_steps(found.building)
-        likely = np.flatnonzero(from_steps(building) >= np.float32(damage_from(decision)))
+        scale = building_scale(decision)
+        building = scale.encode(found.building)
+        likely = np.flatnonzero(scale.decode(building) >= np.float32(damage_from(decision)))
         damage = np.zeros((3, building.size), np.uint8)
-        damage[:, likely] = damage_to_steps(found.damage.reshape(4, -1).take(likely, axis=1))
+        damage[:, likely] = encode_damage(found.damage.reshape(4, -1).take(likely, axis=1))
         return cls(building, damage.reshape(3, *building.shape), unseen)
 
     @classmethod
@@ -83,11 +84,11 @@ class Block:
 
     def probabilities(self, rows: slice, cols: slice, decision: Decision) -> npt.NDArray[np.float32]:
         """Part of the block as ``(6, h, w)``: building, four damage classes, and 1 where these were kept, else 0."""
-        building = from_steps(self.building[rows, cols])
+        building = building_scale(decision).decode(self.building[rows, cols])
         likely = building >= np.float32(damage_from(decision))
         out = np.zeros((6, *building.shape), np.float32)
         out[0], out[5] = building, likely
-        out[1:5, likely] = damage_from_steps(self.damage[:, rows, cols][:, likely])
+        out[1:5, likely] = decode_damage(self.damage[:, rows, cols][:, likely])
         return out
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from siamese.model.rounding import damage_from_steps, damage_to_steps, rounded_to_steps
+from siamese.model.rounding import Scale, decode_damage, encode_damage, scale
 
 _TINY = np.float32(1e-6)
 
@@ -124,6 +124,11 @@ def damage_from(decision: Decision) -> float:
     return min(decision.building, decision.damaged_building) / 2
 
 
+def building_scale(decision: Decision) -> Scale:
+    """The steps of the probability of building; a decision's thresholds lie between two of them."""
+    return scale(decision.building, decision.damaged_building, decision.building_peak)
+
+
 def rounded(prediction: Prediction, decision: Decision) -> Prediction:
     """A prediction in the steps in which maps keep it (:mod:`siamese.model.rounding`).
 
@@ -131,10 +136,11 @@ def rounded(prediction: Prediction, decision: Decision) -> Prediction:
         prediction: Probabilities as the network gave them.
         decision: Damage becomes 0 where no pixel can become building.
     """
-    building = rounded_to_steps(prediction.building)
+    steps = building_scale(decision)
+    building = steps.decode(steps.encode(prediction.building))
     likely = np.flatnonzero(building >= np.float32(damage_from(decision)))
     raw, damage = prediction.damage.reshape(4, -1), np.zeros((4, building.size), np.float32)
-    damage[:, likely] = damage_from_steps(damage_to_steps(raw.take(likely, axis=1)))
+    damage[:, likely] = decode_damage(encode_damage(raw.take(likely, axis=1)))
     return Prediction(building, damage.reshape(prediction.damage.shape))
 
 

@@ -1,11 +1,14 @@
 """Probabilities in 256 steps, so that they can be kept in a byte and decided from again with the same result.
 
 Steps are even in the arcsine of the square root, which is fine where probabilities are near 0 or 1 and their odds
-matter, and 0.6 % wide around 0.5. A step's value is its middle, so that none is exactly 0 or 1; a probability of 0.5
-lies on the border of two steps, so that rounding moves none across it.
+matter, and 0.6 % wide around 0.5. The thresholds of a decision lie on borders of steps, so that rounding moves no
+probability across one. A step's value is its middle, so that none is exactly 0 or 1.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +19,46 @@ Steps = npt.NDArray[np.uint8]
 _COUNT = 256
 _FINEST = 65535
 _LEAST = np.float32(1e-30)
-_VALUES = (np.sin(np.pi / 2 * (np.arange(_COUNT) + 0.5) / _COUNT) ** 2).astype(np.float32)
-_STEPS = np.minimum(
-    np.floor(np.arcsin(np.sqrt(np.arange(_FINEST + 1) / _FINEST)) * 2 / np.pi * _COUNT), _COUNT - 1
-).astype(np.uint8)
-_ROUNDED = _VALUES[_STEPS]
 
 
-def to_steps(probabilities: Floats) -> Steps:
-    """The step of each probability; same shape."""
-    return np.take(_STEPS, _places(probabilities))
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """The steps of one kind of probability.
+
+    Attributes:
+        values: ``(256,)`` the probability that each step stands for.
+        steps: ``(65536,)`` the step of each probability, counted in 65535ths.
+    """
+
+    values: Floats
+    steps: Steps
+
+    def encode(self, probabilities: Floats) -> Steps:
+        """The step of each probability; same shape."""
+        return np.take(self.steps, (probabilities * _FINEST + np.float32(0.5)).astype(np.uint16))
+
+    def decode(self, steps: Steps) -> Floats:
+        """The probability that each step stands for; same shape."""
+        return np.take(self.values, steps)
 
 
-def from_steps(steps: Steps) -> Floats:
-    """The probability that each step stands for; same shape."""
-    return np.take(_VALUES, steps)
+@lru_cache(64)
+def scale(*thresholds: float) -> Scale:
+    """The steps whose borders include these thresholds, in place of those that lie nearest to them."""
+    borders = np.arange(_COUNT + 1) / _COUNT
+    free = np.arange(1, _COUNT)
+    for angle in sorted({_angle(threshold) for threshold in thresholds if 0 < threshold < 1}):
+        nearest = np.abs(borders[free] - angle).argmin()
+        borders[free[nearest]] = angle
+        free = np.delete(free, nearest)
+    borders.sort()
+    middles = (borders[1:] + borders[:-1]) / 2
+    every = np.arcsin(np.sqrt(np.arange(_FINEST + 1) / _FINEST)) * 2 / np.pi
+    steps = np.searchsorted(borders[1:-1], every, side="right")
+    return Scale((np.sin(np.pi / 2 * middles) ** 2).astype(np.float32), steps.astype(np.uint8))
 
 
-def rounded_to_steps(probabilities: Floats) -> Floats:
-    """The probability that the step of each one stands for; same shape."""
-    return np.take(_ROUNDED, _places(probabilities))
-
-
-def damage_to_steps(damage: Floats) -> Steps:
+def encode_damage(damage: Floats) -> Steps:
     """The steps of damage probabilities, each class against the more severe ones.
 
     Args:
@@ -52,15 +72,16 @@ def damage_to_steps(damage: Floats) -> Steps:
     for number in (2, 1, 0):
         rest = rest + damage[number]
         np.divide(damage[number], np.maximum(rest, _LEAST), out=shares[number])
-    return to_steps(shares)
+    return scale().encode(shares)
 
 
-def damage_from_steps(steps: Steps) -> Floats:
+def decode_damage(steps: Steps) -> Floats:
     """Damage probabilities ``(4, ...)`` of ``(3, ...)`` steps; they sum to 1."""
-    share, left = from_steps(steps), from_steps(_COUNT - 1 - steps)
+    # Without thresholds the steps are symmetric: what is left of a share is the share of the opposite step.
+    share, left = scale().decode(steps), scale().decode(_COUNT - 1 - steps)
     more = left[0] * left[1]
     return np.stack([share[0], left[0] * share[1], more * share[2], more * left[2]])
 
 
-def _places(probabilities: Floats) -> npt.NDArray[np.uint16]:
-    return (probabilities * _FINEST + np.float32(0.5)).astype(np.uint16)
+def _angle(probability: float) -> float:
+    return float(np.arcsin(np.sqrt(probability)) * 2 / np.pi)

@@ -10,7 +10,15 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from siamese.model import Decision, Prediction, class_raster
-from siamese.model.decision import building_mask, decide, grow, least_building, number_buildings, pixel_votes
+from siamese.model.decision import (
+    building_mask,
+    decide,
+    grow,
+    least_building,
+    number_buildings,
+    pixel_votes,
+    rounded,
+)
 
 
 def random_prediction(seed: int, height: int = 24, width: int = 31) -> Prediction:
@@ -24,8 +32,9 @@ def random_prediction(seed: int, height: int = 24, width: int = 31) -> Predictio
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.2, 0.9), st.floats(0.1, 0.9))
 def test_each_component_has_one_class_and_thresholds_make_the_mask(seed: int, plain: float, damaged: float) -> None:
-    prediction = random_prediction(seed)
-    raster = class_raster(prediction, Decision(building=plain, damaged_building=damaged))
+    decision = Decision(building=plain, damaged_building=damaged)
+    prediction = rounded(random_prediction(seed), decision)
+    raster = class_raster(prediction, decision)
     likely = prediction.damage[0] < 0.5
     expected = prediction.building >= np.where(likely, np.float32(damaged), np.float32(plain))
     assert raster.dtype == np.uint8
@@ -62,8 +71,8 @@ def test_a_temperature_lets_weights_tell_where_a_network_is_too_sure_of_itself()
 
 def test_without_votes_each_pixel_speaks_for_itself() -> None:
     prediction = random_prediction(3)
-    raster = class_raster(prediction, Decision(building=0, damaged_building=0, per_building=False))
-    assert np.array_equal(raster, prediction.damage.argmax(0) + 1)
+    decision = Decision(building=0, damaged_building=0, per_building=False)
+    assert np.array_equal(class_raster(prediction, decision), rounded(prediction, decision).damage.argmax(0) + 1)
 
 
 @settings(max_examples=40, deadline=None)

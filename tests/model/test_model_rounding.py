@@ -8,33 +8,49 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from siamese.model.decision import Decision, Prediction, decide, rounded
-from siamese.model.rounding import damage_from_steps, damage_to_steps, from_steps, to_steps
+from siamese.model.rounding import decode_damage, encode_damage, scale
 
 ALL = np.arange(256, dtype=np.uint8)
+THRESHOLDS = st.lists(st.integers(1, 99).map(lambda percent: percent / 100), max_size=3)
 UNIT = arrays.arrays(np.float32, (4, 20), elements=st.floats(0, 1, width=32))
 
 
-def test_every_step_is_what_its_value_is_rounded_to() -> None:
-    np.testing.assert_array_equal(to_steps(from_steps(ALL)), ALL)
+@given(THRESHOLDS)
+def test_every_step_is_what_its_value_is_rounded_to(thresholds: list[float]) -> None:
+    steps = scale(*thresholds)
+    np.testing.assert_array_equal(steps.encode(steps.values), ALL)
+    assert (np.diff(steps.values) > 0).all()
+    assert 0 < steps.values[0] < 1e-4
+    assert 1 - 1e-4 < steps.values[-1] < 1
+
+
+@given(st.lists(st.floats(0, 1), max_size=3))
+def test_any_thresholds_make_a_scale(thresholds: list[float]) -> None:
+    steps = scale(*thresholds)
+    assert (np.diff(steps.values) >= 0).all()
+    assert (np.diff(steps.steps.astype(int)) >= 0).all()
+
+
+def test_every_step_of_damage_is_what_its_value_is_rounded_to() -> None:
     triples = np.stack(np.meshgrid(ALL[::5], ALL[::5], ALL[::5])).reshape(3, -1)
-    np.testing.assert_array_equal(damage_to_steps(damage_from_steps(triples)), triples)
+    np.testing.assert_array_equal(encode_damage(decode_damage(triples)), triples)
 
 
-def test_steps_rise_and_half_lies_between_two() -> None:
-    values = from_steps(ALL)
-    assert (np.diff(values) > 0).all()
-    assert 0 < values[0] < 1e-4
-    assert 1 - 1e-4 < values[-1] < 1
-    assert values[127] < 0.5 < values[128]
-    assert to_steps(np.float32([0, 0.4999, 0.5, 1])).tolist() == [0, 127, 128, 255]
+@given(UNIT, THRESHOLDS)
+def test_rounding_takes_nothing_across_a_threshold(raw: np.ndarray, thresholds: list[float]) -> None:
+    steps = scale(*thresholds)
+    near = steps.decode(steps.encode(raw))
+    for threshold in thresholds or [0.5]:
+        clear = np.abs(raw - threshold) > 1e-5
+        np.testing.assert_array_equal((near >= threshold)[clear], (raw >= threshold)[clear])
 
 
 @given(UNIT)
 def test_rounded_probabilities_are_close_and_sum_to_one(raw: np.ndarray) -> None:
-    building = from_steps(to_steps(raw[0]))
+    building = scale().decode(scale().encode(raw[0]))
     assert np.abs(building - raw[0]).max() < 0.004
     damage = (raw + np.float32(1e-6)) / (raw + np.float32(1e-6)).sum(0)
-    near = damage_from_steps(damage_to_steps(damage))
+    near = decode_damage(encode_damage(damage))
     np.testing.assert_allclose(near.sum(0), 1, atol=1e-5)
     assert np.abs(near - damage).max() < 0.009
 
