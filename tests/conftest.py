@@ -23,7 +23,7 @@ from siamese.stack.environment import service_environment
 from siamese.stack.layout import Layout
 from siamese.stack.ports import choose
 from siamese.stack.record import Record
-from siamese.stack.services import STORAGE, USUAL_PORTS, remove_storage_sockets, storage_command
+from siamese.stack.services import MLFLOW, STORAGE, USUAL_PORTS, remove_storage_sockets, storage_command, tracker
 from siamese.store import ObjectStore
 
 SERVERS = {"s3_server", "mlflow_server", "stack"}
@@ -124,6 +124,30 @@ def store(s3_server: str, tmp_path: Path) -> Iterator[ObjectStore]:
     # A server has room for some sixty buckets; it empties one that it deletes.
     for name in names.values():
         store.client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real MLflow server: SQLite, artifacts on the tests' S3 server; gives its address."""
+    del s3_server
+    layout = Layout(tmp_path_factory.mktemp("mlflow"))
+    layout.make()
+    service = tracker(Settings(), layout, choose({}, {MLFLOW: None}), os.environ)
+    service.folder.mkdir(parents=True, exist_ok=True)
+    assert service.page
+    with (layout.home / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(service.command, env=dict(service.environment), stdout=log, stderr=log)
+        try:
+
+            def answers() -> bool:
+                assert server.poll() is None, "MLflow ended; see mlflow.log"
+                return service.probe(0) is None
+
+            until(answers, "MLflow's first answer", every_s=0.2)
+            yield service.page
+        finally:
+            server.terminate()
+            server.wait(30)
 
 
 @pytest.fixture(scope="session")
