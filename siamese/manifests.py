@@ -7,7 +7,8 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from siamese.errors import NotPublishedError
+from siamese.errors import NotPublishedError, SiameseError
+from siamese.progress import LOGGER
 from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
 
 Split = Literal["train", "val", "test", "unlabelled"]
@@ -301,9 +302,45 @@ class DamageMap(Manifest):
         found = store.list(store.maps / "current" / "")
         return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
-    def mark_current(self, store: ObjectStore) -> None:
-        """Makes this the map that :meth:`current` gives for its event."""
-        move_pointer(store, _current(store, self.event), lambda _: {"digest": self.digest})
+    def mark_current(self, store: ObjectStore, *, new_place: bool = False) -> None:
+        """Makes this the map that :meth:`current` gives for its event.
+
+        Args:
+            store: Where it lies.
+            new_place: The event's current map may show another place.
+
+        Raises:
+            SiameseError: It does, and may not.
+        """
+
+        def change(old: dict[str, Any] | None) -> dict[str, Any]:
+            if old is not None and old["digest"] != self.digest and not new_place:
+                self._check_place(store, str(old["digest"]))
+            return {"digest": self.digest}
+
+        move_pointer(store, _current(store, self.event), change)
+
+    def _check_place(self, store: ObjectStore, digest: str) -> None:
+        try:
+            other = DamageMap.load(store, digest)
+        except NotPublishedError:
+            return
+        if other.bounds and self.bounds:
+            if not _overlap(other.bounds, self.bounds):
+                what = f"its current map, {digest}, shows another place than this one, {self.digest}; it stays current"
+                fix = "name this one's event with --event, or move the name with --new-place"
+                raise SiameseError(what, where=self.event, fix=fix)
+        elif other.pre != self.pre:
+            shown = f"{digest} of {', '.join(other.pre[:1])} gives way to {self.digest} of {', '.join(self.pre[:1])}"
+            LOGGER.warning(f"{self.event}: {shown}; whether both show one place is unknown without a georeference")
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Whether two boxes in degrees meet; west > east across the antimeridian."""
+    west, south, east, north = one
+    left, bottom, right, top = other
+    width, wide = (east - west) % 360, (right - left) % 360
+    return bottom <= north and top >= south and ((left - west) % 360 <= width or (west - left) % 360 <= wide)
 
 
 def _current(store: ObjectStore, event: str) -> S3Uri:

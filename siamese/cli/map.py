@@ -31,7 +31,16 @@ def map(  # noqa: A001 - the verb's name
             f"`train --out` wrote; by default {_CHAMPION}. Repeat it for an ensemble: probabilities are averaged.",
         ),
     ] = None,
-    event: Annotated[str | None, typer.Option(help="Name of the disaster; by default the first pre image's.")] = None,
+    event: Annotated[
+        str | None, typer.Option(help="Name of the disaster; by default an xBD scene's, else where the map lies.")
+    ] = None,
+    new_place: Annotated[
+        bool, typer.Option("--new-place", help="The event's current map may show another place than this one.")
+    ] = False,
+    crs: Annotated[
+        str | None,
+        typer.Option(help="CRS of images that have coordinates but name none, such as EPSG:32613; others keep theirs."),
+    ] = None,
     disaster_type: Annotated[
         str | None, typer.Option(help=f"What struck: {', '.join(DISASTER_TYPES[1:])}. For networks trained with it.")
     ] = None,
@@ -41,10 +50,11 @@ def map(  # noqa: A001 - the verb's name
 ) -> None:
     """Map building damage from images before and after a disaster.
 
-    The map lies on the pre images' grid (in UTM if they count in degrees); post images on any other grid are warped
-    onto it. Where either date shows nothing the map says unknown, and so does every building that touches such ground.
-    Images without georeference must be one pair of the same size: an xBD label beside the PNG places it on the
-    ground, otherwise the map is in pixels.
+    The map covers the pre images, in their CRS (in UTM if that counts in degrees), north up, as fine as the finer date;
+    images on another grid are resampled, which one line says. Where either date shows nothing the map says unknown,
+    and so does every building that touches such ground. Georeferences are read from GeoTIFFs, ground control points,
+    .aux.xml and world files with .prj beside the image. Images without one must be one pair of the same size: an xBD
+    label beside the PNG places it on the ground, otherwise the map is in pixels.
 
     Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
@@ -58,6 +68,8 @@ def map(  # noqa: A001 - the verb's name
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
+    if crs is not None:
+        params = params.model_copy(update={"crs": crs})
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
     # Last, as these take seconds: what is refused above is refused at once.
@@ -70,8 +82,8 @@ def map(  # noqa: A001 - the verb's name
     made = map_pair(
         pre, post, first, params, store, further=further, event=event, disaster_type=disaster_type, model=name
     )
-    made.mark_current(store)
     files = _copy(made, out, store)
+    made.mark_current(store, new_place=new_place)
     emit(made, _told(made, files), as_json=as_json)
 
 

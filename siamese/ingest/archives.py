@@ -176,7 +176,7 @@ def _copy(store: ObjectStore, entry: InventoryEntry, data: bytes) -> InventoryEn
     uri = store.lake / MEMBERS / f"{digest}.{suffix}"
     found = store.head(uri)
     if found is None or (found.size, found.sha256) != (len(data), digest):
-        store.put(uri, data, content_type=_MEDIA[suffix])
+        store.put(uri, data, content_type=_MEDIA.get(suffix, "text/plain"))
     own = {"uri": str(uri), "version_id": None, "etag": "", "sha256": digest, "start": 0}
     return entry.model_copy(update=own | _NOT_ZIPPED)
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError
+from siamese.geo.georeference import Source
 from siamese.ingest.tar import ArchiveError
 from siamese.ingest.zip import unpack
 from siamese.manifests import SceneCatalog
@@ -23,7 +24,8 @@ from siamese.store import Blob, ObjectStore, S3Uri, file_sha256
 
 Verdict = Literal["accepted", "unlabelled", "quarantined"]
 OfficialSplit = Literal["train", "tier3", "test", "hold"]
-Role = Literal["pre_image", "post_image", "pre_label", "post_label"]
+Role = Literal["pre_image", "post_image", "pre_label", "post_label", "pre_sidecar", "post_sidecar"]
+"""A sidecar is a file beside an image that says where it lies."""
 ROW_GROUP: Final = 1024
 
 
@@ -92,7 +94,7 @@ class Scene(BaseModel):
     transform: tuple[float, float, float, float, float, float] | None = Field(
         None, description="a b c d e f: x = a column + b row + c, y = d column + e row + f."
     )
-    georeference: Literal["geotiff", "label"] | None = None
+    georeference: Source | None = None
     residual_px: float | None = Field(None, description="Worst vertex of the fit from the label.")
     bounds: tuple[float, float, float, float] | None = Field(None, description="West, south, east, north in degrees.")
     buildings: dict[str, int] = Field(default_factory=dict, description="By subtype, after the disaster.")
@@ -111,7 +113,7 @@ class InventoryEntry(BaseModel):
 
     name: str = Field(description="Below the prefix; of a member, archive:member.")
     scene: str = Field(description="The scene it belongs to; of others, their name.")
-    role: Literal["pre_image", "post_image", "pre_label", "post_label", "archive", "ignored", "quarantined"]
+    role: Role | Literal["archive", "ignored", "quarantined"]
     reason: str | None = Field(None, description="Why it is ignored or quarantined.")
     split: OfficialSplit | None = None
     uri: str

@@ -9,7 +9,8 @@ from typing import Final, Literal, cast
 from siamese.ingest.catalog import OfficialSplit, Role
 
 _SCENE_FILE: Final = re.compile(
-    r"(?P<disaster>[a-z0-9-]+)_(?P<number>\d{8})_(?P<date>pre|post)_disaster\.(?P<suffix>png|tif|tiff|json)",
+    r"(?P<disaster>[a-z0-9-]+)_(?P<number>\d{8})_(?P<date>pre|post)_disaster\."
+    r"(?:(?P<suffix>png|tif|tiff|json)|(?P<sidecar>prj|wld|(?:tf|tif|tiff|pg|png)wx?|(?:(?:png|tif|tiff)\.)?aux\.xml))",
     re.IGNORECASE,
 )
 _ARCHIVE: Final = re.compile(r".+\.(tar|tar\.gz|tgz|zip)", re.IGNORECASE)
@@ -91,7 +92,7 @@ def printable(name: bytes | str) -> str:
 
 def _image_or_label(file: str, folders: list[str], within: str) -> SceneFile | Other:
     kind = folders[-1] if folders else within.rstrip("/").rsplit("/", 1)[-1]
-    stem, _, suffix = file.rpartition(".")
+    stem, _, suffix = file.partition(".") if _SCENE_FILE.fullmatch(file) else file.rpartition(".")
     if stem.endswith("_target") or kind == "targets":
         return Other("ignored", "a target: masks are made anew from the labels")
     match = _SCENE_FILE.fullmatch(file)
@@ -99,7 +100,7 @@ def _image_or_label(file: str, folders: list[str], within: str) -> SceneFile | O
         meant = suffix.lower() in {"png", "tif", "tiff"} or "_disaster" in file or kind in {"images", "labels"}
         reason = "the name is not <disaster>_<8 digits>_<pre|post>_disaster.<png|tif|json>"
         return Other("quarantined", reason) if meant else Other("ignored", "no image, label or archive")
-    what = "label" if suffix.lower() == "json" else "image"
+    what = "sidecar" if match["sidecar"] else "label" if suffix.lower() == "json" else "image"
     above = [part for part in (*within.split("/"), *folders) if part]
     if above and above[-1] in _KIND_FOLDERS:
         above.pop()

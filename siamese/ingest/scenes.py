@@ -8,13 +8,15 @@ import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from siamese.errors import SiameseError
+from siamese.geo.georeference import Georeference, Unplaced
+from siamese.geo.sidecars import MOST_BYTES
 from siamese.imagery.decode import decode_image, image_size
 from siamese.ingest.archives import zipped_bytes
-from siamese.ingest.catalog import InventoryEntry, ObjectRef, Role, Scene
-from siamese.ingest.georeference import Georeference, from_label, from_raster
+from siamese.ingest.catalog import InventoryEntry, ObjectRef, Scene
+from siamese.ingest.georeference import from_image, from_label
 from siamese.ingest.inventory import Group
 from siamese.ingest.labels import Label, parse_label
 from siamese.ingest.tar import ArchiveError
@@ -109,7 +111,30 @@ class Examiner:
         if bands not in self._params.bands:
             allowed = " or ".join(map(str, self._params.bands))
             raise _RefusedError(f"{_said(role, file.entry)}: has {bands} bands, not {allowed}")
-        return _Image(file.ref, width, height, bands, from_raster(raster))
+        return _Image(file.ref, width, height, bands, self._place(group, role, file, (width, height), notes))
+
+    def _place(
+        self, group: Group, role: str, file: _File, size: tuple[int, int], notes: list[str]
+    ) -> Georeference | None:
+        """Where an image lies; a note says why what was meant to say so does not."""
+        date = role.removesuffix("_image")
+        try:
+            found = from_image(file.data, _base(file.entry), self._sidecars(group, date), self._params.crs)
+        except SiameseError as error:
+            notes.append(f"{_said(role, file.entry)}: georeference not used: {error.where}: {error.what}")
+            return None
+        if isinstance(found, Unplaced):
+            if found.meant:
+                notes.append(f"{_said(role, file.entry)}: {found.why}; {found.fix}")
+            return None
+        if found.bounds(*size) is None:
+            notes.append(f"{_said(role, file.entry)}: georeference not used: it lies off the globe")
+            return None
+        return found
+
+    def _sidecars(self, group: Group, date: str) -> dict[str, bytes]:
+        entries = [entry for entry in group.entries if entry.role == f"{date}_sidecar" and entry.length <= MOST_BYTES]
+        return {_base(entry): self._fetch(entry).data for entry in entries}
 
     def _label(
         self, group: Group, date: Literal["pre", "post"], image: _Image, notes: list[str]
@@ -208,7 +233,8 @@ def _structure(group: Group) -> Iterable[str]:
     if len(splits) > 1:
         yield f"lies in more than one official split: {', '.join(splits)}"
     roles = {entry.role for entry in group.entries}
-    wanted = get_args(Role) if roles & {"pre_label", "post_label"} else ("pre_image", "post_image")
+    labels = ("pre_label", "post_label") if roles & {"pre_label", "post_label"} else ()
+    wanted = ("pre_image", "post_image", *labels)
     for role in wanted:
         if role not in roles:
             yield f"{_word(role)} is missing"
@@ -265,15 +291,18 @@ def _row(
         found["residual_px"] = place.residual_px
         if place.residual_px > params.max_residual_px:
             off = f"{place.residual_px:.3g} px"
-            notes.append(f"georeference not used: the label's pixels and degrees disagree by {off}")
+            what = (
+                "its control points and a straight fit" if place.source == "gcps" else "the label's pixels and degrees"
+            )
+            notes.append(f"georeference not used: {what} disagree by {off}")
             place = None
     if place:
         found |= {
-            "pixel_m": place.pixel_m,
+            "pixel_m": place.pixel_m(pre.width, pre.height),
             "crs": place.crs,
             "transform": tuple(place.transform)[:6],
             "georeference": place.source,
-            "bounds": place.bounds,
+            "bounds": place.bounds(pre.width, pre.height),
         }
     return blank.model_copy(update={**found, "notes": tuple(notes)})
 
@@ -286,6 +315,11 @@ def _refused(role: str, entry: InventoryEntry, error: Exception) -> _RefusedErro
     # No content, however strange, may end the run; so even an error nobody foresaw is only this scene's.
     what = error.what if isinstance(error, SiameseError) else f"unexpected {type(error).__name__}: {error}"
     return _RefusedError(f"{_said(role, entry)}: {what}")
+
+
+def _base(entry: InventoryEntry) -> str:
+    """The file's own name, without folders and archive."""
+    return entry.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
 
 
 def _said(role: str, entry: InventoryEntry) -> str:

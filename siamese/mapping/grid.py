@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 from pyproj import Geod, Transformer
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
-from rasterio.warp import calculate_default_transform, transform_bounds
 
 from siamese.errors import SiameseError
+from siamese.geo.globe import WGS84, Bounds, degree_bounds, mean_place, outline, reproject_points, to_degrees
 from siamese.mapping.tiles import Tile
 
-WGS84 = "EPSG:4326"
-_ALIGNED_PX = 1e-3
-_LARGE_PX = 10**9
-_LEAST_COVERED = 0.01
+_ALIGNED_PX: Final = 1e-3
+_LARGE_PX: Final = 10**9
+_LEAST_COVERED: Final = 0.01
+_FINER: Final = 0.98
+"""Pixels that are less than this times as wide as others are finer."""
+_SQUARE: Final = 1.1
+"""Pixels whose sides differ by at most this factor are as good as square to a network."""
+_CLOSE_DEGREES: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,13 @@ class Grid:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right, top in the crs."""
-        return _box(self.transform, self.width, self.height)
+        return _box(outline(self.transform, self.width, self.height))
 
-    def degrees(self) -> tuple[float, float, float, float] | None:
-        """West, south, east, north; None without a crs."""
+    def degrees(self) -> Bounds | None:
+        """West, south, east, north, west > east across the antimeridian; None without a crs."""
         if self.crs is None:
             return None
-        west, south, east, north = transform_bounds(self.crs, WGS84, *self.bounds, densify_pts=21)
-        return float(west), float(south), float(east), float(north)
+        return degree_bounds(to_degrees(outline(self.transform, self.width, self.height), self.crs))
 
     def pixel_m2(self) -> float | None:
         """Ground that a pixel covers on average, measured on the ellipsoid; None without a crs.
@@ -69,7 +71,7 @@ class Grid:
         return abs(float(area)) / (self.width * self.height)
 
     def to_degrees(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """``(N, 2)`` of (column, row) to ``(N, 2)`` of (longitude, latitude)."""
+        """``(N, 2)`` of (column, row) to ``(N, 2)`` of (longitude, latitude), longitudes within ±180."""
         a, b, c, d, e, f = tuple(self.transform)[:6]
         x = a * points[:, 0] + b * points[:, 1] + c
         y = d * points[:, 0] + e * points[:, 1] + f
@@ -77,36 +79,74 @@ class Grid:
         return np.column_stack([lng, lat])
 
 
-def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
-    """Lays the grid of a map: the pre tiles' crs and resolution over their common extent.
+@dataclass(frozen=True)
+class _Pixel:
+    """A tile's pixel at its middle, measured in the crs of a grid."""
 
-    When that crs counts in degrees, or an image is turned against north, the grid is laid in the UTM zone of its
-    centre or turned north, at the resolution of the images.
+    across: float
+    """Length of the way to the next column."""
+    down: float
+    """Length of the way to the next row."""
+    turn: float
+    """Degrees by which rows of the image deviate from the grid's axes, within ±45."""
+    side: float
+    """Of a square pixel that loses no detail."""
+
+    @property
+    def straight(self) -> bool:
+        """Its rows run along the axes of the grid, be they turned by right angles."""
+        return abs(self.turn) < 1e-6
+
+    @property
+    def square(self) -> bool:
+        """Its sides are about equal."""
+        return max(self.across, self.down) <= _SQUARE * min(self.across, self.down)
+
+
+def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
+    """Lays the grid of a map over the extent of the pre tiles.
+
+    Its crs is that of the pre tiles, or the UTM zone of their middle when that counts in degrees. Its pixels are as
+    fine as those of the finer date, north up and square; where tiles have such pixels it takes over their edges, so
+    that as many tiles as possible are read as they are.
 
     Args:
-        pre: Tiles before the disaster.
-        post: Tiles after it.
+        pre: Tiles before the disaster, all with a crs or none.
+        post: Tiles after it, likewise.
 
     Raises:
-        SiameseError: Only one date has a georeference, images without one are not one pair of the same size, or the
-            two dates show different places.
+        SiameseError: The place of a tile cannot be computed, the pre tiles lie far apart, or the two dates show
+            different places.
     """
-    located = [tile.crs is not None for tile in (*pre, *post)]
-    if not any(located):
-        return _pixel_grid(pre, post)
-    for date, tiles in (("pre", pre), ("post", post)):
-        for tile in tiles:
-            if tile.crs is None:
-                what = f"has no georeference, while other images have one; this {date} image cannot be placed"
-                raise SiameseError(what, where=tile.name, fix="give it as a georeferenced GeoTIFF")
-    grid = _ground_grid(pre)
+    if pre[0].crs is None:
+        return Grid(None, Affine.identity(), pre[0].width, pre[0].height)
+    crs = _map_crs(pre)
+    anchor = _anchor(pre, post, crs)
+    left, bottom, right, top = extent(pre, crs)
+    # Pixel edges stay those of the anchor, so that tiles on its grid are read and not resampled.
+    col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
+    col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
+    grid = Grid(crs, anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
     _check_extent(grid, pre)
-    west, south, east, north = grid.bounds
-    left, bottom, right, top = extent(post, grid.crs)
-    if left >= east or right <= west or bottom >= north or top <= south:
-        where = f"pre {_place(pre)}, post {_place(post)}"
-        raise SiameseError("pre and post images do not overlap", where=where, fix="check that both show one place")
+    _check_overlap(grid, pre, post)
     return grid
+
+
+def describe_resampling(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> str | None:
+    """One line that says which images do not lie on the grid of the map, and why; None when all do."""
+    if grid.crs is None:
+        return None
+    parts = []
+    for date, tiles in (("pre", pre), ("post", post)):
+        resampled = [tile for tile in tiles if aligned(grid, tile) is None]
+        if resampled:
+            count = "" if len(tiles) == 1 else f", {len(resampled)} of {len(tiles)} images"
+            reasons = "; ".join(dict.fromkeys(_difference(grid, tile) for tile in resampled))
+            parts.append(f"{date} ({reasons}{count})")
+    if not parts:
+        return None
+    onto = f"a north-up grid of {_size(grid)} in {_short(grid.crs)}"
+    return f"resampled onto {onto}: {' and '.join(parts)}"
 
 
 def extent(tiles: Sequence[Tile], crs: str | None) -> tuple[float, float, float, float]:
@@ -115,18 +155,7 @@ def extent(tiles: Sequence[Tile], crs: str | None) -> tuple[float, float, float,
     Raises:
         SiameseError: A tile's place cannot be computed in that crs.
     """
-    boxes = []
-    for tile in tiles:
-        box = _box(tile.transform, tile.width, tile.height)
-        if crs is not None:
-            try:
-                box = transform_bounds(tile.crs, crs, *box, densify_pts=21)
-            except (RasterioError, CPLE_BaseError) as error:
-                raise _misplaced(tile, str(error)) from error
-        if not all(map(math.isfinite, box)):
-            raise _misplaced(tile, f"it reaches beyond {crs}")
-        boxes.append(box)
-    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+    lefts, bottoms, rights, tops = zip(*(_box(_edge(tile, crs)) for tile in tiles), strict=True)
     return min(lefts), min(bottoms), max(rights), max(tops)
 
 
@@ -144,37 +173,61 @@ def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
     return (col, row) if straight and max(map(abs, off)) < _ALIGNED_PX * 100 else None
 
 
-def _pixel_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
-    if len(pre) > 1 or len(post) > 1:
-        fix = "map such scenes one by one, or give georeferenced GeoTIFFs"
-        raise SiameseError("several images without georeference cannot be placed", where=pre[0].name, fix=fix)
-    (before,), (after,) = pre, post
-    if (before.width, before.height) != (after.width, after.height):
-        sizes = f"{before.width} x {before.height} px before, {after.width} x {after.height} px after"
-        fix = "give images of one size, or georeferenced GeoTIFFs"
-        raise SiameseError(f"without georeference both dates must have one size: {sizes}", where=after.name, fix=fix)
-    return Grid(None, Affine.identity(), before.width, before.height)
+def _anchor(pre: Sequence[Tile], post: Sequence[Tile], crs: str) -> Affine:
+    """A transform whose pixels have the size and the edges of the map's, wherever it begins."""
+    pixels = [[_pixel(tile, crs) for tile in tiles] for tiles in (pre, post)]
+    before, after = (min(pixel.side for pixel in date) for date in pixels)
+    side = after if after < _FINER * before else before
+    for tiles, date in zip((pre, post), pixels, strict=True):
+        for tile, pixel in zip(tiles, date, strict=True):
+            same = CRS.from_user_input(tile.crs) == CRS.from_user_input(crs)
+            if same and pixel.straight and pixel.square and _FINER * side <= pixel.side <= side / _FINER:
+                left, _, _, top = extent([tile], crs)
+                width, height = _sides(tile.transform)
+                return Affine(width, 0, left, 0, -height, top)
+    return Affine.scale(side, -side)
 
 
-def _ground_grid(pre: Sequence[Tile]) -> Grid:
-    first = pre[0]
-    crs = CRS.from_user_input(first.crs)
-    turned = max(abs(first.transform.b), abs(first.transform.d)) > 1e-9 * abs(first.transform.a)
-    upside_down = first.transform.e > 0 or first.transform.a < 0
-    if crs.is_geographic:
-        crs = _utm(pre)
-    if turned or upside_down or crs != CRS.from_user_input(first.crs):
-        step, *_ = calculate_default_transform(
-            first.crs, crs, first.width, first.height, *_box(first.transform, first.width, first.height)
-        )
-        anchor = Affine.scale(step.a, step.e)
-    else:
-        anchor = first.transform
-    left, bottom, right, top = extent(pre, _name(crs))
-    # Pixel edges stay those of the first tile, so that tiles on its grid are read and not resampled.
-    col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
-    col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
-    return Grid(_name(crs), anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
+def _pixel(tile: Tile, crs: str) -> _Pixel:
+    middle = tile.width / 2, tile.height / 2
+    points = [tile.transform @ (middle[0] + col, middle[1] + row) for col, row in ((0, 0), (1, 0), (0, 1))]
+    start, right, below = _moved(tile, np.array(points, np.float64), crs)
+    across, down = right - start, below - start
+    if tile.crs == crs:
+        across, down = np.array([tile.transform.a, tile.transform.d]), np.array([tile.transform.b, tile.transform.e])
+    lengths = float(np.hypot(*across)), float(np.hypot(*down))
+    side = math.sqrt(abs(across[0] * down[1] - across[1] * down[0]))
+    if not CRS.from_user_input(tile.crs).is_geographic and max(lengths) > _SQUARE * min(lengths):
+        # Degrees make pixels oblong that a sensor saw square; other oblong pixels hold detail along their short side.
+        side = min(lengths)
+    turn = math.degrees(math.atan2(across[1], across[0]))
+    return _Pixel(*lengths, (turn + 45) % 90 - 45, float(f"{side:.9g}"))
+
+
+def _sides(transform: Affine) -> tuple[float, float]:
+    """Width and height of the pixels of an image that lies along the axes, be it turned by right angles."""
+    if abs(transform.a) > abs(transform.b):
+        return abs(transform.a), abs(transform.e)
+    return abs(transform.b), abs(transform.d)
+
+
+def _edge(tile: Tile, crs: str | None) -> npt.NDArray[np.float64]:
+    points = outline(tile.transform, tile.width, tile.height)
+    return points if crs is None else _moved(tile, points, crs)
+
+
+def _moved(tile: Tile, points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64]:
+    """Points in the crs of a tile, in another one."""
+    if tile.crs is None:
+        raise _misplaced(tile, "it has no crs")
+    if CRS.from_user_input(tile.crs) != CRS.from_user_input(crs):
+        try:
+            points = reproject_points(points, tile.crs, crs)
+        except SiameseError as error:
+            raise _misplaced(tile, error.what) from error
+    if not np.isfinite(points).all():
+        raise _misplaced(tile, f"it reaches beyond {_short(crs)}")
+    return points
 
 
 def _misplaced(tile: Tile, why: str) -> SiameseError:
@@ -189,23 +242,92 @@ def _check_extent(grid: Grid, tiles: Sequence[Tile]) -> None:
         raise SiameseError(what, where=tiles[0].name, fix="check their georeference, or map them in groups")
 
 
-def _utm(tiles: Sequence[Tile]) -> CRS:
-    west, south, east, north = extent(tiles, WGS84)
-    lng, lat = (west + east) / 2, (south + north) / 2
-    zone = min(60, math.floor((lng + 180) / 6) + 1)
-    return CRS.from_epsg((32600 if lat >= 0 else 32700) + zone)
+def _check_overlap(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> None:
+    apart = SiameseError(
+        "pre and post images do not overlap",
+        where=f"pre {_place(pre)}, post {_place(post)}",
+        fix="check that both show one place",
+    )
+    west, south, east, north = grid.bounds
+    try:
+        left, bottom, right, top = extent(post, grid.crs)
+    except SiameseError as error:
+        raise (apart if _far(pre, post) else error) from error
+    if left >= east or right <= west or bottom >= north or top <= south:
+        raise apart
+
+
+def _far(pre: Sequence[Tile], post: Sequence[Tile]) -> bool:
+    one, other = (mean_place(_all_degrees(tiles)) for tiles in (pre, post))
+    return max(abs((one[0] - other[0] + 180) % 360 - 180), abs(one[1] - other[1])) > _CLOSE_DEGREES
+
+
+def _map_crs(pre: Sequence[Tile]) -> str:
+    """The crs of the first tile; UTM when that counts in degrees, or is torn apart where the tiles lie."""
+    own = CRS.from_user_input(pre[0].crs)
+    if own.is_geographic:
+        return _utm(pre)
+    west, _, east, _ = degree_bounds(_all_degrees(pre))
+    if west > east:
+        utm = _utm(pre)
+        left, _, right, _ = extent(pre, _name(own))
+        other_left, _, other_right, _ = extent(pre, utm)
+        if right - left > 2 * (other_right - other_left):
+            return utm
+    return _name(own)
+
+
+def _utm(tiles: Sequence[Tile]) -> str:
+    lng, lat = mean_place(np.array([mean_place(_edge(tile, WGS84)) for tile in tiles]))
+    if abs(lat) > 84:
+        return "EPSG:32661" if lat > 0 else "EPSG:32761"
+    zone = math.floor((lng + 180) / 6) % 60 + 1
+    return f"EPSG:{(32600 if lat >= 0 else 32700) + zone}"
+
+
+def _all_degrees(tiles: Sequence[Tile]) -> npt.NDArray[np.float64]:
+    return np.concatenate([_edge(tile, WGS84) for tile in tiles])
 
 
 def _name(crs: CRS) -> str:
     return str(crs.to_string())
 
 
-def _box(transform: Affine, width: int, height: int) -> tuple[float, float, float, float]:
-    corners = [transform @ corner for corner in ((0, 0), (width, 0), (width, height), (0, height))]
-    xs, ys = zip(*corners, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
+def _box(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    left, bottom = points.min(axis=0)
+    right, top = points.max(axis=0)
+    return float(left), float(bottom), float(right), float(top)
+
+
+def _difference(grid: Grid, tile: Tile) -> str:
+    """How the pixels of a tile differ from those of the grid."""
+    if grid.crs is None or tile.crs is None:
+        return "no crs"
+    pixel = _pixel(tile, grid.crs)
+    found = []
+    if CRS.from_user_input(tile.crs) != CRS.from_user_input(grid.crs):
+        found.append(f"in {_short(tile.crs)}")
+    elif not pixel.straight:
+        found.append(f"turned by {abs(pixel.turn):.3g}°")
+    elif tile.transform.a <= 0 or tile.transform.e >= 0:
+        found.append("not north up")
+    sides = _sides(grid.transform)
+    if not (_FINER <= pixel.across / sides[0] <= 1 / _FINER and _FINER <= pixel.down / sides[1] <= 1 / _FINER):
+        wide, high = f"{pixel.across:.3g}", f"{pixel.down:.3g}"
+        found.append(f"pixels of {wide}" if wide == high else f"pixels of {wide} x {high}")
+    return ", ".join(found) or "shifted by parts of a pixel"
+
+
+def _size(grid: Grid) -> str:
+    wide, high = (f"{side:.3g}" for side in _sides(grid.transform))
+    unit = str(CRS.from_user_input(grid.crs).linear_units)
+    return f"{wide if wide == high else f'{wide} x {high}'} {'m' if unit == 'metre' else unit} pixels"
+
+
+def _short(crs: str) -> str:
+    return crs if len(crs) < 40 else "its own CRS"
 
 
 def _place(tiles: Sequence[Tile]) -> str:
-    west, south, east, north = extent(tiles, WGS84)
+    west, south, east, north = degree_bounds(_all_degrees(tiles))
     return f"{west:.4f}..{east:.4f} E {south:.4f}..{north:.4f} N"

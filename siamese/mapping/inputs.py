@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.errors import SiameseError
+from siamese.geo.sidecars import sidecar_names, sidecars_among
 from siamese.ingest.catalog import ObjectRef
-from siamese.progress import progress
+from siamese.progress import LOGGER, progress
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 SUFFIXES = (".png", ".tif", ".tiff")
@@ -26,6 +28,9 @@ class FoundImage:
     source: Path | ObjectInfo | ObjectRef
     label: Path | ObjectInfo | None = None
     label_identity: str = ""
+    """Of the label and of all sidecars: same identity, same place."""
+    beside: tuple[Path | ObjectInfo, ...] = ()
+    """Its sidecars: files that say where it lies."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class ImageFile:
     name: str
     identity: str
     label: Path | None = None
+    beside: tuple[Path, ...] = ()
+    """Its sidecars, under their own names."""
 
 
 def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[FoundImage, ...]:
@@ -54,10 +61,15 @@ def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[Fo
     """
     if not given:
         raise SiameseError("no image was given", where=f"--{date}", fix="name a PNG or GeoTIFF, or a folder of them")
+    neighbours = _Neighbours()
     return tuple(
         found
         for one in given
-        for found in (_found_objects(one, store) if one.startswith("s3://") else map(_found_file, _files(one)))
+        for found in (
+            _found_objects(one, store)
+            if one.startswith("s3://")
+            else (_found_file(path, neighbours) for path in _files(one))
+        )
     )
 
 
@@ -98,7 +110,8 @@ def _files(given: str) -> Iterator[Path]:
     path = Path(given)
     if any(mark in given for mark in "*?["):
         root = Path(path.anchor) if path.is_absolute() else Path()
-        found = sorted(match for match in root.glob(str(path.relative_to(path.anchor))) if match.is_file())
+        matches = sorted(match for match in root.glob(str(path.relative_to(path.anchor))) if match.is_file())
+        found = _without_sidecars(matches)
     elif path.is_dir():
         found = sorted(child for child in path.iterdir() if child.suffix.lower() in SUFFIXES and child.is_file())
     else:
@@ -110,11 +123,34 @@ def _files(given: str) -> Iterator[Path]:
     yield from found
 
 
-def _found_file(path: Path) -> FoundImage:
-    beside = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
-    label = next((one for one in beside if path.suffix.lower() == ".png" and one.is_file()), None)
+def _without_sidecars(paths: Sequence[Path]) -> list[Path]:
+    """What a glob was meant to find: ``pre*`` takes in ``pre.tif``, and ``pre.tfw`` as well."""
+    images = [path for path in paths if path.suffix.lower() in SUFFIXES]
+    beside = {str(path.parent / name) for path in images for name in sidecar_names(path.name)}
+    return [path for path in paths if str(path.parent / path.name.lower()) not in beside]
+
+
+class _Neighbours:
+    """Names in local folders, each folder listed once."""
+
+    def __init__(self) -> None:
+        self._names: dict[Path, tuple[str, ...]] = {}
+
+    def sidecars(self, path: Path) -> tuple[Path, ...]:
+        """The files beside an image that say where it lies."""
+        folder = path.parent
+        if folder not in self._names:
+            self._names[folder] = tuple(child.name for child in folder.iterdir())
+        return tuple(folder / name for name in sidecars_among(path.name, self._names[folder]))
+
+
+def _found_file(path: Path, neighbours: _Neighbours) -> FoundImage:
+    labels = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
+    label = next((one for one in labels if path.suffix.lower() == ".png" and one.is_file()), None)
     try:
-        return FoundImage(str(path), file_sha256(path), path, label, file_sha256(label) if label else "")
+        beside = neighbours.sidecars(path)
+        place = [file_sha256(one) for one in (*([label] if label else []), *beside)]
+        return FoundImage(str(path), file_sha256(path), path, label, " ".join(place), beside)
     except OSError as error:
         raise SiameseError(f"cannot be read: {error.strerror}", where=str(path), fix="check its permissions") from error
 
@@ -123,20 +159,42 @@ def _found_objects(given: str, store: ObjectStore) -> Iterator[FoundImage]:
     uri = S3Uri.parse(given)
     one = store.head(uri) if uri.key and not uri.key.endswith("/") else None
     if one:
-        yield _found_object(one, store)
+        yield _found_object(one, _near(one.uri, store), store)
         return
     prefix = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
-    listed = [info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES)]
-    if not listed:
+    listed = list(store.list(prefix))
+    images = [info for info in listed if info.uri.key.lower().endswith(SUFFIXES)]
+    if not images:
         raise SiameseError("no PNG or GeoTIFF here", where=given, fix="check the address")
+    folders: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in listed:
-        yield _found_object(store.head(info.uri, info.version_id) or info, store)
+        folders[_folder(info.uri)].append(info)
+    for info in images:
+        yield _found_object(store.head(info.uri, info.version_id) or info, folders[_folder(info.uri)], store)
 
 
-def _found_object(info: ObjectInfo, store: ObjectStore) -> FoundImage:
+def _found_object(info: ObjectInfo, near: Sequence[ObjectInfo], store: ObjectStore) -> FoundImage:
     labels = (store.head(address) for address in _label_addresses(info.uri))
     label = next((one for one in labels if one), None)
-    return FoundImage(str(info.uri), _known(info), info, label, _known(label) if label else "")
+    names = {one.uri.name: one for one in near}
+    sidecars = [names[name] for name in sidecars_among(info.uri.name, names)]
+    beside = tuple(store.head(one.uri, one.version_id) or one for one in sidecars)
+    place = " ".join(_known(one) for one in (*([label] if label else []), *beside))
+    return FoundImage(str(info.uri), _known(info), info, label, place, beside)
+
+
+def _near(uri: S3Uri, store: ObjectStore) -> list[ObjectInfo]:
+    """Objects whose names begin as an image's does; none where they may not be listed."""
+    try:
+        found = list(store.list(S3Uri(uri.bucket, f"{uri.key.rpartition('.')[0]}.")))
+    except SiameseError as error:
+        LOGGER.warning(f"{uri}: files beside it, such as world files, cannot be looked for: {error}")
+        return []
+    return [one for one in found if _folder(one.uri) == _folder(uri)]
+
+
+def _folder(uri: S3Uri) -> str:
+    return uri.key.rpartition("/")[0]
 
 
 def _known(info: ObjectInfo) -> str:
@@ -162,11 +220,20 @@ def _bring(image: FoundImage, folder: Path, store: ObjectStore) -> ImageFile:
         case ObjectRef() as reference:
             folder.mkdir(parents=True)
             path.write_bytes(reference.read(store))
+    beside = tuple(_bring_beside(one, folder / "beside", store) for one in image.beside)
     match image.label:
         case None:
-            return ImageFile(path, image.name, image.identity)
+            return ImageFile(path, image.name, image.identity, beside=beside)
         case Path() as label:
             pass
         case ObjectInfo() as info:
             store.download(info.uri, label, version_id=info.version_id)
-    return ImageFile(path, image.name, image.identity, label)
+    return ImageFile(path, image.name, image.identity, label, beside)
+
+
+def _bring_beside(found: Path | ObjectInfo, folder: Path, store: ObjectStore) -> Path:
+    if isinstance(found, Path):
+        return found
+    path = folder / found.uri.name
+    store.download(found.uri, path, version_id=found.version_id)
+    return path

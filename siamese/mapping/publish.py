@@ -9,6 +9,7 @@ from siamese.imagery.gdal import local_gdal
 from siamese.manifests import BuildingSet, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
+from siamese.mapping.events import place_event
 from siamese.mapping.grid import Grid
 from siamese.mapping.picture import draw_picture
 from siamese.mapping.predict import OpenImagery
@@ -47,25 +48,26 @@ def publish_map(
     """
     # The picture shows the post images, on the grid of the prediction.
     inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **task.imagery_inputs()}
-    inputs |= {"event": task.event, "model": task.model}
+    grid = grid_of(prediction)
+    event = task.event or place_event(task.pre[0], grid)
+    inputs |= {"event": event, "model": task.model}
     origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
     if found := DAMAGE_MAP.find(store, origin):
         return found
-    grid = grid_of(prediction)
     with workplace(store) as folder, progress("publish map", 3) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
-        files = write_files(grid, classes, table, params, folder, event=task.event, model=task.model)
+        files = write_files(grid, classes, table, params, folder, event=event, model=task.model)
         advance(note="files")
         post = imagery(prediction.bands).post.mosaic
         picture = draw_picture(
-            grid, post, files.classes, buildings.counts, params.picture_px, event=task.event, model=task.model
+            grid, post, files.classes, buildings.counts, params.picture_px, event=event, model=task.model
         )
         advance(note="picture")
         target = store.maps / origin.digest
         made = DamageMap(
             origin=origin,
-            event=task.event,
+            event=event,
             model=task.model,
             checkpoint=prediction.checkpoint,
             further=prediction.further,
@@ -85,7 +87,7 @@ def publish_map(
             building_set=buildings.digest,
             warnings=prediction.warnings,
         ).publish(store)
-        advance(note=task.event)
+        advance(note=event)
         return made
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from affine import Affine
-
-from siamese.mapping.grid import Grid, extent, plan_grid
-from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, identity
+from siamese.mapping.grid import Grid, describe_resampling, extent, plan_grid
+from siamese.mapping.inputs import FoundImage, bring_images, identity
 from siamese.mapping.mosaic import Mosaic, mosaic
-from siamese.mapping.tiles import Tile, label_georeference, open_tiles
+from siamese.mapping.placing import Place, PlacedImages, place_images
+from siamese.mapping.tiles import Tile
 from siamese.store import ObjectStore
-
-Place = tuple[str, Affine]
-"""crs, and (column, row) to its coordinates."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +22,13 @@ class MapTask:
     post: tuple[FoundImage, ...]
     place: Place | None
     """From the catalog; None: from the images, or from labels beside them."""
-    event: str
+    event: str | None
+    """None: named after the place of the map."""
     model: str
     """What the map says of its model."""
     disaster_type: str | None
+    crs: str | None = None
+    """Of images that have coordinates but name none."""
 
     def imagery_inputs(self) -> dict[str, str]:
         """Identities of the imagery and of its place, known before any image is read."""
@@ -79,54 +78,33 @@ def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: Obj
     """
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
-    pre, post = _placed(before, after, task.place, folder, bands)
+    placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs)
     found = (*task.pre, *task.post)
-    return lay_imagery(pre, post, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    return lay_imagery(placed, {image.name: f"{image.identity} {image.label_identity}" for image in found})
 
 
-def lay_imagery(pre: Sequence[Tile], post: Sequence[Tile], identities: Mapping[str, str]) -> Imagery:
+def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
     """Lays the grid of a map over opened tiles.
 
     Args:
-        pre: Tiles before the disaster.
-        post: Tiles after it.
+        placed: Tiles of both dates.
         identities: Of the images, by name: same identity, same bytes.
 
     Raises:
         SiameseError: See :func:`siamese.mapping.grid.plan_grid`.
     """
+    pre, post = placed.pre, placed.post
     grid = plan_grid(pre, post)
+    resampled = describe_resampling(grid, pre, post)
     earlier, later = (
         Date(mosaic(tiles, grid.crs), tuple(_tile_identity(tile, identities[tile.name]) for tile in tiles))
         for tiles in (pre, post)
     )
     left, _, _, top = extent(pre[:1], grid.crs)
     col, row = ~grid.transform @ (left, top) if grid.crs else (0, 0)
-    return Imagery(grid, earlier, later, (round(row), round(col)))
+    warnings = (*placed.warnings, *([resampled] if resampled else []))
+    return Imagery(grid, earlier, later, (round(row), round(col)), warnings)
 
 
 def _tile_identity(tile: Tile, identity: str) -> str:
     return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.stretch}"
-
-
-def _placed(
-    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path, bands: tuple[int, int]
-) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
-    """The tiles of both dates; an xBD scene without georeference gets that of its label, both dates the same.
-
-    xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other. For the
-    same reason a catalogued scene of which only one image has a georeference has it on both.
-    """
-    pre, post = open_tiles(before, folder, bands[0]), open_tiles(after, folder, bands[1])
-    if len(pre) != 1 or len(post) != 1 or (pre[0].crs and post[0].crs):
-        return pre, post
-    if place is None and (pre[0].crs or post[0].crs):
-        return pre, post
-    size = pre[0].width, pre[0].height
-    if size != (post[0].width, post[0].height):
-        return pre, post
-    found = place or label_georeference(before[0], *size) or label_georeference(after[0], *size)
-    if found is None:
-        return pre, post
-    crs, transform = found
-    return (replace(pre[0], crs=crs, transform=transform),), (replace(post[0], crs=crs, transform=transform),)

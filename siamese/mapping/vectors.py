@@ -15,8 +15,9 @@ import shapely
 from pyproj import CRS
 
 from siamese.classes import DAMAGE_CLASSES
+from siamese.geo.globe import WGS84, Box, cut_at_antimeridian
 from siamese.mapping.buildings import UNKNOWN, MappedBuilding
-from siamese.mapping.grid import WGS84, Grid
+from siamese.mapping.grid import Grid
 
 _BATCH: Final = 2048
 _DEGREE_DIGITS: Final = 7
@@ -46,7 +47,7 @@ class BuildingWriter:
         self._name = name
         self._paths = parquet, geojson
         self._rows: list[MappedBuilding] = []
-        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        self._box = Box(degrees=grid.crs is not None)
         self._types: set[str] = set()
         self._any = False
 
@@ -65,7 +66,8 @@ class BuildingWriter:
     ) -> None:
         if kind is None:
             self._flush()
-            self._geojson.write("\n]}\n")
+            bounds = self._box.bounds()
+            self._geojson.write("\n]" + (f', "bbox": {json.dumps(bounds)}' if bounds else "") + "}\n")
             self._parquet.add_key_value_metadata({"geo": json.dumps(self._geo())})
         self._geojson.close()
         self._parquet.close()
@@ -86,6 +88,7 @@ class BuildingWriter:
         if self._grid.crs is not None:
             outlines = shapely.transform(outlines, lambda found: self._grid.to_degrees(found).round(_DEGREE_DIGITS))
             points = self._grid.to_degrees(points)
+            outlines = cut_at_antimeridian(outlines)
         outlines = shapely.orient_polygons(outlines)
         ids = [self._id(row, point) for row, point in zip(rows, points, strict=True)]
         table = [self._properties(row, name) for row, name in zip(rows, ids, strict=True)]
@@ -100,9 +103,7 @@ class BuildingWriter:
                 f'"properties": {json.dumps(rounded)}, "geometry": {outline}}}'
             )
             self._any = True
-        boxes = shapely.bounds(outlines)
-        self._bounds[:2] = np.minimum(self._bounds[:2], boxes[:, :2].min(0))
-        self._bounds[2:] = np.maximum(self._bounds[2:], boxes[:, 2:].max(0))
+        self._box.add(outlines)
         self._types |= {str(outline.geom_type) for outline in outlines}
 
     def _id(self, row: MappedBuilding, point: npt.NDArray[np.float64]) -> str:
@@ -136,6 +137,6 @@ class BuildingWriter:
             "orientation": "counterclockwise",
             "crs": CRS.from_user_input(WGS84).to_json_dict() if self._grid.crs is not None else None,
         }
-        if np.isfinite(self._bounds).all():
-            column["bbox"] = self._bounds.tolist()
+        if bounds := self._box.bounds():
+            column["bbox"] = bounds
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.decide import find_buildings
-from siamese.mapping.inputs import FoundImage, catalogued, find_images
+from siamese.mapping.events import xbd_scene
+from siamese.mapping.inputs import catalogued, find_images
 from siamese.mapping.predict import PairPredictor, predict
 from siamese.mapping.publish import publish_map
 from siamese.mapping.stage import WHOLE_MAP
@@ -47,7 +47,7 @@ def map_pair(
         params: Windows and least building.
         store: Where the map goes, bucket ``maps``.
         further: More networks; all their probabilities are averaged.
-        event: Name of the disaster; by default that of the first pre image.
+        event: Name of the disaster; by default that of an xBD scene, else where the map lies.
         disaster_type: What struck, for networks that were trained with it; see
             :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
@@ -62,7 +62,8 @@ def map_pair(
     """
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
     checkpoints = [checkpoint, *further]
-    task = MapTask(before, after, None, event or _event(before[0]), model or _named(checkpoints), disaster_type)
+    named = event or xbd_scene(before[0])
+    task = MapTask(before, after, None, named, model or _named(checkpoints), disaster_type, params.crs)
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -95,7 +96,7 @@ def map_scene(
     place = (scene.crs, scene.affine) if scene.crs and scene.affine else None
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
     checkpoints = [checkpoint, *further]
-    task = MapTask(before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type)
+    task = MapTask(before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type, params.crs)
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -123,6 +124,8 @@ def _made_in_one_step(
     task: MapTask, checkpoints: Sequence[Checkpoint], params: MappingParams, store: ObjectStore
 ) -> DamageMap | None:
     """The same map as an earlier version made it, if it is the event's current one; a new version does not redo it."""
+    if task.event is None:
+        return None
     inputs: dict[str, Input] = {**task.imagery_inputs(), "event": task.event, "checkpoint": checkpoints[0]}
     inputs["disaster_type"] = task.disaster_type or ""
     if further := checkpoints[1:]:
@@ -138,7 +141,3 @@ def _made_in_one_step(
 
 def _named(checkpoints: Sequence[Checkpoint]) -> str:
     return " + ".join(f"checkpoint {one.digest}" for one in checkpoints)
-
-
-def _event(image: FoundImage) -> str:
-    return Path(image.name).stem.removesuffix("_pre_disaster") or "map"

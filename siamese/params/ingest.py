@@ -25,6 +25,9 @@ class IngestParams(Section):
     max_residual_px: float = Field(
         1.0, gt=0, description="A georeference fitted from a label is kept when no vertex is further off, in pixels."
     )
+    crs: str | None = Field(
+        None, description="CRS of images that have coordinates but name none, such as EPSG:32613; others keep theirs."
+    )
     max_unpack_ratio: float = Field(
         100.0, gt=1, description="A gzip archive that unpacks to more than this many times its size is a bomb."
     )

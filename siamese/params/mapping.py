@@ -27,6 +27,9 @@ class PredictParams(Section):
     flips: Literal[1, 2, 4] = Field(
         1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
     )
+    crs: str | None = Field(
+        None, description="CRS of images that have coordinates but name none, such as EPSG:32613; others keep theirs."
+    )
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_scenes import PLACE, SIDE, put, tar, tiff
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 
-from siamese.imagery.decode import Raster
-from siamese.ingest.georeference import fit_affine, from_raster
+from siamese.geo.georeference import Georeference, Unplaced, fit_affine
+from siamese.ingest import ingest, read_catalog
+from siamese.ingest.georeference import from_image
+from siamese.params import IngestParams
+from siamese.store import ObjectStore
+
+Found = Georeference | Unplaced
 
 MAPS = st.builds(
     lambda lng, lat, metres, turn, skew: (
@@ -67,20 +78,133 @@ def test_three_corners_are_enough() -> None:
     assert fit[0].almost_equals(Affine(1e-5, 0, 30, 0, 1e-5, 30), precision=1e-9)
 
 
-def raster(crs: str | None, transform: Affine | None) -> Raster:
-    return Raster(np.zeros((100, 200, 3), np.uint8), None, crs, transform)
+def found(data: bytes, name: str = "a.tif", beside: Mapping[str, bytes] | None = None, crs: str | None = None) -> Found:
+    return from_image(data, name, beside or {}, crs)
+
+
+def image(crs: str | None, transform: Affine | None = None) -> bytes:
+    return tiff(np.zeros((100, 200, 3), np.uint8), crs, transform or PLACE)
 
 
 def test_a_geotiff_in_metres_has_bounds_in_degrees() -> None:
-    found = from_raster(raster("EPSG:26915", Affine(0.6, 0, 367_000, 0, -0.6, 4_104_000)))
-    assert found is not None
-    assert found.pixel_m == pytest.approx(0.6)
-    west, south, east, north = found.bounds
+    place = found(image("EPSG:26915", Affine(0.6, 0, 367_000, 0, -0.6, 4_104_000)))
+    assert isinstance(place, Georeference)
+    assert place.pixel_m(200, 100) == pytest.approx(0.6)
+    bounds = place.bounds(200, 100)
+    assert bounds is not None
+    west, south, east, north = bounds
     assert -94.6 < west < east < -94.4
     assert 37.0 < south < north < 37.1
 
 
-def test_a_place_off_the_globe_is_none() -> None:
-    assert from_raster(raster("EPSG:4326", Affine(1, 0, 500, 0, -1, 37))) is None
-    assert from_raster(raster("no such system", Affine(1, 0, 5, 0, -1, 37))) is None
-    assert from_raster(raster(None, None)) is None
+def test_a_place_off_the_globe_has_no_bounds() -> None:
+    place = found(image("EPSG:4326", Affine(1e-5, 0, 500, 0, -1e-5, 137)))
+    assert isinstance(place, Georeference)
+    assert place.bounds(200, 100) is None
+
+
+@pytest.mark.parametrize("west", [179.9995, -180.0005, 539.9995])
+def test_bounds_across_the_antimeridian_run_from_east_to_west(west: float) -> None:
+    place = found(image("EPSG:4326", Affine(5e-6, 0, west, 0, -5e-6, -17)))
+    assert isinstance(place, Georeference)
+    assert place.bounds(200, 100) == pytest.approx((179.9995, -17.0005, -179.9995, -17))
+
+
+def test_why_there_is_none_is_said() -> None:
+    bare = found(image(None))
+    assert isinstance(bare, Unplaced)
+    assert bare.why == "has no georeference"
+    assert not bare.meant
+    local = found(image('LOCAL_CS["sheet",UNIT["metre",1]]'))
+    assert isinstance(local, Unplaced)
+    assert local.why == "has a geotransform but no CRS"
+    assert local.meant
+    named = found(image('LOCAL_CS["sheet",UNIT["metre",1]]'), crs="EPSG:4326")
+    assert isinstance(named, Georeference)
+    assert (named.crs, named.source) == ("EPSG:4326", "geotiff")
+
+
+def test_files_beside_it_rank_as_gdal_ranks_them() -> None:
+    world = b"5e-6\n0\n0\n-4e-6\n10\n50\n"
+    aux = b"<PAMDataset><SRS>EPSG:4326</SRS><GeoTransform>20, 5e-6, 0, 40, 0, -4e-6</GeoTransform></PAMDataset>"
+    prj = b"EPSG:4269"
+    bare, placed = image(None), image("EPSG:4326")
+    for data, beside, source, crs, left in (
+        (bare, {"a.tfw": world, "a.prj": prj}, "world_file", "EPSG:4269", 10 - 2.5e-6),
+        (bare, {"A.TFW": world, "a.PRJ": prj}, "world_file", "EPSG:4269", 10 - 2.5e-6),
+        (placed, {"a.tfw": world, "a.prj": prj}, "geotiff", "EPSG:4326", PLACE.c),
+        (placed, {"a.tif.aux.xml": aux}, "aux_xml", "EPSG:4326", 20),
+        (bare, {"a.tfw": world, "a.prj": prj, "a.tif.aux.xml": aux}, "aux_xml", "EPSG:4326", 20),
+    ):
+        place = found(data, beside=beside)
+        assert isinstance(place, Georeference)
+        assert (place.source, place.crs) == (source, crs)
+        assert place.transform.c == pytest.approx(left)
+
+
+SCENE = "test-wind_00000001"
+
+
+def bare_scene(**sidecars: bytes) -> dict[str, bytes]:
+    """A scene of TIFFs without georeference, each with these files beside it, by suffix."""
+    pixels = np.random.default_rng(0).integers(1, 256, (SIDE, SIDE, 3), np.uint8)
+    names = [f"images/{SCENE}_{date}_disaster" for date in ("pre", "post")]
+    files = {f"{name}.tif": tiff(pixels, None) for name in names}
+    return files | {
+        f"{name}.{suffix.replace('_', '.')}": content for name in names for suffix, content in sidecars.items()
+    }
+
+
+WORLD = "\n".join(map(repr, (PLACE.a, 0.0, 0.0, PLACE.e, *(PLACE @ (0.5, 0.5))))).encode()
+
+
+@pytest.mark.parametrize("packed", [None, "w", "w:gz"])
+def test_ingest_places_scenes_by_the_files_beside_them(store: ObjectStore, packed: str | None) -> None:
+    files = bare_scene(tfw=WORLD, prj=b"EPSG:4326")
+    source = put(store, {"scenes.tar" + packed[1:].replace(":", "."): tar(files, packed)} if packed else files)
+    (row,) = read_catalog(store, ingest(source, IngestParams(), store))
+    assert (row.verdict, row.georeference, row.crs) == ("unlabelled", "world_file", "EPSG:4326")
+    assert row.affine is not None
+    assert row.affine.almost_equals(PLACE, 1e-9)
+    assert row.bounds is not None
+    assert row.notes == ()
+
+
+def test_ingest_says_what_a_georeference_lacks(store: ObjectStore) -> None:
+    for number, (sidecars, crs, georeference, why) in enumerate(
+        (
+            ({"tfw": WORLD}, None, None, "has a world file"),
+            ({"tfw": WORLD}, "EPSG:4326", "world_file", None),
+            ({"tfw": b"1 2"}, None, None, "is no world file"),
+            ({"tif_aux_xml": b"<PAMDataset/>"}, None, None, None),
+            ({"tif_aux_xml": b"<PAMDataset><SRS>EPSG:4326</SRS></PAMDataset>", "tfw": WORLD}, None, "world_file", None),
+        )
+    ):
+        source = put(store, bare_scene(**sidecars), f"in{number}")
+        (row,) = read_catalog(store, ingest(source, IngestParams(crs=crs), store))
+        assert (row.verdict, row.georeference) == ("unlabelled", georeference), sidecars
+        assert len(row.notes) == (2 if why else 0)
+        assert why is None or why in row.notes[0]
+
+
+def test_ingest_takes_control_points(store: ObjectStore) -> None:
+    pixels = np.random.default_rng(0).integers(1, 256, (SIDE, SIDE, 3), np.uint8)
+    files = {}
+    for bend in (0.0, 5.0):
+        points = [
+            GroundControlPoint(row, col, *(PLACE @ (col + bend * (row == col == 32), row)))
+            for row in (0, 32, 64)
+            for col in (0, 32, 64)
+        ]
+        with rasterio.MemoryFile() as memory:
+            with memory.open(driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8") as dataset:
+                dataset.write(np.moveaxis(pixels, -1, 0))
+                dataset.gcps = (points, CRS.from_epsg(4326))
+            for date in ("pre", "post"):
+                files[f"test-wind_{round(bend):08d}_{date}_disaster.tif"] = memory.read()
+                memory.seek(0)
+    straight, bent = read_catalog(store, ingest(put(store, files), IngestParams(), store))
+    assert (straight.georeference, straight.crs) == ("gcps", "EPSG:4326")
+    assert straight.residual_px == pytest.approx(0, abs=1e-6)
+    assert (bent.verdict, bent.georeference) == ("unlabelled", None)
+    assert "control points and a straight fit disagree by" in bent.notes[0]

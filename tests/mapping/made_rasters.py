@@ -13,11 +13,11 @@ from affine import Affine
 from siamese.mapping.blocks import Block
 from siamese.mapping.decide import decide_buildings
 from siamese.mapping.inputs import ImageFile
+from siamese.mapping.placing import place_images
 from siamese.mapping.predict import plan_block, plan_windows, predict_block, read_window
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.publish import write_files
 from siamese.mapping.task import lay_imagery
-from siamese.mapping.tiles import open_tiles
 from siamese.mapping.windows import Window
 from siamese.model import Decision, Prediction
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
@@ -121,11 +121,9 @@ def draw(
     """Makes a map of files in all its steps, on local disk alone, with the predictor that knows colours."""
     folder.mkdir(parents=True, exist_ok=True)
     network = predictor or Colours()
-    before, after = (
-        open_tiles([ImageFile(path, path.name, path.name) for path in paths], folder, bands)
-        for paths, bands in zip((pre, post), network.bands, strict=True)
-    )
-    imagery = lay_imagery(before, after, {path.name: path.name for path in (*pre, *post)})
+    before, after = ([ImageFile(path, path.name, path.name) for path in paths] for paths in (pre, post))
+    placed = place_images(before, after, folder, network.bands)
+    imagery = lay_imagery(placed, {path.name: path.name for path in (*pre, *post)})
     layout = plan_windows(imagery, params.part(PredictParams))
     for window in layout:
         plan = plan_block(imagery, window, {}, alone=len(layout) == 1)

@@ -81,7 +81,7 @@ def test_a_map_is_made_once_and_lies_in_the_bucket_of_maps(
     made = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network)
     asked, objects = network.asked, list(store.list(store.maps))
     assert {blob.uri.split("/")[2] for blob in made.blobs()} == {store.settings.maps_bucket}
-    assert (made.event, made.counts["minor_damage"], made.counts["unknown"]) == ("storm_pre", 1, 0)
+    assert (made.event, made.counts["minor_damage"], made.counts["unknown"]) == ("37.0395N_94.1245W", 1, 0)
     assert map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network) == made
     assert (network.asked, list(store.list(store.maps))) == (asked, objects)
     other = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network, event="another")
@@ -178,7 +178,7 @@ def test_bad_imagery_is_told_in_one_line(
         ([pre], [str(far)], "do not overlap"),
         ([pre], [str(png)], r"unplaced.png: has no georeference"),
         ([str(png)], [post], r"unplaced.png: has no georeference"),
-        ([str(png), str(png)], [str(png)], "several images without georeference"),
+        ([str(png), str(png)], [str(png)], "several images cannot be placed: this one has no georeference"),
         ([str(png)], [str(large)], "must have one size: 128 x 128 px before, 128 x 200 px after"),
         ([pre], [str(grey)], "grey.tif: has 1 band, not 3"),
         ([pre], [str(floats)], "floats.tif: holds float32, not integers"),

@@ -290,7 +290,7 @@ def real_candidate(path: Path) -> Candidate:
     label = parse_label(path.read_bytes(), path.name, width=1024, height=1024, max_vertices=10**5)
     place = from_label(label, 1024, 1024)
     name = path.name.removesuffix("_post_disaster.json")
-    return candidate(name, place and place.bounds, buildings=tuple(label.counts().values())[:4])
+    return candidate(name, place and place.bounds(1024, 1024), buildings=tuple(label.counts().values())[:4])
 
 
 @pytest.mark.parametrize(

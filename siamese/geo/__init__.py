@@ -1,0 +1,1 @@
+"""The reader of pixels and of their place on the ground."""

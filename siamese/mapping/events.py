@@ -1,0 +1,39 @@
+"""What an event is called when nobody names it: two places never get one name by accident."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+from typing import Final
+
+from siamese.geo.globe import mean_place, outline, to_degrees
+from siamese.mapping.grid import Grid
+from siamese.mapping.inputs import FoundImage
+
+_XBD: Final = re.compile(r"(?P<scene>[a-z0-9-]+_\d{8})_(pre|post)_disaster")
+_DIGITS: Final = 4
+"""Of a degree: about ten metres, so that two maps that do not overlap have two names."""
+
+
+def xbd_scene(first: FoundImage) -> str | None:
+    """The scene that an image's name gives, ``joplin-tornado_00000001``; None when it has not the form of xBD's."""
+    named = _XBD.fullmatch(PurePosixPath(first.name.replace("\\", "/")).stem)
+    return named["scene"] if named else None
+
+
+def place_event(first: FoundImage, grid: Grid) -> str:
+    """An event's name made of where its map lies.
+
+    Args:
+        first: The first pre image.
+        grid: Of the map.
+
+    Returns:
+        Latitude and longitude of the middle, ``37.0627N_94.5061W``; without georeference the beginning of the image's
+        hash, ``pixels-1f0c23ab``.
+    """
+    if grid.crs is None:
+        return f"pixels-{hashlib.sha256(first.identity.encode()).hexdigest()[:8]}"
+    lng, lat = mean_place(to_degrees(outline(grid.transform, grid.width, grid.height), grid.crs))
+    return f"{abs(lat):.{_DIGITS}f}{'N' if lat >= 0 else 'S'}_{abs(lng):.{_DIGITS}f}{'E' if lng >= 0 else 'W'}"
