@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 STACK_ENV_FILE = "stack.env"
 _LOGINS = {
     "MLFLOW_TRACKING_URI": ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"),
-    "PREFECT_API_URL": ("PREFECT_API_AUTH_STRING",),
+    "PREFECT_API_URL": ("PREFECT_API_AUTH_STRING", "PREFECT_HOME"),
 }
 _OWN_STORAGE = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_PROFILE")
 QUIET = {
@@ -78,7 +78,7 @@ def _stack_environment(home: Path, environment: Mapping[str, str]) -> dict[str, 
     if own_storage(home, environment):
         stack = {name: value for name, value in stack.items() if "AWS_" not in name and "S3_" not in name}
     for address, login in _LOGINS.items():
-        # The stack's login is for the stack's server alone.
+        # The stack's login is for the stack's server alone; for another, the user's own Prefect profile may hold one.
         if environment.get(address, stack.get(address)) != stack.get(address):
             stack = {name: value for name, value in stack.items() if name not in login}
     return stack

@@ -11,7 +11,11 @@ import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from siamese.errors import SiameseError
+from siamese.servers import Answer, prefect_server
 from siamese.stack.prefect_api import login
+from siamese.store import S3Uri
+from siamese.store.faults import translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,7 +44,7 @@ def storage_fault(environment: Mapping[str, str]) -> str | None:
     try:
         storage_client(environment).list_buckets()
     except (ClientError, BotoCoreError) as error:
-        return f"no answer to a signed list: {error}"
+        return f"no answer to a signed list: {translated(error, S3Uri('')).what}"
     return None
 
 
@@ -51,6 +55,15 @@ def page_fault(url: str) -> str | None:
     except httpx.HTTPError as error:
         return f"no answer at {url}: {error}"
     return None if status == httpx.codes.OK else f"{url} answers {status}"
+
+
+def prefect_fault(error: httpx.HTTPStatusError, environment: Mapping[str, str]) -> SiameseError | None:
+    """What a refusal by the Prefect server means: a login that is refused, somebody else's page, a busy server."""
+    login_set, key_set = (bool(environment.get(f"PREFECT_API_{name}")) for name in ("AUTH_STRING", "KEY"))
+    server = prefect_server(environment["PREFECT_API_URL"], auth_string=login_set, api_key=key_set)
+    said = error.response
+    media_type = said.headers.get("Content-Type", "")
+    return server.fault(Answer(said.status_code, str(said.url), media_type, said.text))
 
 
 def worker_fault(environment: Mapping[str, str], pool: str, name: str, created: float) -> str | None:
@@ -72,6 +85,9 @@ def worker_fault(environment: Mapping[str, str], pool: str, name: str, created: 
         )
         answer.raise_for_status()
         heard = [worker for worker in answer.json() if worker["name"] == name]
+    except httpx.HTTPStatusError as error:
+        fault = prefect_fault(error, environment)
+        return f"not known to the Prefect server: {fault.what if fault else error}"
     except httpx.HTTPError as error:
         return f"not known to the Prefect server: {error}"
     if not heard or heard[0]["status"] != "ONLINE":

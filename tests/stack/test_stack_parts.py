@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from waiting import until
 
 from siamese.errors import SiameseError
-from siamese.settings import Settings, own_storage, read_stack_environment
+from siamese.settings import Settings, effective_environment, own_storage, read_stack_environment
 from siamese.stack import down, processes, status, up
 from siamese.stack.certificates import write_security
 from siamese.stack.environment import env_text
@@ -236,18 +236,22 @@ def test_the_stacks_login_is_not_given_to_servers_of_ones_own(tmp_path: Path) ->
         "MLFLOW_TRACKING_PASSWORD": "secret",
         "PREFECT_API_URL": "http://127.0.0.1:2/api",
         "PREFECT_API_AUTH_STRING": "siamese:secret",
+        "PREFECT_HOME": "/stack/prefect",  # where Prefect looks for profiles
     }
     write_private(tmp_path / "stack.env", env_text(stack))
-    names = ("MLFLOW_TRACKING_PASSWORD", "PREFECT_API_AUTH_STRING")
-    code = f"import os; from siamese.settings import activate; activate(); print([os.environ.get(n) for n in {names}])"
 
-    def seen(**own: str) -> str:
-        environment = OUTER | {"SIAMESE_HOME": str(tmp_path)} | own
-        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True).stdout
+    def seen(**own: str) -> dict[str, str]:
+        environment = effective_environment(Settings(home=tmp_path), own)
+        return {name: value for name, value in environment.items() if name in stack}
 
-    assert seen() == "['secret', 'siamese:secret']\n"
-    assert seen(MLFLOW_TRACKING_URI="https://mlflow.example") == "[None, 'siamese:secret']\n"
-    assert seen(PREFECT_API_URL="https://prefect.example/api") == "['secret', None]\n"
+    mlflow, prefect = "https://mlflow.example", "https://prefect.example/api"
+    assert seen() == stack
+    assert seen(MLFLOW_TRACKING_URI=mlflow) == {
+        "MLFLOW_TRACKING_URI": mlflow, **{name: stack[name] for name in stack if name.startswith("PREFECT")}
+    }  # fmt: skip
+    assert seen(PREFECT_API_URL=prefect) == {
+        "PREFECT_API_URL": prefect, **{name: stack[name] for name in stack if name.startswith("MLFLOW")}
+    }  # fmt: skip
 
 
 def test_processes_of_flow_runs_are_known_by_their_environment(layout: Layout) -> None:
