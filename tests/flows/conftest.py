@@ -46,7 +46,7 @@ def crown(store: ObjectStore) -> Callable[[int], Checkpoint]:
     """Publishes an untrained network and makes it champion under a version."""
 
     def make(version: int) -> Checkpoint:
-        checkpoint = _publish(store)
+        checkpoint = _publish(store, seed=version)
         named = RegisteredModel(version=version, checkpoint=checkpoint.digest, weights_sha256=checkpoint.weights.sha256)
         ledger = read_ledger(store, MODEL)
         claim(MODEL, checkpoint.digest, version, store)
@@ -61,10 +61,10 @@ def crown(store: ObjectStore) -> Callable[[int], Checkpoint]:
     return make
 
 
-def _publish(store: ObjectStore) -> Checkpoint:
+def _publish(store: ObjectStore, seed: int) -> Checkpoint:
     origin = CHECKPOINT.plan(inputs={"seed": secrets.token_hex(8)}, params={})
     folder = Checkpoint.folder(store, origin.digest)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     states = build_network(NETWORK).eval().state_dict()
     weights, network = put_network(store, folder, states, NETWORK, Decision(), "random")
     curves = put_blob(store, folder, "curves.csv", b"epoch\n")

@@ -101,7 +101,7 @@ def test_quarantined_scenes_stand_in_artifact_and_end_state(
     lonely = store.raw / "tiny" / "images" / "storm_00000007_pre_disaster.png"
     store.put(lonely, store.get(store.raw / "tiny" / "images" / "quake_00000001_pre_disaster.png"))
     crown(1)
-    ended = damage_map()
+    ended = damage_map(return_state=True)
     assert ended.message == "2 maps by siamese-damage version 1; 1 scenes quarantined"
     result = ended.result()
     assert list(result["quarantined"]) == ["storm_00000007"]
