@@ -26,8 +26,8 @@ from siamese.stack.record import Record
 from siamese.stack.services import MLFLOW, STORAGE, USUAL_PORTS, remove_storage_sockets, storage_command, tracker
 from siamese.store import ObjectStore
 
-SERVERS = {"s3_server", "mlflow_server", "stack"}
-"""Session fixtures that start a server."""
+SERVERS = ("stack", "mlflow_server", "prefect_server", "s3_server")
+"""Session fixtures that start a server; their tests are in this order, the slowest first, where workers share them."""
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -37,17 +37,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     A group runs on one worker: one stack and one MLflow server serve all their tests, and a module's fixtures are made
     once. The longest groups start first, so that no worker is left alone with one at the end.
     """
-    needed = {item: SERVERS & set(getattr(item, "fixturenames", ())) for item in items}
+    needed = {item: [name for name in SERVERS if name in getattr(item, "fixturenames", ())] for item in items}
     for item in items:
         if needed[item]:
             item.add_marker(pytest.mark.servers)
     if not hasattr(config, "workerinput"):
         return
     for item in items:
-        shared = next((name for name in ("stack", "mlflow_server") if name in needed[item]), "")
+        # One S3 server a worker is cheap; of the others there shall be one.
+        shared = next((name for name in needed[item] if name != "s3_server"), "")
         item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
-    slowest_first = ("stack", "mlflow_server", "s3_server")
-    items.sort(key=lambda item: [name not in needed[item] for name in slowest_first])
+    items.sort(key=lambda item: [name not in needed[item] for name in SERVERS])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import pytest
+from waiting import until
 
 from siamese.settings import read_stack_environment
 from siamese.stack import status, up
@@ -155,9 +156,12 @@ def test_a_run_whose_worker_died_goes_on(project: Project) -> None:
     kill(project.pid("worker-cpu"))
     output = Layout(project.stack.settings.home).log("worker-cpu")
     before = output.read_text().count("it goes on")
-    while output.read_text().count("it goes on") < before + 3:
+
+    def went_on() -> bool:
         assert process.is_running()
-        time.sleep(0.1)
+        return output.read_text().count("it goes on") >= before + 3
+
+    until(went_on, "three more lines of the run")
     assert project.up() == {"worker-cpu"}
     (project.root / "orphan-may-end").touch()
     ended = project.wait(run, "COMPLETED", "FAILED", "CRASHED", "CANCELLED")
