@@ -18,7 +18,7 @@ from siamese.ingest.zip import DEFLATED, Read, ZipMember, is_zip, read_directory
 from siamese.params import IngestParams
 from siamese.store import ObjectStore, S3Uri
 
-MEMBERS: Final = "ingest/members"
+MEMBERS: Final = "catalog/members"
 _GZIP: Final = b"\x1f\x8b"
 _MAGIC_BYTES: Final = 4
 _NOT_ZIPPED: Final = dict.fromkeys(("packed", "method", "crc32"))
