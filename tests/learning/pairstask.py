@@ -1,5 +1,7 @@
 """A third kind of learning, as small as can be: embeddings of images, alike where labels are alike."""
 
+# ruff: noqa: D102 (what each method is for stands in the engine)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -7,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -31,14 +34,11 @@ class PairsParams(Section):
     accumulate: int = 1
     warmup_share: float = 0.1
     clip_norm: float = 1e9
-    checkpoint_seconds: float = 1e9
-    loader_threads: int = 1
-    processes: int = 1
+    checkpoint_seconds: float = Field(1e9, json_schema_extra=HOW_ONLY)
+    loader_threads: int = Field(1, json_schema_extra=HOW_ONLY)
+    processes: int = Field(1, json_schema_extra=HOW_ONLY)
     keep: str = "last"
 
-
-for _name in ("checkpoint_seconds", "loader_threads", "processes"):
-    PairsParams.model_fields[_name].json_schema_extra = HOW_ONLY
 
 STAGE = Stage(Checkpoint, version=1, package="siamese.learning", sections={"pairs": PairsParams})
 
