@@ -2,8 +2,8 @@
 
 Needs this checkout, torch >= 2.11 and the packages that `--requirements` lists; no network, no servers, no data:
 tensors are random and weights seeded. Every part runs in a process of its own with a time of its own, so that one
-which fails or takes too long costs no other. Progress goes to stderr, one JSON document to stdout. Exit code 2 means
-that there is no GPU.
+which fails or takes too long costs no other. Progress goes to stderr, one JSON document to stdout.
+Exit code 2: there is no GPU.
 
     python benchmarks/gpu.py [--minutes 8] [--only PART]
     python benchmarks/gpu.py --device cpu --quick      # tries the script itself where there is no GPU
