@@ -11,7 +11,7 @@ from pathlib import Path
 from siamese.allocator import allocator_environment
 from siamese.errors import SiameseError
 from siamese.settings import Settings
-from siamese.stack import health, serving
+from siamese.stack import health
 from siamese.stack.layout import Layout
 from siamese.stack.ports import GRPC_OFFSET, LOOPBACK
 from siamese.stack.preparation import OUTPUT_VARIABLE
@@ -86,9 +86,9 @@ def storage_command(folder: Path, ports: Mapping[str, int], security: Path) -> t
     )  # fmt: skip
 
 
-def serving_command(server: str, port: int) -> tuple[str, ...]:
-    """The command line of a server behind the check of who asks."""
-    return (sys.executable, "-m", serving.__name__, server, str(port))
+def own_command(service: str, *arguments: str) -> tuple[str, ...]:
+    """The command line of a service that is a module of this package."""
+    return (sys.executable, "-m", "siamese.stack", service, *arguments)
 
 
 def remove_storage_sockets(ports: Mapping[str, int]) -> None:
@@ -129,7 +129,7 @@ def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[
     }
     return Service(
         PREFECT,
-        serving_command(PREFECT, port),
+        own_command(PREFECT, str(port)),
         {**environment, **own},
         layout.data(PREFECT),
         lambda _: health.page_fault(f"{page}/api/health"),
@@ -146,7 +146,7 @@ def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], enviro
     port, folder = ports[MLFLOW], layout.data(MLFLOW)
     return Service(
         MLFLOW,
-        serving_command(MLFLOW, port),
+        own_command(MLFLOW, str(port)),
         {
             **environment,
             STORE_VARIABLE: f"sqlite:///{folder / 'mlflow.db'}",
@@ -199,7 +199,7 @@ def watchdog(layout: Layout, environment: Mapping[str, str]) -> Service:
     folder = layout.data(WATCHDOG)
     return Service(
         WATCHDOG,
-        (sys.executable, "-m", "siamese.stack.watchdog", *POOLS),
+        own_command(WATCHDOG, *POOLS),
         environment,
         folder,
         lambda created: watchdog_fault(folder / BEAT, created),

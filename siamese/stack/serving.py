@@ -1,4 +1,4 @@
-"""Runs the Prefect or the MLflow server behind a check of who asks: `python -m siamese.stack.serving mlflow 5000`.
+"""Runs the Prefect or the MLflow server behind a check of who asks.
 
 Neither server closes itself: Prefect accepts any Host header, so a web page whose name resolves to 127.0.0.1 could
 speak to it through a browser, and MLflow asks for no login. Secrets come from the environment, never from arguments.
@@ -11,7 +11,6 @@ import base64
 import datetime
 import hmac
 import os
-import sys
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -128,11 +127,6 @@ def run_mlflow(port: int) -> None:
     uvicorn.run(Gate(app, login=login), host=LOOPBACK, port=port, log_level="warning")
 
 
-def main() -> None:
-    """Runs the server that the command line names, on the port that follows."""
-    server, port = sys.argv[1:]
-    {"prefect": run_prefect, "mlflow": run_mlflow}[server](int(port))
-
-
-if __name__ == "__main__":
-    main()
+def serve(server: str, port: int) -> None:
+    """Runs the Prefect or the MLflow server until it is ended."""
+    {"prefect": run_prefect, "mlflow": run_mlflow}[server](port)

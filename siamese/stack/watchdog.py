@@ -1,4 +1,4 @@
-"""A process of the stack that takes up lost flow runs: `python -m siamese.stack.watchdog`."""
+"""A process of the stack that takes up lost flow runs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,3 @@ def watchdog_fault(beat: Path, created: float) -> str | None:
 def _say(what: str) -> None:
     sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {what}\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    watch(tuple(sys.argv[1:]), Path(BEAT))
