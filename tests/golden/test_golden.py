@@ -67,7 +67,7 @@ def _run(store: ObjectStore) -> dict[str, dict[str, Any]]:
     made = map_scene(scenes[0], checkpoint, MappingParams(tile_px=64, overlap_px=16), store)
     prediction = Prediction.load(store, str(made.prediction))
     buildings = BuildingSet.load(store, str(made.building_set))
-    weights = deserialize(checkpoint.weights.read(store))
+    weights = deserialize(checkpoint.weights.read(store), checkpoint.weights.uri)
     classes = _raster(buildings.classes, store)
     return {
         "catalog": _known(
