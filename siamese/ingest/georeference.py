@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.warp import transform_bounds
 
-from siamese.imagery.decode import Raster
+from siamese.geo import DecodedImage
 from siamese.ingest.labels import Label
 
 _METRES_A_DEGREE: Final = 111_320.0
@@ -38,7 +38,7 @@ class Georeference:
     """Of a fit: the distance of the worst vertex in pixels."""
 
 
-def from_raster(raster: Raster) -> Georeference | None:
+def from_raster(raster: DecodedImage) -> Georeference | None:
     """The georeference that an image carries; None when it carries none, or none that is of this earth."""
     if raster.crs is None or raster.transform is None:
         return None

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.errors import SiameseError
+from siamese.geo import Header, RangedFile, read_header, role_warnings
 from siamese.ingest.catalog import ObjectRef
 from siamese.progress import progress
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 SUFFIXES = (".png", ".tif", ".tiff")
+_HEADERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def _files(given: str) -> Iterator[Path]:
 def _found_file(path: Path) -> FoundImage:
     beside = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
     label = next((one for one in beside if path.suffix.lower() == ".png" and one.is_file()), None)
+    read_header(path, str(path))  # Before the whole file is read for its sha256.
     try:
         return FoundImage(str(path), file_sha256(path), path, label, file_sha256(label) if label else "")
     except OSError as error:
@@ -170,3 +174,61 @@ def _bring(image: FoundImage, folder: Path, store: ObjectStore) -> ImageFile:
         case ObjectInfo() as info:
             store.download(info.uri, label, version_id=info.version_id)
     return ImageFile(path, image.name, image.identity, label)
+
+
+def check_imagery(
+    pre: Sequence[FoundImage], post: Sequence[FoundImage], store: ObjectStore, bands: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """Refuses imagery that cannot be mapped, from a few kilobytes of each image.
+
+    Args:
+        pre: Images before the disaster.
+        post: Images after it.
+        store: Where they may lie.
+        bands: Of the pre and of the post image, as the network takes them; None where it is not known yet.
+
+    Returns:
+        Signs that the dates are swapped; see :func:`siamese.geo.role_warnings`.
+
+    Raises:
+        SiameseError: An image was given as both, is in another format, or has too few bands or an unsupported type.
+    """
+    contents = {_content(image): image.name for image in pre}
+    for image in post:
+        if _content(image) in contents:
+            before = contents[_content(image)]
+            other = "" if before == image.name else f" ({before})"
+            fix = "give each date its own images; check the globs"
+            raise SiameseError(f"the same image is given as --pre{other} and --post", where=image.name, fix=fix)
+    with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
+        taken = [
+            list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
+            for images, count in ((pre, bands and bands[0]), (post, bands and bands[1]))
+        ]
+    names = ([image.name for image in images] for images in (pre, post))
+    before_dates, after_dates = (list(zip(*both, strict=True)) for both in zip(names, taken, strict=True))
+    return role_warnings(before_dates, after_dates)
+
+
+def _content(image: FoundImage) -> str:
+    match image.source:
+        case ObjectInfo() as info:
+            return info.sha256 or f"{info.etag} {info.size}"
+        case _:
+            return image.identity
+
+
+def _header(image: FoundImage, store: ObjectStore, bands: int | None) -> Header:
+    match image.source:
+        case Path() as path:
+            return read_header(path, image.name, bands=bands)
+        case ObjectInfo() as info:
+            file = RangedFile(_ranges(store, info.uri, info.version_id, 0), info.size)
+        case ObjectRef() as reference:
+            uri = S3Uri.parse(reference.uri)
+            file = RangedFile(_ranges(store, uri, reference.version_id, reference.start), reference.length)
+    return read_header(file, image.name, bands=bands)
+
+
+def _ranges(store: ObjectStore, uri: S3Uri, version_id: str | None, offset: int) -> Callable[[int, int], bytes]:
+    return lambda start, length: store.get(uri, version_id=version_id, start=offset + start, length=length)

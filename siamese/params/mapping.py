@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import Section
+from siamese.params.section import Section, ValueRange
 
 Part = TypeVar("Part", bound=Section)
 
@@ -26,6 +26,11 @@ class PredictParams(Section):
     )
     flips: Literal[1, 2, 4] = Field(
         1, description="Views of each pair that are averaged: as it is, mirrored, upside down, both."
+    )
+    value_range: ValueRange | None = Field(
+        None,
+        description="Values that become 0 and 255, of imagery wider than 8 bits, e.g. [0, 2047]; null: by the file's "
+        "metadata or a sample of its pixels (siamese/geo/values.py). Training and maps should agree.",
     )
 
     @model_validator(mode="after")

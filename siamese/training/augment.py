@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese.classes import UNCLASSIFIED
-from siamese.imagery.bands import by_fours
+from siamese.geo import by_fours
 from siamese.params import TrainingParams
 
 Image = NDArray[np.uint8]

@@ -99,4 +99,4 @@ def predictions(
     predictor = Predictor(network, Decision())
     for scene in scenes:
         pre, post, _ = reader.whole(scene.scene)
-        yield scene, predictor.predict(pre, post, scene.disaster_type)
+        yield scene, predictor.predict(pre, post, scene.disaster_type).without(reader.unseen(scene.scene))

@@ -8,7 +8,7 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese.imagery.decode import Raster
+from siamese.geo import DecodedImage
 from siamese.ingest.georeference import fit_affine, from_raster
 
 MAPS = st.builds(
@@ -67,8 +67,8 @@ def test_three_corners_are_enough() -> None:
     assert fit[0].almost_equals(Affine(1e-5, 0, 30, 0, 1e-5, 30), precision=1e-9)
 
 
-def raster(crs: str | None, transform: Affine | None) -> Raster:
-    return Raster(np.zeros((100, 200, 3), np.uint8), None, crs, transform)
+def raster(crs: str | None, transform: Affine | None) -> DecodedImage:
+    return DecodedImage(np.zeros((100, 200, 3), np.uint8), None, crs, transform)
 
 
 def test_a_geotiff_in_metres_has_bounds_in_degrees() -> None:
