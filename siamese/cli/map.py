@@ -52,14 +52,18 @@ def map(  # noqa: A001 - the verb's name
     block in the bucket `lake`: a map that was interrupted goes on, and other params of buildings or files do not need
     the network again.
     """
-    from siamese.mapping import map_pair
+    from siamese.mapping.inputs import check_files
     from siamese.params import load_params
-    from siamese.registry import model_name, resolve_model
     from siamese.store import ObjectStore
 
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
+    check_files(pre, post, store)
+    # Only now what takes seconds to import, so that images that no network can map are refused before.
+    from siamese.mapping import map_pair
+    from siamese.registry import model_name, resolve_model
+
     models = model or [_CHAMPION]
     first, *further = checkpoints = [resolve_model(uri, store) for uri in models]
     name = " + ".join(model_name(uri, one, store) for uri, one in zip(models, checkpoints, strict=True))

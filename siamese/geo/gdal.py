@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import rasterio
 from rasterio._err import CPLE_BaseError
@@ -25,8 +25,8 @@ GDAL_OPTIONS: Final = {
 }
 """A small block cache (bytes) keeps memory flat; neighbours of a user's file are neither read nor written."""
 
-Source = Path | bytes | BinaryIO
-"""A file on disk, in memory, or one that is read a range at a time."""
+Source = Path | bytes
+"""A file on disk or in memory."""
 
 
 def local_gdal(**options: Any) -> rasterio.Env:  # noqa: ANN401
@@ -53,12 +53,13 @@ def opened(source: Source, name: str) -> Iterator[DatasetReader]:
         driver = driver_of(_first_bytes(source), name)
         with ExitStack() as stack:
             stack.enter_context(local_gdal(**GDAL_OPTIONS))
-            target = source
-            if isinstance(source, bytes):
-                target = stack.enter_context(MemoryFile(source)).name
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(target, driver=driver, sharing=False)
+                if isinstance(source, Path):
+                    dataset = rasterio.open(source, driver=driver, sharing=False)
+                else:
+                    memory = stack.enter_context(MemoryFile(source))
+                    dataset = rasterio.open(memory.name, driver=driver, sharing=False)
             yield stack.enter_context(dataset)
     except (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError) as error:
         raise unreadable(name, error) from error
@@ -74,10 +75,5 @@ def unreadable(name: str, error: BaseException) -> SiameseError:
 def _first_bytes(source: Source) -> bytes:
     if isinstance(source, bytes):
         return source[:16]
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            return file.read(16)
-    source.seek(0)
-    found = source.read(16)
-    source.seek(0)
-    return found
+    with source.open("rb") as file:
+        return file.read(16)

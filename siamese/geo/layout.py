@@ -99,11 +99,8 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
         raise too_few(there, wanted, name)
     named = _named(dataset) if wanted == len(_RGB) and not palette else ()
     bands = tuple(every) if palette else named or tuple(every[:wanted])
-    types = {dataset.dtypes[band - 1] for band in bands}
-    for kind in sorted(types):
-        if not (np.issubdtype(np.dtype(kind), np.integer) or np.issubdtype(np.dtype(kind), np.floating)):
-            fix = "convert it to integers or floats (gdal_translate -ot Float32)"
-            raise SiameseError(f"holds {kind}, neither integers nor floats", where=name, fix=fix)
+    for kind in sorted({dataset.dtypes[band - 1] for band in bands}):
+        check_type(kind, name)
     flags = {flag for band in bands for flag in dataset.mask_flag_enums[band - 1]}
     return Layout(
         bands=bands,
@@ -112,6 +109,17 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
         palette=palette,
         palette_bands=min(3, wanted),
     )
+
+
+def check_type(kind: str, name: str) -> None:
+    """Refuses values that cannot become pixels.
+
+    Raises:
+        SiameseError: They are complex numbers.
+    """
+    if kind.startswith("complex"):
+        fix = "convert it to integers or floats (gdal_translate -ot Float32)"
+        raise SiameseError(f"holds {kind}, neither integers nor floats", where=name, fix=fix)
 
 
 def too_few(there: int, wanted: int, name: str) -> SiameseError:

@@ -137,7 +137,7 @@ def level_step(distinct: npt.NDArray[np.generic], *, integers: bool) -> float | 
         if integers and step < _LEAST_STEP:
             return None
         off = np.abs(levels - np.rint(levels / step) * step).max()
-        if off <= (0.5 if integers else _FLOAT_TOLERANCE * step):
+        if off <= (1 if integers else _FLOAT_TOLERANCE * step):
             return float(step)
     return None
 

@@ -270,6 +270,9 @@ def _row(
             "post_sensor": after.metadata.sensor,
             "buildings": after.counts(),
         }
+        dates = before.metadata.capture_date, after.metadata.capture_date
+        if all(dates) and str(dates[0]) > str(dates[1]):
+            notes.append(f"the pre image is of {dates[0]}, after the post image of {dates[1]}; are they swapped?")
     if place and place.residual_px is not None:
         found["residual_px"] = place.residual_px
         if place.residual_px > params.max_residual_px:

@@ -176,6 +176,45 @@ def _bring(image: FoundImage, folder: Path, store: ObjectStore) -> ImageFile:
     return ImageFile(path, image.name, image.identity, label)
 
 
+def check_files(pre: Sequence[str], post: Sequence[str], store: ObjectStore) -> None:
+    """Refuses what no network can map, before one is loaded and before any image is read whole.
+
+    Args:
+        pre: What was given as images before the disaster; see :func:`find_images`.
+        post: The same after it.
+        store: Object storage.
+
+    Raises:
+        SiameseError: As :func:`find_images`; or an image was given as both, is in another format, or of an unsupported
+            type.
+    """
+    before, after = ([source for one in given for source in _sources(one, store)] for given in (pre, post))
+    both = {_address(source) for source in before} & {_address(source) for source in after}
+    if both:
+        raise _given_twice(min(both), "")
+    with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
+        list(pool.map(lambda source: _header(FoundImage(_address(source), "", source), store, None), before + after))
+
+
+def _sources(given: str, store: ObjectStore) -> Iterator[Path | ObjectInfo]:
+    if not given.startswith("s3://"):
+        yield from _files(given)
+        return
+    uri = S3Uri.parse(given)
+    one = store.head(uri) if uri.key and not uri.key.endswith("/") else None
+    prefix = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
+    yield from [one] if one else (info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES))
+
+
+def _address(source: Path | ObjectInfo) -> str:
+    return str(source) if isinstance(source, Path) else str(source.uri)
+
+
+def _given_twice(name: str, other: str) -> SiameseError:
+    fix = "give each date its own images; check the globs"
+    return SiameseError(f"the same image is given as --pre{other} and --post", where=name, fix=fix)
+
+
 def check_imagery(
     pre: Sequence[FoundImage], post: Sequence[FoundImage], store: ObjectStore, bands: tuple[int, int] | None = None
 ) -> tuple[str, ...]:
@@ -198,8 +237,7 @@ def check_imagery(
         if _content(image) in contents:
             before = contents[_content(image)]
             other = "" if before == image.name else f" ({before})"
-            fix = "give each date its own images; check the globs"
-            raise SiameseError(f"the same image is given as --pre{other} and --post", where=image.name, fix=fix)
+            raise _given_twice(image.name, other)
     with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
         taken = [
             list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
