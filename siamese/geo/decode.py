@@ -20,7 +20,8 @@ from siamese.geo.sample import sample_of_array, sample_of_file
 from siamese.geo.validity import black_fill
 from siamese.geo.values import AS_IS, ValueFacts, ValueRange, fixed_range, range_of
 
-_MOST_BYTES_A_PX: Final = 8
+_MOST_BYTES: Final = 2 * 2**30
+"""Of an image's values, decoded."""
 _WHOLE: Final = (0, 0, 0, 0)
 _FIX: Final = "copy the file again from its source"
 
@@ -62,7 +63,7 @@ def decode_image(
         return _image(values, valid, ranged, None, None)
     with opened(data, name) as dataset:
         _check_size(dataset.width, dataset.height, max_side_px, name)
-        _check_memory(dataset, max_side_px, name)
+        _check_memory(dataset, name)
         layout = find_layout(dataset, name, None)
         ranged = fixed_range(layout.facts, value_range) or range_of([sample_of_file(dataset, layout)], layout.facts)
         values, valid = layout.read(dataset)
@@ -134,12 +135,12 @@ def understood(
     return np.ascontiguousarray(pixels), seen
 
 
-def _check_memory(dataset: DatasetReader, max_side_px: int, name: str) -> None:
-    """Many bands, or blocks larger than the image itself, must not take more memory than the largest image may."""
+def _check_memory(dataset: DatasetReader, name: str) -> None:
+    """Many bands, or blocks larger than the image itself, take more memory than its size lets one expect."""
     block_height, block_width = dataset.block_shapes[0]
     pixels = max(dataset.width * dataset.height, block_width * block_height)
     needed = pixels * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
-    if needed > max_side_px**2 * _MOST_BYTES_A_PX:
+    if needed > _MOST_BYTES:
         fix = "keep fewer bands, 8 bits, and tiles of 256 px"
         raise SiameseError(f"GeoTIFF needs {needed / 2**20:,.0f} MiB of memory to read", where=name, fix=fix)
 

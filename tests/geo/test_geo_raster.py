@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from image_files import PLACE, png, tiff
 from PIL import Image as Picture
 
-from siamese.geo import decode_image, open_raster, open_rasters
+from siamese.geo import decode_image, open_raster, open_rasters, read_header
 
 RNG = np.random.default_rng(7)
 HEIGHT, WIDTH = 130, 150
@@ -87,6 +87,8 @@ def test_windows_are_parts_of_the_whole(name: str, folder: Path, data: st.DataOb
     assert (raster.height, raster.width, len(raster.bands)) == whole.pixels.shape
     assert raster.values == whole.values
     assert raster.crs == whole.crs
+    header = read_header(FILES[name], name)
+    assert (header.height, header.width, header.bands) == whole.pixels.shape
     row, col = data.draw(st.integers(0, HEIGHT - 1)), data.draw(st.integers(0, WIDTH - 1))
     height, width = data.draw(st.integers(1, HEIGHT - row)), data.draw(st.integers(1, WIDTH - col))
     pixels, valid = raster.read(col, row, width, height)
