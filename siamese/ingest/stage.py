@@ -6,4 +6,4 @@ from siamese.manifests import SceneCatalog
 from siamese.params import IngestParams
 from siamese.store import Stage
 
-CATALOG = Stage(SceneCatalog, version=1, package="siamese.ingest", sections={"ingest": IngestParams})
+CATALOG = Stage(SceneCatalog, version=2, package="siamese.ingest", sections={"ingest": IngestParams})

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from siamese.mapping.decide import find_buildings
-    from siamese.mapping.predict import PairPredictor, predict
+    from siamese.mapping.predict import PairPredictor
     from siamese.mapping.publish import publish_map
     from siamese.mapping.verb import map_pair, map_scene
 
-__all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "predict", "publish_map"]
+__all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "publish_map"]
 
 _MODULES: Final = {
     "PairPredictor": "siamese.mapping.predict",

@@ -243,9 +243,16 @@ def check_imagery(
             list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
             for images, count in ((pre, bands and bands[0]), (post, bands and bands[1]))
         ]
-    names = ([image.name for image in images] for images in (pre, post))
-    before_dates, after_dates = (list(zip(*both, strict=True)) for both in zip(names, taken, strict=True))
+    before_dates, after_dates = (
+        [(image.name, when) for image, when in zip(images, times, strict=True) if _given_by_name(image)]
+        for images, times in zip((pre, post), taken, strict=True)
+    )
     return role_warnings(before_dates, after_dates)
+
+
+def _given_by_name(image: FoundImage) -> bool:
+    """The catalog has settled the roles of its scenes, and may name the archive that they lie in."""
+    return not isinstance(image.source, ObjectRef)
 
 
 def _content(image: FoundImage) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from affine import Affine
 
 from siamese.mapping.grid import Grid, extent, plan_grid
-from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, identity
+from siamese.mapping.inputs import FoundImage, ImageFile, bring_images, check_imagery, identity
 from siamese.mapping.mosaic import Mosaic, mosaic
-from siamese.mapping.tiles import Tile, label_georeference, open_tiles
+from siamese.mapping.tiles import Tile, label_georeference, open_tiles, value_notes
+from siamese.progress import LOGGER
 from siamese.store import ObjectStore
 
 Place = tuple[str, Affine]
@@ -64,7 +65,13 @@ class Imagery:
     """What was strange about the images and tolerated."""
 
 
-def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: ObjectStore) -> Imagery:
+def open_imagery(
+    task: MapTask,
+    bands: tuple[int, int],
+    folder: Path,
+    store: ObjectStore,
+    value_range: tuple[float, float] | None = None,
+) -> Imagery:
     """Brings the images of a task to local disk and lays the grid of its map.
 
     Args:
@@ -72,16 +79,22 @@ def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: Obj
         bands: Of the pre and of the post image, as the network takes them.
         folder: Where copies go.
         store: Where images may lie.
+        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
             dates show different places.
     """
+    swapped = check_imagery(task.pre, task.post, store, bands)
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
-    pre, post = _placed(before, after, task.place, folder, bands)
+    pre, post = _placed(before, after, task.place, folder, bands, value_range)
+    warnings = (*swapped, *value_notes(pre, "pre"), *value_notes(post, "post"))
+    for warning in warnings:
+        LOGGER.warning(warning)
     found = (*task.pre, *task.post)
-    return lay_imagery(pre, post, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    laid = lay_imagery(pre, post, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    return replace(laid, warnings=warnings)
 
 
 def lay_imagery(pre: Sequence[Tile], post: Sequence[Tile], identities: Mapping[str, str]) -> Imagery:
@@ -106,18 +119,24 @@ def lay_imagery(pre: Sequence[Tile], post: Sequence[Tile], identities: Mapping[s
 
 
 def _tile_identity(tile: Tile, identity: str) -> str:
-    return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.stretch}"
+    return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.values.low} {tile.values.high}"
 
 
 def _placed(
-    before: Sequence[ImageFile], after: Sequence[ImageFile], place: Place | None, folder: Path, bands: tuple[int, int]
+    before: Sequence[ImageFile],
+    after: Sequence[ImageFile],
+    place: Place | None,
+    folder: Path,
+    bands: tuple[int, int],
+    value_range: tuple[float, float] | None,
 ) -> tuple[tuple[Tile, ...], tuple[Tile, ...]]:
     """The tiles of both dates; an xBD scene without georeference gets that of its label, both dates the same.
 
     xBD's two images lie on one pixel grid, so one fit serves both; two would shift them against each other. For the
     same reason a catalogued scene of which only one image has a georeference has it on both.
     """
-    pre, post = open_tiles(before, folder, bands[0]), open_tiles(after, folder, bands[1])
+    pre = open_tiles(before, folder, bands[0], value_range)
+    post = open_tiles(after, folder, bands[1], value_range)
     if len(pre) != 1 or len(post) != 1 or (pre[0].crs and post[0].crs):
         return pre, post
     if place is None and (pre[0].crs or post[0].crs):
