@@ -10,8 +10,8 @@ import rasterio
 import shapely
 from rasterio.io import MemoryFile
 
+from siamese.geo import local_gdal
 from siamese.geo.georeference import Georeference, Unplaced, find_georeference, fit_affine
-from siamese.imagery.gdal import local_gdal
 from siamese.ingest.labels import Label
 
 _QUIET: Final = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
