@@ -16,7 +16,7 @@ Validity
     3. it is not black fill: providers fill what the sensor did not see with black and often declare nothing. Fill is
        the morphological opening, by a square of 9 x 9 pixels of the file, of the pixels that are 0 in all bands;
        beyond the image's edge counts as black, so that thin strips along the edge are fill too. Shadows and dark roofs
-       are smaller or not wholly black (in none of 86 real xBD tiles is a pixel black that is not fill).
+       are smaller or not wholly black (in 54 real xBD tiles no pixel is black that is not fill).
 
     The opening looks 8 pixels far, so any window read with that margin gives what the whole image gives. Invalid pixels
     read as 0. They are ignored in training (mask value 255), left out of evaluation, and unknown in maps.
@@ -27,7 +27,7 @@ Values
     assumed can be printed (:attr:`ValueRange.note`).
 
 Place
-    The CRS and transform as GDAL states them; what to do without is decided elsewhere.
+    :mod:`siamese.geo.georeference` finds it, in the file or beside it.
 """
 
 from siamese.geo.bands import by_fours, check_bands, shown

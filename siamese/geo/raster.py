@@ -160,11 +160,15 @@ class Raster:
             xs, ys = np.asarray(found_xs, np.float64), np.asarray(found_ys, np.float64)
         back = ~self.transform
         own_cols, own_rows = back.a * xs + back.b * ys + back.c, back.d * xs + back.e * ys + back.f
-        there = np.isfinite(own_cols) & np.isfinite(own_rows)
-        if not there.any():
+        shape = _EDGE_POINTS, _EDGE_POINTS
+        step = _usual_step(own_cols.reshape(shape), own_rows.reshape(shape))
+        # Where longitude jumps from 180 to -180 a part of the grid seems to lie far away.
+        near = (own_cols > -2 * step) & (own_cols < self.width + 2 * step)
+        near &= (own_rows > -2 * step) & (own_rows < self.height + 2 * step)
+        if not near.any():
             return None
-        own_cols, own_rows = own_cols[there], own_rows[there]
-        pixels = math.sqrt(max(np.ptp(own_cols) * np.ptp(own_rows), 1.0) / (width * height))
+        own_cols, own_rows = own_cols[near], own_rows[near]
+        pixels = step * (_EDGE_POINTS - 1) / max(width, height)
         shrink = max(1, math.floor(pixels / 2))
         margin = math.ceil(_BILINEAR_PX * max(pixels, 1.0))
         left, right = (min(max(0, v), self.width) for v in _span(own_cols, margin))
@@ -315,6 +319,13 @@ def _create_blocks(path: Path, values: Values, height: int, *, has_mask: bool, c
     colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue] if bands == 3 else [ColorInterp.gray] * bands
     out.colorinterp = colours + [ColorInterp.alpha] * has_mask
     return out
+
+
+def _usual_step(cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]) -> float:
+    """How far apart neighbours among points of a grid usually lie, in pixels, along its longer side."""
+    steps = [np.hypot(np.diff(cols, axis=axis), np.diff(rows, axis=axis)) for axis in (0, 1)]
+    known = [step[np.isfinite(step)] for step in steps]
+    return max((float(np.median(step)) for step in known if step.size), default=0.0)
 
 
 def _span(places: npt.NDArray[np.float64], margin: int) -> tuple[int, int]:

@@ -103,7 +103,7 @@ class Examiner:
 
     def _image(self, group: Group, role: str, notes: list[str]) -> _Image:
         first = next(entry for entry in group.entries if entry.role == role)
-        if _PEEK_BYTES < first.length <= self._params.max_image_mib * 2**20:
+        if first.packed is None and _PEEK_BYTES < first.length <= self._params.max_image_mib * 2**20:
             self._header(role, first, RangedFile(self._reader(first), first.length))
         file = self._file(group, role, self._params.max_image_mib, notes)
         header = self._header(role, file.entry, file.data)

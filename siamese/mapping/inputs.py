@@ -336,6 +336,8 @@ def _header(image: FoundImage, store: ObjectStore, bands: int | None) -> Header:
             return read_header(path, image.name, bands=bands)
         case ObjectInfo() as info:
             file = RangedFile(_ranges(store, info.uri, info.version_id, 0), info.size)
+        case ObjectRef(deflated=int()) as reference:
+            return read_header(reference.read(store), image.name, bands=bands)
         case ObjectRef() as reference:
             uri = S3Uri.parse(reference.uri)
             file = RangedFile(_ranges(store, uri, reference.version_id, reference.start), reference.length)

@@ -58,7 +58,7 @@ def place_images(
         bands: How many are read of each date.
         place: Of both dates, from the catalog.
         crs: Of images that have coordinates but name no CRS.
-        value_range: Values that become 0 and 255, of images wider than 8 bits.
+        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image cannot be read, only some images have a georeference, or images without one are not a

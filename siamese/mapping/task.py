@@ -88,12 +88,13 @@ def open_imagery(
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
     placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range)
-    noticed = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
-    for warning in noticed:
-        LOGGER.warning(warning)
+    warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)
     laid = lay_imagery(placed, {image.name: f"{image.identity} {image.label_identity}" for image in found})
-    return replace(laid, warnings=(*noticed, *laid.warnings))
+    warnings += laid.warnings
+    for warning in warnings:
+        LOGGER.warning(warning)
+    return replace(laid, warnings=warnings)
 
 
 def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
