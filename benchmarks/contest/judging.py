@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contest.ranking import NO_SEVERITIES, Severities, building_severities
 from siamese.evaluation.truth import SceneTask, SceneTruth
-from siamese.imagery.bands import check_bands
+from siamese.geo import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
 from siamese.model.decision import Decided, Prediction
 from siamese.progress import progress

@@ -62,6 +62,7 @@ def map(  # noqa: A001 - the verb's name
     block in the bucket `lake`: a map that was interrupted goes on, and other params of buildings or files do not need
     the network again.
     """
+    from siamese.mapping.inputs import check_files
     from siamese.params import load_params
     from siamese.store import ObjectStore
 
@@ -72,6 +73,7 @@ def map(  # noqa: A001 - the verb's name
         params = params.model_copy(update={"crs": crs})
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
+    check_files(pre, post, store)
     # Last, as these take seconds: what is refused above is refused at once.
     from siamese.mapping import map_pair
     from siamese.registry import model_name, resolve_model

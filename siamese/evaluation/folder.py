@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings
-from siamese.imagery.decode import Raster, decode_image
+from siamese.geo import DecodedImage, decode_image
 from siamese.ingest.labels import Label, parse_label
 from siamese.ingest.names import SceneFile, classify
 from siamese.metrics.official import read_raster
@@ -96,15 +96,21 @@ def _load(files: Mapping[str, Path]) -> SceneTruth:
     drawn = _given_targets(files, height, width)
     localization, damage = drawn or official_targets((one.pixels for one in before.buildings), damaged, height, width)
     mask = training_mask(damaged, height, width)
-    for raster in (pre, post):
-        if raster.valid is not None:
-            mask[~raster.valid] = UNCLASSIFIED
-    buildings = label_buildings(damaged, height, width)
+    unseen = _unseen(pre, post)
+    if unseen is not None:
+        mask[unseen] = UNCLASSIFIED
+        localization, damage = (np.where(unseen, np.uint8(0), target) for target in (localization, damage))
+    buildings = label_buildings(damaged, height, width, unseen)
     what = after.metadata.disaster_type
-    return SceneTruth(pre.pixels, post.pixels, mask, localization, damage, buildings, what)
+    return SceneTruth(pre.pixels, post.pixels, mask, localization, damage, buildings, what, unseen)
 
 
-def _image(path: Path, max_side_px: int) -> Raster:
+def _unseen(*images: DecodedImage) -> NDArray[np.bool_] | None:
+    hidden = [~image.valid for image in images if image.valid is not None]
+    return np.logical_or.reduce(hidden) if hidden else None
+
+
+def _image(path: Path, max_side_px: int) -> DecodedImage:
     return decode_image(_read(path), str(path), max_side_px=max_side_px)
 
 

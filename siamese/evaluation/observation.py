@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.classes import UNCLASSIFIED
 from siamese.evaluation.truth import SceneTask, SceneTruth
-from siamese.imagery.bands import check_bands
+from siamese.geo import check_bands
 from siamese.metrics import (
     BuildingCounts,
     Buildings,
@@ -66,7 +66,7 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     """Decides and judges one scene.
 
     Args:
-        truth: What is known.
+        truth: What is known. Where an image holds no data nothing is predicted or counted, as on maps.
         raw: Probabilities as the network gave them.
         decision: Makes classes of them.
         iou: Overlap from which two buildings match.
@@ -74,6 +74,7 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     Returns:
         (H, W) uint8 in 0..4, the prediction once decided; and what was counted.
     """
+    raw = raw.without(truth.unseen)
     prediction, decided = calibrate(raw, decision), decide(raw, decision)
     classes = decided.classes
     found = Buildings.numbered(decided.buildings, classes)

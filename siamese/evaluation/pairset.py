@@ -9,7 +9,6 @@ from siamese.evaluation.truth import SceneTask, SceneTruth, label_buildings
 from siamese.manifests import PairSet, Split
 from siamese.pairs.index import SceneEntry
 from siamese.pairs.reader import PairReader
-from siamese.pairs.targets import official_targets
 from siamese.store import ObjectStore
 
 
@@ -33,6 +32,7 @@ def _load(reader: PairReader, entry: SceneEntry) -> SceneTruth:
     pre, post, mask = reader.whole(entry.scene)
     buildings = reader.buildings(entry.scene)
     damaged = [(building.post, building.subtype) for building in buildings]
-    localization, damage = official_targets((building.pre for building in buildings), damaged, *mask.shape)
-    numbered = label_buildings(damaged, *mask.shape)
-    return SceneTruth(pre, post, mask, localization, damage, numbered, entry.disaster_type)
+    localization, damage = reader.targets(entry.scene)
+    unseen = reader.unseen(entry.scene)
+    numbered = label_buildings(damaged, *mask.shape, unseen)
+    return SceneTruth(pre, post, mask, localization, damage, numbered, entry.disaster_type, unseen)

@@ -6,4 +6,4 @@ from siamese.manifests import Evaluation
 from siamese.params import EvaluationParams
 from siamese.store import Stage
 
-EVALUATION = Stage(Evaluation, version=1, package="siamese.evaluation", sections={"evaluation": EvaluationParams})
+EVALUATION = Stage(Evaluation, version=2, package="siamese.evaluation", sections={"evaluation": EvaluationParams})

@@ -28,6 +28,8 @@ class SceneTruth:
         damage: (H, W) uint8 in 0..4, the official damage target.
         buildings: Labelled buildings on the post image.
         disaster_type: What struck, as the labels name it.
+        unseen: (H, W) bool, where either image holds no data, so that nothing is counted; None: nowhere. There the
+            targets are 0 and no building has a pixel.
     """
 
     pre: Image
@@ -37,6 +39,7 @@ class SceneTruth:
     damage: Image
     buildings: Buildings
     disaster_type: str = ""
+    unseen: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,16 @@ class SceneTask:
     load: Callable[[], SceneTruth]
 
 
-def label_buildings(footprints: Sequence[tuple[BaseGeometry, str]], height: int, width: int) -> Buildings:
+def label_buildings(
+    footprints: Sequence[tuple[BaseGeometry, str]], height: int, width: int, unseen: NDArray[np.bool_] | None = None
+) -> Buildings:
     """Gives each labelled building its own number in a raster; where two overlap, the smaller one lies on top.
 
     Args:
         footprints: Polygon in pixels (x = column, y = row) and xBD subtype of each.
         height: Rows.
         width: Columns.
+        unseen: Pixels that belong to no building, since no image shows them.
     """
     shapes = [polygonal(footprint) for footprint, _ in footprints]
     order = sorted(range(len(shapes)), key=lambda index: -shapes[index].area)
@@ -62,4 +68,6 @@ def label_buildings(footprints: Sequence[tuple[BaseGeometry, str]], height: int,
     ids = np.zeros((height, width), np.int32)
     if numbered:
         rasterize(numbered, out=ids)
+    if unseen is not None:
+        ids[unseen] = 0
     return Buildings(ids, np.array([class_value(subtype) for _, subtype in footprints], np.uint8))

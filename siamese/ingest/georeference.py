@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
-import rasterio
 import shapely
-from rasterio.io import MemoryFile
 
+from siamese.geo.gdal import opened
 from siamese.geo.georeference import Georeference, Unplaced, find_georeference, fit_affine
-from siamese.imagery.gdal import local_gdal
 from siamese.ingest.labels import Label
-
-_QUIET: Final = {"GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 
 
 def from_image(data: bytes, name: str, beside: Mapping[str, bytes], crs: str | None = None) -> Georeference | Unplaced:
@@ -29,10 +24,8 @@ def from_image(data: bytes, name: str, beside: Mapping[str, bytes], crs: str | N
     Raises:
         SiameseError: A sidecar is damaged, or control points contradict each other.
     """
-    with local_gdal(**_QUIET), MemoryFile(data) as memory:
-        driver = "PNG" if data.startswith(b"\x89PNG") else "GTiff"
-        with rasterio.open(memory.name, driver=driver, sharing=False) as dataset:
-            return find_georeference(dataset, name, beside, crs)
+    with opened(data, name) as dataset:
+        return find_georeference(dataset, name, beside, crs)
 
 
 def from_label(label: Label, width: int, height: int) -> Georeference | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from siamese.errors import SiameseError
+from siamese.errors import SiameseError, TransientError
+from siamese.geo import Header, RangedFile, decode_image, read_header
 from siamese.geo.georeference import Georeference, Unplaced
 from siamese.geo.sidecars import MOST_BYTES
-from siamese.imagery.decode import decode_image, image_size
 from siamese.ingest.archives import zipped_bytes
 from siamese.ingest.catalog import InventoryEntry, ObjectRef, Scene
 from siamese.ingest.georeference import from_image, from_label
@@ -27,6 +27,8 @@ _HEAVY_BYTES: Final = 32 * 2**20
 _HEAVY_LABEL_BYTES: Final = 4 * 2**20
 _HEAVY_PX: Final = 4096**2
 _MOST_COPIES: Final = 4
+_PEEK_BYTES: Final = 4 * 2**20
+"""Of larger images the header alone is read first."""
 _DATES: Final[tuple[Literal["pre", "post"], ...]] = ("pre", "post")
 
 
@@ -100,18 +102,41 @@ class Examiner:
         return _row(blank, images, labels, notes, self._params)
 
     def _image(self, group: Group, role: str, notes: list[str]) -> _Image:
+        first = next(entry for entry in group.entries if entry.role == role)
+        if first.packed is None and _PEEK_BYTES < first.length <= self._params.max_image_mib * 2**20:
+            self._header(role, first, RangedFile(self._reader(first), first.length))
         file = self._file(group, role, self._params.max_image_mib, notes)
+        header = self._header(role, file.entry, file.data)
         try:
-            width, height = image_size(file.data, "")
-            with self._heavy(width * height > _HEAVY_PX):
-                raster = decode_image(file.data, "", max_side_px=self._params.max_side_px)
+            with self._heavy(header.width * header.height > _HEAVY_PX):
+                image = decode_image(file.data, "", max_side_px=self._params.max_side_px)
         except Exception as error:
             raise _refused(role, file.entry, error) from error
-        bands = raster.pixels.shape[2]
-        if bands not in self._params.bands:
+        if image.values.note:
+            notes.append(f"{_word(role)}: {image.values.note}")
+        size = header.width, header.height
+        return _Image(file.ref, *size, header.bands, self._place(group, role, file, size, notes))
+
+    def _header(self, role: str, entry: InventoryEntry, source: bytes | RangedFile) -> Header:
+        """Reads an image's header, so that most of what is wrong is found before the image is read."""
+        try:
+            header = read_header(source, "")
+        except TransientError:
+            raise
+        except Exception as error:
+            raise _refused(role, entry, error) from error
+        if header.bands not in self._params.bands:
             allowed = " or ".join(map(str, self._params.bands))
-            raise _RefusedError(f"{_said(role, file.entry)}: has {bands} bands, not {allowed}")
-        return _Image(file.ref, width, height, bands, self._place(group, role, file, (width, height), notes))
+            raise _RefusedError(f"{_said(role, entry)}: has {header.bands} bands, not {allowed}")
+        most = self._params.max_side_px
+        if not (0 < header.width <= most and 0 < header.height <= most):
+            what = f"is {header.width} x {header.height} px, more than {most} px a side"
+            raise _RefusedError(f"{_said(role, entry)}: {what}")
+        return header
+
+    def _reader(self, entry: InventoryEntry) -> Callable[[int, int], bytes]:
+        uri, version, offset = S3Uri.parse(entry.uri), entry.version_id, entry.start
+        return lambda start, length: self._store.get(uri, version_id=version, start=offset + start, length=length)
 
     def _place(
         self, group: Group, role: str, file: _File, size: tuple[int, int], notes: list[str]
@@ -245,6 +270,8 @@ def _compare(images: dict[str, _Image], labels: dict[str, Label]) -> Iterable[st
         pre, post = images["pre"], images["post"]
         if (pre.width, pre.height) != (post.width, post.height):
             yield f"pre image is {pre.width} x {pre.height} px, post image {post.width} x {post.height} px"
+        if pre.ref.sha256 == post.ref.sha256:
+            yield "pre and post image are the same, byte for byte"
     if len(labels) == 2:
         before, after = ({building.uid for building in labels[date].buildings} for date in _DATES)
         if before != after:
@@ -287,6 +314,9 @@ def _row(
             "post_sensor": after.metadata.sensor,
             "buildings": after.counts(),
         }
+        dates = before.metadata.capture_date, after.metadata.capture_date
+        if all(dates) and str(dates[0]) > str(dates[1]):
+            notes.append(f"the pre image is of {dates[0]}, after the post image of {dates[1]}; are they swapped?")
     if place and place.residual_px is not None:
         found["residual_px"] = place.residual_px
         if place.residual_px > params.max_residual_px:

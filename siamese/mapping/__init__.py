@@ -1,8 +1,29 @@
 """Mapping: imagery of two dates to a damage-class raster, buildings with probabilities, and a picture."""
 
-from siamese.mapping.decide import find_buildings
-from siamese.mapping.predict import PairPredictor, predict
-from siamese.mapping.publish import publish_map
-from siamese.mapping.verb import map_pair, map_scene
+from __future__ import annotations
 
-__all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "predict", "publish_map"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from siamese.mapping.decide import find_buildings
+    from siamese.mapping.predict import PairPredictor
+    from siamese.mapping.publish import publish_map
+    from siamese.mapping.verb import map_pair, map_scene
+
+__all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "publish_map"]
+
+_MODULES: Final = {
+    "PairPredictor": "siamese.mapping.predict",
+    "find_buildings": "siamese.mapping.decide",
+    "map_pair": "siamese.mapping.verb",
+    "map_scene": "siamese.mapping.verb",
+    "publish_map": "siamese.mapping.publish",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is asked for: PyTorch takes seconds, and :mod:`siamese.mapping.inputs` does without it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)

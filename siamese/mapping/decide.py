@@ -15,7 +15,7 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as PixelWindow
 
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
-from siamese.imagery.gdal import local_gdal
+from siamese.geo import local_gdal
 from siamese.manifests import BuildingSet, Prediction
 from siamese.mapping.blocks import BlockShelf
 from siamese.mapping.buildings import (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.errors import SiameseError
+from siamese.geo import Header, RangedFile, read_header, role_warnings
 from siamese.geo.sidecars import sidecar_names, sidecars_among
 from siamese.ingest.catalog import ObjectRef
 from siamese.progress import LOGGER, progress
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 SUFFIXES = (".png", ".tif", ".tiff")
+_HEADERS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ class _Neighbours:
 def _found_file(path: Path, neighbours: _Neighbours) -> FoundImage:
     labels = (path.with_suffix(".json"), path.parent.parent / "labels" / f"{path.stem}.json")
     label = next((one for one in labels if path.suffix.lower() == ".png" and one.is_file()), None)
+    read_header(path, str(path))  # Before the whole file is read for its sha256.
     try:
         beside = neighbours.sidecars(path)
         place = [file_sha256(one) for one in (*([label] if label else []), *beside)]
@@ -237,3 +241,108 @@ def _bring_beside(found: Path | ObjectInfo, folder: Path, store: ObjectStore) ->
     path = folder / found.uri.name
     store.download(found.uri, path, version_id=found.version_id)
     return path
+
+
+def check_files(pre: Sequence[str], post: Sequence[str], store: ObjectStore) -> None:
+    """Refuses what no network can map, before one is loaded and before any image is read whole.
+
+    Args:
+        pre: What was given as images before the disaster; see :func:`find_images`.
+        post: The same after it.
+        store: Object storage.
+
+    Raises:
+        SiameseError: As :func:`find_images`; or an image was given as both, is in another format, or of an unsupported
+            type.
+    """
+    before, after = ([source for one in given for source in _sources(one, store)] for given in (pre, post))
+    both = {_address(source) for source in before} & {_address(source) for source in after}
+    if both:
+        raise _given_twice(min(both), "")
+    with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
+        list(pool.map(lambda source: _header(FoundImage(_address(source), "", source), store, None), before + after))
+
+
+def _sources(given: str, store: ObjectStore) -> Iterator[Path | ObjectInfo]:
+    if not given.startswith("s3://"):
+        yield from _files(given)
+        return
+    uri = S3Uri.parse(given)
+    one = store.head(uri) if uri.key and not uri.key.endswith("/") else None
+    prefix = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
+    yield from [one] if one else (info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES))
+
+
+def _address(source: Path | ObjectInfo) -> str:
+    return str(source) if isinstance(source, Path) else str(source.uri)
+
+
+def _given_twice(name: str, other: str) -> SiameseError:
+    fix = "give each date its own images; check the globs"
+    return SiameseError(f"the same image is given as --pre{other} and --post", where=name, fix=fix)
+
+
+def check_imagery(
+    pre: Sequence[FoundImage], post: Sequence[FoundImage], store: ObjectStore, bands: tuple[int, int] | None = None
+) -> tuple[str, ...]:
+    """Refuses imagery that cannot be mapped, from a few kilobytes of each image.
+
+    Args:
+        pre: Images before the disaster.
+        post: Images after it.
+        store: Where they may lie.
+        bands: Of the pre and of the post image, as the network takes them; None where it is not known yet.
+
+    Returns:
+        Signs that the dates are swapped; see :func:`siamese.geo.role_warnings`.
+
+    Raises:
+        SiameseError: An image was given as both, is in another format, or has too few bands or an unsupported type.
+    """
+    contents = {_content(image): image.name for image in pre}
+    for image in post:
+        if _content(image) in contents:
+            before = contents[_content(image)]
+            other = "" if before == image.name else f" ({before})"
+            raise _given_twice(image.name, other)
+    with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
+        taken = [
+            list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
+            for images, count in ((pre, bands and bands[0]), (post, bands and bands[1]))
+        ]
+    before_dates, after_dates = (
+        [(image.name, when) for image, when in zip(images, times, strict=True) if _given_by_name(image)]
+        for images, times in zip((pre, post), taken, strict=True)
+    )
+    return role_warnings(before_dates, after_dates)
+
+
+def _given_by_name(image: FoundImage) -> bool:
+    """The catalog has settled the roles of its scenes, and may name the archive that they lie in."""
+    return not isinstance(image.source, ObjectRef)
+
+
+def _content(image: FoundImage) -> str:
+    match image.source:
+        case ObjectInfo() as info:
+            return info.sha256 or f"{info.etag} {info.size}"
+        case _:
+            return image.identity
+
+
+def _header(image: FoundImage, store: ObjectStore, bands: int | None) -> Header:
+    match image.source:
+        case Path() as path:
+            return read_header(path, image.name, bands=bands)
+        case ObjectInfo() as info:
+            file = RangedFile(_ranges(store, info.uri, info.version_id, 0), info.size)
+        case ObjectRef(deflated=int()) as reference:
+            return read_header(reference.read(store), image.name, bands=bands)
+        case ObjectRef() as reference:
+            uri = S3Uri.parse(reference.uri)
+            file = RangedFile(_ranges(store, uri, reference.version_id, reference.start), reference.length)
+    return read_header(file, image.name, bands=bands)
+
+
+def _ranges(store: ObjectStore, uri: S3Uri, version_id: str | None, offset: int) -> Callable[[int, int], bytes]:
+    return lambda start, length: store.get(uri, version_id=version_id, start=offset + start, length=length)

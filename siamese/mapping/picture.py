@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from siamese.classes import COLOURS, UNCLASSIFIED
-from siamese.imagery.bands import shown
+from siamese.geo import shown
 from siamese.mapping.buildings import CLASSES
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mosaic

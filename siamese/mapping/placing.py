@@ -44,6 +44,7 @@ def place_images(
     *,
     place: Place | None = None,
     crs: str | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> PlacedImages:
     """Opens the images of both dates and finds their place.
 
@@ -57,6 +58,7 @@ def place_images(
         bands: How many are read of each date.
         place: Of both dates, from the catalog.
         crs: Of images that have coordinates but name no CRS.
+        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image cannot be read, only some images have a georeference, or images without one are not a
@@ -66,7 +68,8 @@ def place_images(
         parse_crs(crs)
     looked = [[_look(image, folder, crs) for image in images] for images in (before, after)]
     pre, post = (
-        open_tiles([image for image, _ in date], folder, count) for date, count in zip(looked, bands, strict=True)
+        open_tiles([image for image, _ in date], folder, count, value_range)
+        for date, count in zip(looked, bands, strict=True)
     )
     places = [[found for _, found in date] for date in looked]
     shared = place if len(pre) == len(post) == 1 else None

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from affine import Affine
 
-from siamese.imagery.gdal import local_gdal
+from siamese.geo import local_gdal
 from siamese.manifests import Checkpoint, PredictedBlock, Prediction
 from siamese.mapping.blocks import POST_MISSING, PRE_MISSING, SEEN, Block, BlockShelf, Bytes, block_key
 from siamese.mapping.grid import Grid

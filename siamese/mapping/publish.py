@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from siamese.imagery.gdal import local_gdal
+from siamese.geo import local_gdal
 from siamese.manifests import BuildingSet, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of

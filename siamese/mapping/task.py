@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from siamese.mapping.grid import Grid, describe_resampling, extent, plan_grid
-from siamese.mapping.inputs import FoundImage, bring_images, identity
+from siamese.mapping.inputs import FoundImage, bring_images, check_imagery, identity
 from siamese.mapping.mosaic import Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
-from siamese.mapping.tiles import Tile
+from siamese.mapping.tiles import Tile, value_notes
+from siamese.progress import LOGGER
 from siamese.store import ObjectStore
 
 
@@ -63,7 +64,13 @@ class Imagery:
     """What was strange about the images and tolerated."""
 
 
-def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: ObjectStore) -> Imagery:
+def open_imagery(
+    task: MapTask,
+    bands: tuple[int, int],
+    folder: Path,
+    store: ObjectStore,
+    value_range: tuple[float, float] | None = None,
+) -> Imagery:
     """Brings the images of a task to local disk and lays the grid of its map.
 
     Args:
@@ -71,16 +78,23 @@ def open_imagery(task: MapTask, bands: tuple[int, int], folder: Path, store: Obj
         bands: Of the pre and of the post image, as the network takes them.
         folder: Where copies go.
         store: Where images may lie.
+        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
             dates show different places.
     """
+    swapped = check_imagery(task.pre, task.post, store, bands)
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
-    placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs)
+    placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range)
+    warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)
-    return lay_imagery(placed, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    laid = lay_imagery(placed, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    warnings += laid.warnings
+    for warning in warnings:
+        LOGGER.warning(warning)
+    return replace(laid, warnings=warnings)
 
 
 def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
@@ -107,4 +121,4 @@ def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
 
 
 def _tile_identity(tile: Tile, identity: str) -> str:
-    return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.stretch}"
+    return f"{identity} {tile.crs} {tuple(tile.transform)[:6]} {tile.bands} {tile.values.low} {tile.values.high}"

@@ -113,7 +113,7 @@ def _map(
 
         @cache
         def imagery(bands: tuple[int, int]) -> Imagery:
-            return open_imagery(task, bands, folder, store)
+            return open_imagery(task, bands, folder, store, params.value_range)
 
         prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
         buildings = find_buildings(prediction, params.part(BuildingParams), store)

@@ -38,6 +38,10 @@ class Prediction:
     building: Floats
     damage: Floats
 
+    def without(self, unseen: npt.NDArray[np.bool_] | None) -> Prediction:
+        """The same, with no building where no data is seen, ``(H, W)``."""
+        return self if unseen is None else Prediction(np.where(unseen, np.float32(0), self.building), self.damage)
+
 
 @dataclass(frozen=True)
 class Decided:

@@ -115,7 +115,7 @@ def _make(
                 verdict: Verdict = "unlabelled" if split == UNLABELLED else "accepted"
                 scenes = (one for one in _scenes(store, catalog, verdict) if assigned.get(one.scene) == split)
                 for prepared in ordered_map(
-                    partial(prepare_scene, store=store, block_px=params.block_px),
+                    partial(prepare_scene, store=store, block_px=params.block_px, value_range=params.value_range),
                     scenes,
                     workers=params.workers,
                     weight=lambda scene: (scene.width or 0) * (scene.height or 0),

@@ -13,7 +13,7 @@ from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import BACKGROUND, SUBTYPES, UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.imagery.gdal import local_gdal
+from siamese.geo import local_gdal
 
 Mask = NDArray[np.uint8]
 

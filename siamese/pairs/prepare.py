@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.imagery.decode import Raster, decode_image
+from siamese.geo import DecodedImage, decode_image
 from siamese.ingest.catalog import ObjectRef, Scene
 from siamese.ingest.labels import Building, parse_label
 from siamese.pairs.blocks import Block, cut_blocks
-from siamese.pairs.masks import training_mask
+from siamese.pairs.masks import Mask, training_mask
 from siamese.store import ObjectStore
 
 
@@ -41,16 +44,24 @@ class PreparedScene:
     buildings: tuple[PairBuilding, ...]
 
 
-def prepare_scene(scene: Scene, store: ObjectStore, block_px: int) -> PreparedScene:
+def prepare_scene(
+    scene: Scene, store: ObjectStore, block_px: int, value_range: tuple[float, float] | None = None
+) -> PreparedScene:
     """Reads a scene and makes its blocks.
 
     The mask comes from the footprints on the post image, where the damage shows. Where either image holds no data
     nothing can be learned, so the mask is 255 there, and all over a scene without labels.
 
+    Args:
+        scene: A row of the catalog.
+        store: Where its files lie.
+        block_px: Side of a block.
+        value_range: Values that become 0 and 255, of images wider than 8 bits; None: see :mod:`siamese.geo.values`.
+
     Raises:
         SiameseError: An object is no longer what was ingested, or the scene's images do not go together.
     """
-    pre, post = (_image(scene, ref, store) for ref in (scene.pre_image, scene.post_image))
+    pre, post = (_image(scene, ref, store, value_range) for ref in (scene.pre_image, scene.post_image))
     labelled = scene.verdict == "accepted"
     labels = (_label(scene, ref, store) for ref in (scene.pre_label, scene.post_label)) if labelled else ((), ())
     buildings = _paired(scene, *labels)
@@ -64,9 +75,25 @@ def prepare_scene(scene: Scene, store: ObjectStore, block_px: int) -> PreparedSc
     return PreparedScene(scene, (pre.pixels.shape[2], post.pixels.shape[2]), blocks, buildings)
 
 
-def _image(scene: Scene, ref: ObjectRef | None, store: ObjectStore) -> Raster:
+def unseen_pixels(mask: Mask, buildings: Sequence[PairBuilding]) -> NDArray[np.bool_]:
+    """Where either image of a scene holds no data, which its mask says by the value of un-classified buildings.
+
+    Args:
+        mask: ``(H, W)`` of the scene.
+        buildings: All of the scene's.
+
+    Returns:
+        ``(H, W)`` bool.
+    """
+    labelled = training_mask(((one.post, one.subtype) for one in buildings), *mask.shape)
+    return np.asarray((mask == UNCLASSIFIED) & (labelled != UNCLASSIFIED))
+
+
+def _image(
+    scene: Scene, ref: ObjectRef | None, store: ObjectStore, value_range: tuple[float, float] | None
+) -> DecodedImage:
     held = _there(scene, ref)
-    return decode_image(held.read(store), held.uri, max_side_px=max(_size(scene)))
+    return decode_image(held.read(store), held.uri, max_side_px=max(_size(scene)), value_range=value_range)
 
 
 def _label(scene: Scene, ref: ObjectRef | None, store: ObjectStore) -> tuple[Building, ...]:

@@ -13,17 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
+from numpy.typing import NDArray
 
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError
 from siamese.manifests import PairSet, Split
-from siamese.pairs.blocks import Image, decode_png
+from siamese.pairs.blocks import PIXEL_CLASSES, Image, decode_png
 from siamese.pairs.cache import ContentCache
 from siamese.pairs.decoded import DecodedBlocks, Images
 from siamese.pairs.fetch import fetch_blocks
 from siamese.pairs.index import BlockAddress, BlockIndex, SceneEntry
 from siamese.pairs.masks import Mask
-from siamese.pairs.prepare import PairBuilding
+from siamese.pairs.prepare import PairBuilding, unseen_pixels
 from siamese.pairs.targets import official_targets
 from siamese.store import Blob, ObjectStore
 
@@ -133,10 +134,24 @@ class PairReader:
         return tuple(map(PairBuilding, rows["uid"], rows["subtype"], pre, post))
 
     def targets(self, scene: str) -> tuple[Mask, Mask]:
-        """The official targets: localization (H, W) uint8 0 or 1, damage (H, W) uint8 0-4."""
+        """The official targets: localization (H, W) uint8 0 or 1, damage (H, W) uint8 0-4; 0 where unseen."""
         entry, buildings = self._index.entry(scene), self.buildings(scene)
         post = ((building.post, building.subtype) for building in buildings)
-        return official_targets((building.pre for building in buildings), post, entry.height, entry.width)
+        localization, damage = official_targets(
+            (building.pre for building in buildings), post, entry.height, entry.width
+        )
+        unseen = self.unseen(scene)
+        if unseen is not None:
+            localization[unseen] = damage[unseen] = 0
+        return localization, damage
+
+    def unseen(self, scene: str) -> NDArray[np.bool_] | None:
+        """Where either image holds no data, (H, W); None where both show everything."""
+        entry = self._index.entry(scene)
+        if not entry.pixels[..., PIXEL_CLASSES.index("unclassified")].any():
+            return None
+        found = unseen_pixels(self.whole(scene)[2], self.buildings(scene))
+        return found if found.any() else None
 
     def _window(self, entry: SceneEntry, window: _Window, threads: int) -> tuple[Image, Image, Mask]:
         shape = (window.height, window.width)

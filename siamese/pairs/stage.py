@@ -6,4 +6,4 @@ from siamese.manifests import PairSet
 from siamese.params import PairsParams
 from siamese.store import Stage
 
-PAIR_SET = Stage(PairSet, version=1, package="siamese.pairs", sections={"pairs": PairsParams})
+PAIR_SET = Stage(PairSet, version=2, package="siamese.pairs", sections={"pairs": PairsParams})

@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import Section
+from siamese.params.section import Section, ValueRange
 
 Part = TypeVar("Part", bound=Section)
 
@@ -29,6 +29,11 @@ class PredictParams(Section):
     )
     crs: str | None = Field(
         None, description="CRS of images that have coordinates but name none, such as EPSG:32613; others keep theirs."
+    )
+    value_range: ValueRange | None = Field(
+        None,
+        description="Values that become 0 and 255, of imagery wider than 8 bits, e.g. [0, 2047]; null: by the file's "
+        "metadata or a sample of its pixels (siamese/geo/values.py). Training and maps should agree.",
     )
 
     @model_validator(mode="after")

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import HOW_ONLY, Section
+from siamese.params.section import HOW_ONLY, Section, ValueRange
 
 
 class PairsParams(Section):
@@ -53,6 +53,11 @@ class PairsParams(Section):
         "held-out events or folders.",
     )
     block_px: int = Field(128, gt=0, multiple_of=16, description="Side of a stored block in pixels.")
+    value_range: ValueRange | None = Field(
+        None,
+        description="Values that become 0 and 255, of imagery wider than 8 bits, e.g. [0, 2047]; null: by the file's "
+        "metadata or a sample of its pixels (siamese/geo/values.py). Training and maps should agree.",
+    )
     shard_mib: int = Field(64, gt=0, description="Shards are closed at about this size.")
     workers: int = Field(4, gt=0, le=64, description="Scenes prepared at once.", json_schema_extra=HOW_ONLY)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.config import JsonDict
 from pydantic_core import to_jsonable_python
 
@@ -21,6 +21,16 @@ def neutral(value: Any) -> JsonDict:  # noqa: ANN401
     nothing, and a field whose *default* changes keeps its former default as neutral value.
     """
     return {_NEUTRAL: value}
+
+
+def _rising(span: tuple[float, float]) -> tuple[float, float]:
+    if not span[0] < span[1]:
+        raise ValueError(f"the first value, {span[0]:g}, must be below the second, {span[1]:g}")
+    return span
+
+
+ValueRange = Annotated[tuple[float, float], AfterValidator(_rising)]
+"""The values that become 0 and 255."""
 
 
 class Section(BaseModel):

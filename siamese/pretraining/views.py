@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamese.errors import SiameseError
-from siamese.imagery.bands import by_fours
+from siamese.geo import by_fours
 from siamese.learning.augment import Image, recoloured, shuffled, turned
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import PretrainingParams

@@ -88,7 +88,9 @@ def _compared(
         for entry in scenes:
             pre, post, _ = reader.whole(entry.scene)
             targets = reader.targets(entry.scene)
-            rasters = [class_raster(one.predict(pre, post, entry.disaster_type), decision) for one in (old, new)]
+            unseen = reader.unseen(entry.scene)
+            said = (one.predict(pre, post, entry.disaster_type).without(unseen) for one in (old, new))
+            rasters = [class_raster(prediction, decision) for prediction in said]
             counts = [sum_ + count_scene(one, one, *targets) for sum_, one in zip(counts, rasters, strict=True)]
             changed += int(np.count_nonzero(rasters[0] != rasters[1]))
             buildings += int(np.count_nonzero(rasters[0] | rasters[1]))

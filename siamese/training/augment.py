@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from siamese.classes import UNCLASSIFIED
-from siamese.imagery.bands import by_fours
+from siamese.geo import by_fours
 from siamese.learning.augment import Image, recoloured, turned
 from siamese.params import TrainingParams
 

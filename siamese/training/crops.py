@@ -14,7 +14,7 @@ from torch import Tensor
 
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError
-from siamese.imagery.bands import by_fours, check_bands
+from siamese.geo import by_fours, check_bands
 from siamese.learning.augment import Image, shuffled
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, augment, dilated

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese.classes import COLOURS, DAMAGE_CLASSES, UNCLASSIFIED
-from siamese.imagery.bands import shown
+from siamese.geo import shown
 
 Image = NDArray[np.uint8]
 _SIDE = 320

@@ -121,4 +121,4 @@ def predictions(
     for scene in scenes:
         beat()
         pre, post, _ = reader.whole(scene.scene)
-        yield scene, predictor.predict(pre, post, scene.disaster_type)
+        yield scene, predictor.predict(pre, post, scene.disaster_type).without(reader.unseen(scene.scene))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from siamese.errors import SiameseError
-from siamese.imagery.bands import by_fours, check_bands, shown
+from siamese.geo import by_fours, check_bands, shown
 
 
 def noise(bands: int) -> np.ndarray:

@@ -1,0 +1,79 @@
+"""Opening files with GDAL: two drivers, no neighbours, one clear error."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import rasterio
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.session import DummySession
+
+from siamese.errors import SiameseError
+from siamese.geo.formats import driver_of
+
+GDAL_OPTIONS: Final = {
+    "GDAL_CACHEMAX": 128 * 2**20,
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_TIFF_INTERNAL_MASK": "YES",
+}
+"""A small block cache (bytes) keeps memory flat; neighbours of a user's file are neither read nor written."""
+
+Source = Path | bytes
+"""A file on disk or in memory."""
+
+
+def local_gdal(**options: Any) -> rasterio.Env:  # noqa: ANN401
+    """The environment for what follows, with GDAL's options; they are a thread's own.
+
+    Where AWS settings are in force rasterio would make a boto3 session for every call outside of such an environment,
+    and for every one that has no session: more work than the call's own, and much garbage.
+    """
+    return rasterio.Env(session=DummySession(), **options)
+
+
+@contextmanager
+def opened(source: Source, name: str) -> Iterator[DatasetReader]:
+    """Opens an image; whatever goes wrong with it while it is open becomes one clear error.
+
+    Args:
+        source: The file.
+        name: What errors call it.
+
+    Raises:
+        SiameseError: It is neither PNG nor GeoTIFF, or is damaged.
+    """
+    try:
+        driver = driver_of(_first_bytes(source), name)
+        with ExitStack() as stack:
+            stack.enter_context(local_gdal(**GDAL_OPTIONS))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                if isinstance(source, Path):
+                    dataset = rasterio.open(source, driver=driver, sharing=False)
+                else:
+                    memory = stack.enter_context(MemoryFile(source))
+                    dataset = rasterio.open(memory.name, driver=driver, sharing=False)
+            yield stack.enter_context(dataset)
+    except (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError) as error:
+        raise unreadable(name, error) from error
+
+
+def unreadable(name: str, error: BaseException) -> SiameseError:
+    """The error for an image that cannot be read."""
+    cause = str(error.__cause__ or error).splitlines() or [type(error).__name__]
+    fix = "give a whole PNG or GeoTIFF; copy it again from its source"
+    return SiameseError(f"cannot be read: {cause[0]}", where=name, fix=fix)
+
+
+def _first_bytes(source: Source) -> bytes:
+    if isinstance(source, bytes):
+        return source[:16]
+    with source.open("rb") as file:
+        return file.read(16)

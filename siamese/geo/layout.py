@@ -1,0 +1,153 @@
+"""How an open file holds an image: which bands, of what type, with which palette and mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from siamese.errors import SiameseError
+from siamese.geo.values import ValueFacts
+
+MAX_BANDS: Final = 32
+_RGB: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+Values = npt.NDArray[np.generic]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which values of a file make up the image."""
+
+    bands: tuple[int, ...]
+    """Positions in the file, from 1 on; of a palette, its one band."""
+    facts: ValueFacts
+    has_mask: bool
+    """The file itself says where it has no data, by whatever means."""
+    palette: tuple[tuple[int, int, int, int], ...] | None = None
+    """Red, green, blue and alpha of each value."""
+    palette_bands: int = 3
+    """Of the palette's three, the first so many are read."""
+
+    @property
+    def count(self) -> int:
+        """How many bands are read."""
+        return len(self.bands) if self.palette is None else self.palette_bands
+
+    def read(
+        self, dataset: DatasetReader, window: Window | None = None, shape: tuple[int, int] | None = None
+    ) -> tuple[Values, Mask | None]:
+        """Reads values, and where the file says that it has data.
+
+        Args:
+            dataset: The open file.
+            window: Part of it; by default all.
+            shape: Height and width to which that part is decimated.
+
+        Returns:
+            ``(H, W, bands)`` of the file's type, and ``(H, W)`` or None where the file says nothing. Values that are
+            not finite are 0 and not valid.
+        """
+        out = None if shape is None else (len(self.bands), *shape)
+        found = dataset.read(list(self.bands), window=window, out_shape=out)
+        valid = dataset.dataset_mask(window=window, out_shape=shape) > 0 if self.has_mask else None
+        values = np.ascontiguousarray(np.moveaxis(found, 0, -1))
+        if self.palette is not None:
+            colours = np.zeros((max(256, len(self.palette)), 4), np.uint8)
+            colours[: len(self.palette)] = self.palette
+            values, alpha = colours[values[..., 0]][..., : self.palette_bands], colours[values[..., 0], 3]
+            if not alpha.all():
+                valid = alpha > 0 if valid is None else valid & (alpha > 0)
+        return finite(np.ascontiguousarray(values), valid)
+
+
+def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
+    """Sets what is not finite to 0 and marks it as not valid."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return values, valid
+    sound = np.isfinite(values)
+    if sound.all():
+        return values, valid
+    whole = sound.all(axis=2)
+    return np.where(sound, values, values.dtype.type(0)), whole if valid is None else valid & whole
+
+
+def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
+    """Finds the bands to read.
+
+    Args:
+        dataset: The open file.
+        name: What errors call it.
+        count: How many are wanted; None: all. Three are those marked red, green and blue, if any; else the first ones.
+
+    Raises:
+        SiameseError: There are fewer or too many, or they hold complex numbers.
+    """
+    every = [band for band, use in zip(dataset.indexes, dataset.colorinterp, strict=True) if use != ColorInterp.alpha]
+    palette = _palette(dataset, every)
+    there = 3 if palette else len(every)
+    if not there or dataset.count > MAX_BANDS:
+        raise SiameseError(f"has {dataset.count} bands", where=name, fix=f"keep 1 to {MAX_BANDS} bands")
+    wanted = there if count is None else count
+    if there < wanted:
+        raise too_few(there, wanted, name)
+    named = _named(dataset) if wanted == len(_RGB) and not palette else ()
+    bands = tuple(every) if palette else named or tuple(every[:wanted])
+    for kind in sorted({dataset.dtypes[band - 1] for band in bands}):
+        check_type(kind, name)
+    flags = {flag for band in bands for flag in dataset.mask_flag_enums[band - 1]}
+    return Layout(
+        bands=bands,
+        facts=_facts(dataset, bands),
+        has_mask=MaskFlags.all_valid not in flags,
+        palette=palette,
+        palette_bands=min(3, wanted),
+    )
+
+
+def check_type(kind: str, name: str) -> None:
+    """Refuses values that cannot become pixels.
+
+    Raises:
+        SiameseError: They are complex numbers.
+    """
+    if kind.startswith("complex"):
+        fix = "convert it to integers or floats (gdal_translate -ot Float32)"
+        raise SiameseError(f"holds {kind}, neither integers nor floats", where=name, fix=fix)
+
+
+def too_few(there: int, wanted: int, name: str) -> SiameseError:
+    """The error for an image that has fewer bands than a network takes."""
+    fix = "give red, green and blue" if wanted == 3 else "give the bands that the network was trained on"
+    return SiameseError(f"has {there} band{'s' * (there != 1)}, not {wanted}", where=name, fix=fix)
+
+
+def _named(dataset: DatasetReader) -> tuple[int, ...]:
+    uses = dict(zip(dataset.colorinterp, dataset.indexes, strict=True))
+    return tuple(uses[use] for use in _RGB) if all(use in uses for use in _RGB) else ()
+
+
+def _palette(dataset: DatasetReader, bands: list[int]) -> tuple[tuple[int, int, int, int], ...] | None:
+    if len(bands) != 1 or dataset.colorinterp[bands[0] - 1] != ColorInterp.palette:
+        return None
+    colours = dataset.colormap(bands[0])
+    return tuple(colours.get(value, (0, 0, 0, 0)) for value in range(max(colours) + 1))
+
+
+def _facts(dataset: DatasetReader, bands: tuple[int, ...]) -> ValueFacts:
+    kind = np.result_type(*(np.dtype(dataset.dtypes[band - 1]) for band in bands))
+    tags = dataset.tags()
+    declared = None
+    try:
+        least, most = float(tags["TIFFTAG_MINSAMPLEVALUE"]), float(tags["TIFFTAG_MAXSAMPLEVALUE"])
+        declared = (least, most) if least < most else None
+    except (KeyError, ValueError):
+        pass
+    scale, offset = dataset.scales[bands[0] - 1], dataset.offsets[bands[0] - 1]
+    return ValueFacts(str(kind), declared, -offset / scale if scale and offset else 0.0)

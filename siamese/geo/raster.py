@@ -1,0 +1,332 @@
+"""An image file that is read a window at a time, on its own grid or on any other."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.warp import reproject, transform
+from rasterio.windows import Window
+
+from siamese.geo.decode import decode_png, understood
+from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
+from siamese.geo.layout import Layout, Mask, Values, find_layout
+from siamese.geo.sample import sample_of_blocks, sample_of_file
+from siamese.geo.validity import FILL_MARGIN_PX
+from siamese.geo.values import AS_IS, SAMPLE_PX, ValueRange, fixed_range, range_of
+
+_LARGE_PNG_PX: Final = 4096 * 4096
+_BLOCK_PX: Final = 512
+_LEAST_SAMPLE_PX: Final = 32
+_BILINEAR_PX: Final = 2
+_EDGE_POINTS: Final = 33
+_TOLERANCE_PX: Final = 0.01
+"""How far the warp may place a pixel wrongly; small, so that it does not matter which window a pixel is read in."""
+
+_ANY_CRS: Final = "EPSG:3857"
+_BLOCKS: Final = ".blocks"
+"""Suffix of a PNG's copy."""
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An image on disk, closed."""
+
+    path: Path
+    """Where its pixels are read: the file itself, or of a PNG a copy in blocks."""
+    name: str
+    """What errors call it."""
+    width: int
+    height: int
+    crs: str | None
+    transform: Affine
+    layout: Layout
+    values: ValueRange = AS_IS
+    """How its values become 8 bits."""
+    taken: str | None = None
+    """TIFFTAG_DATETIME, as the file has it."""
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """The bands of the file that are read, from 1 on; of a palette, its band once for each colour."""
+        return self.layout.bands if self.layout.palette is None else self.layout.bands * self.layout.count
+
+    @property
+    def stretch(self) -> ValueRange:
+        """The same as ``values``."""
+        return self.values
+
+    def read(self, col: int, row: int, width: int, height: int) -> tuple[Image, Mask]:
+        """Reads a window on the image's own grid.
+
+        Args:
+            col: Its first column, in the image.
+            row: Its first row.
+            width: Columns; it must lie within the image.
+            height: Rows.
+
+        Returns:
+            ``(height, width, bands)`` uint8, 0 where there is no data, and ``(height, width)``, True where there is.
+
+        Raises:
+            SiameseError: The file is damaged.
+        """
+        with opened(self.path, self.name) as dataset:
+            return self._window(dataset, col, row, width, height)
+
+    def read_on(self, crs: str | None, place: Affine, width: int, height: int) -> tuple[Image, Mask]:
+        """Reads what lies on another grid, resampled (bilinear).
+
+        Args:
+            crs: Of the grid; None where both are pixels of one image.
+            place: (column, row) of the grid to coordinates of its crs.
+            width: Columns of the grid.
+            height: Rows.
+
+        Returns:
+            ``(height, width, bands)`` uint8, 0 where there is no data, and ``(height, width)``, True where there is.
+
+        Raises:
+            SiameseError: The file is damaged.
+        """
+        empty = np.zeros((height, width, self.layout.count), np.uint8), np.zeros((height, width), bool)
+        box = self._box_under(crs, place, width, height)
+        if box is None:
+            return empty
+        col, row, wide, tall, shrink = box
+        with opened(self.path, self.name) as dataset:
+            if shrink > 1:
+                pixels, seen = self._decimated(dataset, Window(col, row, wide, tall), shrink)
+            else:
+                pixels, seen = self._window(dataset, col, row, wide, tall)
+            source = np.concatenate([np.moveaxis(pixels, -1, 0), seen[None].astype(np.uint8) * np.uint8(255)])
+            target = np.zeros((len(source), height, width), np.uint8)
+            scale = Affine.scale(wide / pixels.shape[1], tall / pixels.shape[0])
+            here = self.transform @ Affine.translation(col, row) @ scale
+            # Without a CRS both grids are pixels, for which any projected one will do.
+            reproject(
+                source,
+                target,
+                src_crs=self.crs or _ANY_CRS,
+                src_transform=here,
+                dst_crs=crs or _ANY_CRS,
+                dst_transform=place,
+                src_alpha=len(source),
+                dst_alpha=len(source),
+                resampling=Resampling.bilinear,
+                tolerance=_TOLERANCE_PX,
+            )
+        valid = target[-1] > 0
+        return np.where(valid[..., None], np.moveaxis(target[:-1], 0, -1), np.uint8(0)), valid
+
+    def _window(self, dataset: DatasetReader, col: int, row: int, width: int, height: int) -> tuple[Image, Mask]:
+        left, above = min(FILL_MARGIN_PX, col), min(FILL_MARGIN_PX, row)
+        right = min(FILL_MARGIN_PX, self.width - col - width)
+        below = min(FILL_MARGIN_PX, self.height - row - height)
+        around = Window(col - left, row - above, width + left + right, height + above + below)
+        values, valid = self.layout.read(dataset, around)
+        return understood(values, valid, self.values, (above, below, left, right))
+
+    def _decimated(self, dataset: DatasetReader, window: Window, shrink: int) -> tuple[Image, Mask]:
+        """For pictures: fill is looked for among the pixels that are left."""
+        shape = max(1, window.height // shrink), max(1, window.width // shrink)
+        values, valid = self.layout.read(dataset, window, shape)
+        return understood(values, valid, self.values, (0, 0, 0, 0))
+
+    def _box_under(
+        self, crs: str | None, place: Affine, width: int, height: int
+    ) -> tuple[int, int, int, int, int] | None:
+        """Column, row, width and height of what a grid needs of the image, and by how much it may be decimated."""
+        across, down = (np.linspace(0, side, _EDGE_POINTS) for side in (width, height))
+        cols, rows = (points.ravel() for points in np.meshgrid(across, down))
+        xs, ys = place.a * cols + place.b * rows + place.c, place.d * cols + place.e * rows + place.f
+        if crs is not None and self.crs is not None and CRS.from_user_input(crs) != CRS.from_user_input(self.crs):
+            found_xs, found_ys = transform(crs, self.crs, xs.tolist(), ys.tolist())
+            xs, ys = np.asarray(found_xs, np.float64), np.asarray(found_ys, np.float64)
+        back = ~self.transform
+        own_cols, own_rows = back.a * xs + back.b * ys + back.c, back.d * xs + back.e * ys + back.f
+        shape = _EDGE_POINTS, _EDGE_POINTS
+        step = _usual_step(own_cols.reshape(shape), own_rows.reshape(shape))
+        # Where longitude jumps from 180 to -180 a part of the grid seems to lie far away.
+        near = (own_cols > -2 * step) & (own_cols < self.width + 2 * step)
+        near &= (own_rows > -2 * step) & (own_rows < self.height + 2 * step)
+        if not near.any():
+            return None
+        own_cols, own_rows = own_cols[near], own_rows[near]
+        pixels = step * (_EDGE_POINTS - 1) / max(width, height)
+        shrink = max(1, math.floor(pixels / 2))
+        margin = math.ceil(_BILINEAR_PX * max(pixels, 1.0))
+        left, right = (min(max(0, v), self.width) for v in _span(own_cols, margin))
+        top, bottom = (min(max(0, v), self.height) for v in _span(own_rows, margin))
+        if left >= right or top >= bottom:
+            return None
+        return left, top, right - left, bottom - top, shrink
+
+
+def open_raster(
+    path: Path, name: str, folder: Path, bands: int | None = None, *, value_range: tuple[float, float] | None = None
+) -> Raster:
+    """Opens one image; see :func:`open_rasters`."""
+    (raster,) = open_rasters([(path, name)], folder, bands, value_range=value_range)
+    return raster
+
+
+def open_rasters(
+    files: Sequence[tuple[Path, str]],
+    folder: Path,
+    bands: int | None = None,
+    *,
+    value_range: tuple[float, float] | None = None,
+) -> tuple[Raster, ...]:
+    """Looks at the images of one date, which share one range of values so that they match.
+
+    Args:
+        files: Path and name of each.
+        folder: Where a PNG, which can only be read from its first row on, is rewritten in blocks.
+        bands: How many are read; None: all. Three are those marked red, green and blue, if any; else the first ones.
+        value_range: Values that become 0 and 255, of images wider than 8 bits; by default
+            :mod:`siamese.geo.values` chooses.
+
+    Raises:
+        SiameseError: A file cannot be read, holds an unsupported type, or has too few bands.
+    """
+    rasters = [_look(path, name, folder, bands) for path, name in files]
+    ranges = [fixed_range(raster.layout.facts, value_range) for raster in rasters]
+    wide = [raster for raster, ranged in zip(rasters, ranges, strict=True) if ranged is None]
+    if wide:
+        side = max(_LEAST_SAMPLE_PX, SAMPLE_PX // math.ceil(math.sqrt(len(wide))))
+        shared = range_of([_sample(raster, side) for raster in wide], wide[0].layout.facts)
+        ranges = [ranged or shared for ranged in ranges]
+    return tuple(replace(raster, values=ranged) for raster, ranged in zip(rasters, ranges, strict=True) if ranged)
+
+
+def _look(path: Path, name: str, folder: Path, bands: int | None) -> Raster:
+    with opened(path, name) as dataset:
+        find_layout(dataset, name, bands)
+        if dataset.driver == "PNG":
+            blocks = _in_blocks(path, name, dataset, folder)
+            with opened(blocks, name) as copy:
+                return _raster(copy, blocks, name, bands)
+        return _raster(dataset, path, name, bands)
+
+
+def _raster(dataset: DatasetReader, path: Path, name: str, bands: int | None) -> Raster:
+    return Raster(
+        path=path,
+        name=name,
+        width=dataset.width,
+        height=dataset.height,
+        crs=dataset.crs.to_string() if dataset.crs and not dataset.transform.is_identity else None,
+        transform=dataset.transform,
+        layout=find_layout(dataset, name, bands),
+        taken=dataset.tags().get("TIFFTAG_DATETIME"),
+    )
+
+
+def _sample(raster: Raster, side_px: int) -> npt.NDArray[np.generic]:
+    with opened(raster.path, raster.name) as dataset:
+        sample = sample_of_blocks if raster.path.suffix == _BLOCKS else sample_of_file
+        return sample(dataset, raster.layout, side_px)
+
+
+def _in_blocks(path: Path, name: str, dataset: DatasetReader, folder: Path) -> Path:
+    state = path.stat()
+    key = f"{path.resolve()} {state.st_mtime_ns} {state.st_size}"
+    target = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}{_BLOCKS}"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")
+    with local_gdal(**GDAL_OPTIONS):
+        if dataset.width * dataset.height <= _LARGE_PNG_PX:
+            values, valid = decode_png(path.read_bytes(), name, max_side_px=_LARGE_PNG_PX)
+            strips: Iterable[tuple[int, Values, Mask | None]] = [(0, values, valid)]
+            _write_blocks(partial, strips, dataset.height, has_mask=valid is not None, compress=False)
+        else:
+            layout = find_layout(dataset, name, None)
+            if layout.count == 1 and dataset.count == 1:
+                # OpenCV, which decodes smaller ones, knows no transparent grey.
+                layout = replace(layout, has_mask=False)
+            rows = range(0, dataset.height, _BLOCK_PX)
+            strips = ((row, *_strip(dataset, layout, row)) for row in rows)
+            _write_blocks(partial, strips, dataset.height, has_mask=layout.has_mask, compress=True)
+    partial.replace(target)
+    return target
+
+
+def _strip(dataset: DatasetReader, layout: Layout, row: int) -> tuple[Values, Mask | None]:
+    window = Window(0, row, dataset.width, min(_BLOCK_PX, dataset.height - row))
+    values, valid = layout.read(dataset, window)
+    bits = int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    if layout.palette is None and bits < 8:
+        values = values.astype(np.uint8) * np.uint8(255 // (2**bits - 1))
+    return values, valid
+
+
+def _write_blocks(
+    path: Path, strips: Iterable[tuple[int, Values, Mask | None]], height: int, *, has_mask: bool, compress: bool
+) -> None:
+    out: DatasetWriter | None = None
+    try:
+        for row, values, valid in strips:
+            if out is None:
+                out = _create_blocks(path, values, height, has_mask=has_mask, compress=compress)
+            window = Window(0, row, values.shape[1], values.shape[0])
+            bands = values.shape[2]
+            out.write(np.moveaxis(values, -1, 0), list(range(1, bands + 1)), window=window)
+            if has_mask:
+                alpha = np.ones(values.shape[:2], bool) if valid is None else valid
+                out.write(alpha.astype(values.dtype) * np.iinfo(values.dtype).max, bands + 1, window=window)
+    finally:
+        if out is not None:
+            out.close()
+
+
+def _create_blocks(path: Path, values: Values, height: int, *, has_mask: bool, compress: bool) -> DatasetWriter:
+    bands = values.shape[2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        out = rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=values.shape[1],
+            height=height,
+            count=bands + has_mask,
+            dtype=values.dtype,
+            tiled=True,
+            blockxsize=_BLOCK_PX,
+            blockysize=_BLOCK_PX,
+            interleave="pixel",
+            bigtiff="if_safer",
+            **({"compress": "lzw"} if compress else {}),
+        )
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue] if bands == 3 else [ColorInterp.gray] * bands
+    out.colorinterp = colours + [ColorInterp.alpha] * has_mask
+    return out
+
+
+def _usual_step(cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]) -> float:
+    """How far apart neighbours among points of a grid usually lie, in pixels, along its longer side."""
+    steps = [np.hypot(np.diff(cols, axis=axis), np.diff(rows, axis=axis)) for axis in (0, 1)]
+    known = [step[np.isfinite(step)] for step in steps]
+    return max((float(np.median(step)) for step in known if step.size), default=0.0)
+
+
+def _span(places: npt.NDArray[np.float64], margin: int) -> tuple[int, int]:
+    return math.floor(float(places.min())) - margin, math.ceil(float(places.max())) + margin

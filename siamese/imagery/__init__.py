@@ -1,1 +1,0 @@
-"""Reading satellite images safely."""
