@@ -46,7 +46,7 @@ class Project:
         self.environment = stack.environment | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
         for name in ("siamese", "flows"):
             shutil.copytree(REPOSITORY / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore"):
+        for name in ("dvc.yaml", "prefect.yaml", "stages.lock", ".dvcignore", ".gitignore"):
             shutil.copy(REPOSITORY / name, self.root / name)
         (self.root / ".dvc").mkdir()
         shutil.copy(REPOSITORY / ".dvc" / "config", self.root / ".dvc" / "config")
