@@ -212,13 +212,13 @@ def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
     store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str]
 ) -> None:
     network = Colours()
-    made = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network)
+    made = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network, event="storm")
     task = find_images([files[0]], "pre", store), find_images([files[1]], "post", store)
     pre, post = map(identity, task)
     old = {
         "origin": {
             "digest": "0123456789abcdef", "code": "0", "params": {"mapping": SMALL.model_dump(mode="json")},
-            "inputs": {"pre": pre, "post": post, "place": "", "event": "storm_pre", "disaster_type": "",
+            "inputs": {"pre": pre, "post": post, "place": "", "event": "storm", "disaster_type": "",
                        "checkpoint": checkpoint.digest},
         },
         "revision": "e7338bf", "created": "2026-11-01T00:00:00Z",
@@ -232,9 +232,12 @@ def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
     assert (before.prediction, before.building_set, before.warnings) == (None, None, ())
     before.mark_current(store)
     asked = network.asked
-    assert map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network) == before
+    assert map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network, event="storm") == before
     other = SMALL.model_copy(update={"tile_px": 128})
-    assert map_pair([files[0]], [files[1]], checkpoint, other, store, predictor=network).prediction is not None
+    assert (
+        map_pair([files[0]], [files[1]], checkpoint, other, store, predictor=network, event="storm").prediction
+        is not None
+    )
     assert network.asked > asked
 
 
