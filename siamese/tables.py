@@ -22,4 +22,4 @@ def read_csv(data: bytes, types: Mapping[str, type] | type = str) -> pd.DataFram
         data: CSV with a header.
         types: Of all columns, or by column; text that looks like a number or like nothing ("NA") stays text.
     """
-    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)  # type: ignore[arg-type]
+    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)

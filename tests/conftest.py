@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from botocore.exceptions import BotoCoreError, ClientError
+from builders.tinytraining import tiny_pairs
 from running_stack import RunningStack
-from tinytraining import tiny_pairs
 from waiting import until
 
 from siamese.manifests import PairSet

@@ -95,7 +95,7 @@ def read_csv(data: bytes) -> list[EventTally]:
     """What :func:`write_csv` wrote."""
     return [
         EventTally(
-            row["split"],  # type: ignore[arg-type]
+            row["split"],
             row["disaster"],
             row["disaster_type"],
             int(row["scenes"]),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.smallscenes import write_scenes
 from contest.contestants import CONTEST, ablation_table, ablations, chosen
 from contest.scenes import collect, event_folds, folds, post_only
-from smallscenes import write_scenes
 
 from siamese.errors import SiameseError
 from siamese.ingest.catalog import Scene

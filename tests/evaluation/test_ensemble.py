@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from evalscenes import little_scenes
+from builders.evalscenes import little_scenes
 from rich.console import Console
 
 from siamese.cli import main

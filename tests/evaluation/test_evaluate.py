@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evalscenes import LittleScene, little_scenes
+from builders.evalscenes import LittleScene, little_scenes
 from PIL import Image
 
 from siamese.cli import main

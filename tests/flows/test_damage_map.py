@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from builders.tinytraining import tiny_catalog
 from prefect.artifacts import Artifact
-from tinytraining import tiny_catalog
 
 import flows.damage_map as flow_module
 from flows.damage_map import damage_map

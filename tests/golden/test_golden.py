@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from builders.tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.evaluation import evaluate
 from siamese.ingest.catalog import read_catalog

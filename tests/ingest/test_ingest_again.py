@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from made_scenes import Reads, files, many, png, put, taken
+from builders.made_scenes import Reads, files, many, png, put, taken
 
 from siamese.ingest import ingest, read_catalog
 from siamese.manifests import SceneCatalog

@@ -8,7 +8,7 @@ import tarfile
 import zlib
 
 import pytest
-from made_scenes import Reads, files, many, png, put, taken, tar
+from builders.made_scenes import Reads, files, many, png, put, taken, tar
 
 from siamese.ingest import read_inventory
 from siamese.ingest.archives import MEMBERS

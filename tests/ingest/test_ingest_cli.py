@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from made_scenes import many, png, put
+from builders.made_scenes import many, png, put
 
 from siamese.cli import main
 from siamese.manifests import SceneCatalog

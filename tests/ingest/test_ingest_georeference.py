@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from builders.made_scenes import PLACE, SIDE, put, tar, tiff
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scenes import PLACE, SIDE, put, tar, tiff
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 

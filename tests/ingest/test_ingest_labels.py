@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders.made_scenes import SIDE, SQUARES, label, polygon, square
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scenes import SIDE, SQUARES, label, polygon, square
 
 from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError

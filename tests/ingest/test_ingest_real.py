@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from made_scenes import Reads, taken
+from builders.made_scenes import Reads, taken
 
 from siamese.ingest import upload
 from siamese.store import ObjectStore

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from made_scenes import PLACE, SIDE, files, label, many, png, put, taken, tiff
+from builders.made_scenes import PLACE, SIDE, files, label, many, png, put, taken, tiff
 
 from siamese.errors import SiameseError
 from siamese.ingest import read_inventory

@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+from builders.made_scenes import tar
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scenes import tar
 
 from siamese.ingest.streams import LOOK_AHEAD, LeapingStream, PiecedStream, gunzip
 from siamese.ingest.tar import ArchiveError, Member, read_members

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from made_scenes import many
+from builders.made_scenes import many
 from waiting import until
 
 from siamese.errors import SiameseError

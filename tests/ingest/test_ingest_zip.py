@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from builders.made_scenes import Reads, files, many, png, put, taken, tar, zipped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scenes import Reads, files, many, png, put, taken, tar, zipped
 
 from siamese.ingest import ObjectRef, Scene, read_catalog
 from siamese.ingest.archives import MEMBERS

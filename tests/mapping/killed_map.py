@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
-from made_rasters import SMALL, Colours, Image
+from builders.made_rasters import SMALL, Colours, Image
 
 from siamese.manifests import Checkpoint
 from siamese.mapping import map_pair

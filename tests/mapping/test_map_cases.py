@@ -15,7 +15,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from made_rasters import GROUND, PLACE, SMALL, UTM, Colours, pair, write
+from builders.made_rasters import GROUND, PLACE, SMALL, UTM, Colours, pair, write
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from made_rasters import GROUND, PLACE, SMALL, UTM, Colours, draw, pair, read, write
+from builders.made_rasters import GROUND, PLACE, SMALL, UTM, Colours, draw, pair, read, write
 from PIL import Image as Picture
 from rasterio.enums import ColorInterp
 from rasterio.warp import Resampling, calculate_default_transform, reproject

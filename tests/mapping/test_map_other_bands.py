@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from made_rasters import read
-from tinytraining import SIDE, TRAINING, tiny_catalog
+from builders.made_rasters import read
+from builders.tinytraining import SIDE, TRAINING, tiny_catalog
 
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError

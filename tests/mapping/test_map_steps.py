@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from builders.made_rasters import PLACE, SMALL, Colours, pair, write
 from killed_map import Job
-from made_rasters import PLACE, SMALL, Colours, pair, write
 
 from siamese.errors import SiameseError
 from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Prediction

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from made_rasters import PLACE, SMALL, Colours, pair, write
+from builders.made_rasters import PLACE, SMALL, Colours, pair, write
 from rio_cogeo import cog_validate
 
 from siamese.cli.app import main

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tinynetworks import build, noise, scene, taught
+from builders.tinynetworks import build, noise, scene, taught
 
 from siamese.model import Decision, Prediction, SiameseUNet, class_raster
 from siamese.model.backends import (

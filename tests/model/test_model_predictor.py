@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tinynetworks import build, noise, scene, taught
+from builders.tinynetworks import build, noise, scene, taught
 
 from siamese.errors import SiameseError
 from siamese.model import Decision, Predictor, class_raster

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import pytest
-from tinyscenes import TinyScene
+from builders.tinyscenes import TinyScene
 
 from siamese.ingest import ingest
 from siamese.manifests import SceneCatalog

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 import webdataset as wds
-from tinyscenes import TinyScene, tiny_scenes
+from builders.tinyscenes import TinyScene, tiny_scenes
 
 from siamese.classes import UNCLASSIFIED
 from siamese.errors import SiameseError

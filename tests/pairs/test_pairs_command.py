@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tinyscenes import TinyScene, tiny_scenes
+from builders.tinyscenes import TinyScene, tiny_scenes
 
 from siamese.cli import main
 from siamese.manifests import PairSet, SceneCatalog

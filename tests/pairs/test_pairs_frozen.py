@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from builders.tinyscenes import TinyScene, some_buildings, tiny_scenes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tinyscenes import TinyScene, some_buildings, tiny_scenes
 
 from siamese.cli import main
 from siamese.errors import SiameseError

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.tinyscenes import TinyScene, some_buildings, tiny_scenes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tinyscenes import TinyScene, some_buildings, tiny_scenes
 
 from siamese.errors import SiameseError
 from siamese.manifests import PairSet, SceneCatalog

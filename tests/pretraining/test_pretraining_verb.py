@@ -10,9 +10,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-import tinytraining
 import torch
-from tinytraining import NETWORK, SIDE, tiny_pairs
+from builders import tinytraining
+from builders.tinytraining import NETWORK, SIDE, tiny_pairs
 
 from siamese.cli import main
 from siamese.errors import SiameseError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tinytraining import NETWORK, TRAINING
+from builders.tinytraining import NETWORK, TRAINING
 
 from siamese.cli import main
 from siamese.errors import SiameseError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from builders.published_models import World
 from mlflow import MlflowClient
-from published_models import World
 
 from siamese.store import ObjectStore
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from published_models import World
+from builders.published_models import World
 from reverse_proxy import Answer, Request, Rule, reverse_proxy
 
 from siamese.errors import SiameseError, TransientError

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from builders.published_models import World, dead_server
 from hypothesis import given
 from hypothesis import strategies as st
-from published_models import World, dead_server
 
 from siamese.cli.app import main
 from siamese.errors import SiameseError, TransientError

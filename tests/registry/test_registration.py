@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from builders.published_models import World, dead_server
 from mlflow.exceptions import RestException
-from published_models import World, dead_server
 
 from siamese.errors import SiameseError, TransientError
 from siamese.manifests import Checkpoint, ModelVersion

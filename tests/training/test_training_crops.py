@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
+from builders.tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 
 from siamese.classes import disaster_number
 from siamese.errors import SiameseError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING
+from builders.tinytraining import NETWORK, TRAINING
 from waiting import until
 
 from siamese.errors import SiameseError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
+from builders.tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 
 from siamese.errors import SiameseError
 from siamese.learning.learner import Learner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_learner
+from builders.tinytraining import NETWORK, TRAINING, tiny_learner
 
 from siamese.errors import SiameseError
 from siamese.learning.transfer import take_over

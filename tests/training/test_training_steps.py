@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_learner
+from builders.tinytraining import NETWORK, TRAINING, tiny_learner
 
 from siamese.errors import SiameseError
 from siamese.learning import fabric as fabric_module

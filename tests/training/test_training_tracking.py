@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from tinytraining import NETWORK, TRAINING, tiny_pairs
+from builders.tinytraining import NETWORK, TRAINING, tiny_pairs
 
 from siamese.errors import SiameseError
 from siamese.learning.learner import Learner

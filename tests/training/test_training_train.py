@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
+from builders.tinytraining import NETWORK, TRAINING, tiny_learner, tiny_pairs
 from waiting import until
 
 from siamese.errors import SiameseError

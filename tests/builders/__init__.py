@@ -1,0 +1,1 @@
+"""What tests work on: made-up scenes, rasters, networks, pair sets and models, tiny and the same every time."""
