@@ -19,8 +19,13 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from card.measuring import Scale
 
 REQUIREMENTS = (
     "torch>=2.11", "torchvision", "numpy>=2", "timm>=1.0.31", "safetensors", "huggingface-hub", "pyyaml",
@@ -117,7 +122,12 @@ def _run(name: str, encoder: str, peak: float, limit_s: float, options: argparse
     reader = threading.Thread(target=lambda: messages.extend(process.stderr or ()), daemon=True)
     reader.start()
     ended = threading.Event()
-    killer = threading.Timer(limit_s, lambda: (ended.set(), process.kill()))
+
+    def end() -> None:
+        ended.set()
+        process.kill()
+
+    killer = threading.Timer(limit_s, end)
     killer.start()
     for line in process.stdout:
         if line.startswith("{"):
@@ -134,11 +144,17 @@ def _run(name: str, encoder: str, peak: float, limit_s: float, options: argparse
     }
 
 
+def _peak(scale: Scale, name: str, kind: torch.dtype) -> dict[str, float]:
+    from card.measuring import matmul_peak
+
+    return {f"{name}_tflop_per_second": matmul_peak(scale, kind) / 1e12}
+
+
 def _measure(options: argparse.Namespace) -> None:
     """Runs one part in this process."""
     import torch
     from card import inference, learning, loading
-    from card.measuring import Scale, matmul_peak, report
+    from card.measuring import Scale, report
 
     scale = Scale(torch.device(options.device), options.quick)
     if options.quick:
@@ -148,10 +164,7 @@ def _measure(options: argparse.Namespace) -> None:
         case "peak":
             kinds = {"bf16": torch.bfloat16, "fp32": torch.float32}
             for name, kind in kinds.items():
-                report(
-                    f"matrix product, {name}",
-                    lambda name=name, kind=kind: {f"{name}_tflop_per_second": matmul_peak(scale, kind) / 1e12},
-                )
+                report(f"matrix product, {name}", partial(_peak, scale, name, kind))
         case "agreement":
             learning.agreement(scale, encoder)
         case "training":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ def agreement(scale: Scale, encoder: str) -> None:
         network, aim = seeded(encoder, dropout=0.0), objective("fp32", batch)
         with torch.no_grad():
             for weight in network.parameters():
-                weight *= 1 + nudge
+                weight.mul_(1 + nudge)
         learner = Learner(network, aim, alone(aim.recipe, device))
         return [learner.step(batches[step % 4], step / steps)["loss"] for step in range(steps)]
 
@@ -125,7 +126,7 @@ def ddp(scale: Scale, encoder: str) -> None:
             with opened(aim.recipe, device=scale.device, group=group) as fabric:
                 learner = Learner(seeded(encoder, dropout=0.0), aim, fabric)
                 losses = [learner.step(crops, 0.5)["loss"] for _ in range(steps)]
-                spent = seconds_each(lambda learner=learner: learner.step(crops, 0.5), scale, most=scale.of(10, 2))
+                spent = seconds_each(partial(learner.step, crops, 0.5), scale, most=scale.of(10, 2))
                 found[group] = losses, spent
                 backend = torch.distributed.get_backend() if group else ""
         (plain, plain_s), (distributed, distributed_s) = found[False], found[True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import cv2
@@ -78,4 +79,4 @@ def loading(scale: Scale, encoder: str) -> None:
 
     cores = os.cpu_count() or 1
     for threads in sorted({1, 2, 4, 8, 16} & set(range(1, cores + 1)) | {min(cores, 16)}):
-        report(f"{threads} threads", lambda threads=threads: measured(threads))
+        report(f"{threads} threads", partial(measured, threads))

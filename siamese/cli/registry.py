@@ -99,9 +99,9 @@ def promote(
     from siamese.registry import promote as run
     from siamese.registry import resolve_version
 
-    if split is None:
+    if lift is not None:
         decision = lift_ban(lift, reason, params.promotion, store)
-    else:
+    elif split is not None:
         version = resolve_version(candidate or "latest", params.promotion.model, store)
         decision = run(version, split, params.promotion, params.evaluation, store)
     emit(decision, _summary(decision), as_json=as_json)

@@ -34,5 +34,5 @@ def _load(reader: PairReader, entry: SceneEntry) -> SceneTruth:
     damaged = [(building.post, building.subtype) for building in buildings]
     localization, damage = reader.targets(entry.scene)
     unseen = reader.unseen(entry.scene)
-    numbered = label_buildings(damaged, *mask.shape, unseen)
+    numbered = label_buildings(damaged, mask.shape[0], mask.shape[1], unseen)
     return SceneTruth(pre, post, mask, localization, damage, numbered, entry.disaster_type, unseen)

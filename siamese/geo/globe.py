@@ -27,7 +27,9 @@ def outline(transform: Affine, width: int, height: int) -> Points:
     zero, one = np.zeros_like(along), np.ones_like(along)
     cols = np.concatenate([along, one, along[::-1], zero]) * width
     rows = np.concatenate([zero, along, one, along[::-1]]) * height
-    return np.column_stack(transform @ (cols, rows))
+    xs = transform.a * cols + transform.b * rows + transform.c
+    ys = transform.d * cols + transform.e * rows + transform.f
+    return np.column_stack([xs, ys])
 
 
 def reproject_points(points: Points, crs: str, target: str) -> Points:

@@ -74,7 +74,7 @@ def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
     sound = np.isfinite(values)
     if sound.all():
         return values, valid
-    whole = sound.all(axis=2)
+    whole: Mask = np.asarray(sound.all(axis=2))
     return np.where(sound, values, values.dtype.type(0)), whole if valid is None else valid & whole
 
 

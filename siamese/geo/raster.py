@@ -291,7 +291,7 @@ def _write_blocks(
             out.write(np.moveaxis(values, -1, 0), list(range(1, bands + 1)), window=window)
             if has_mask:
                 alpha = np.ones(values.shape[:2], bool) if valid is None else valid
-                out.write(alpha.astype(values.dtype) * np.iinfo(values.dtype).max, bands + 1, window=window)
+                out.write(alpha.astype(values.dtype) * np.iinfo(str(values.dtype)).max, bands + 1, window=window)
     finally:
         if out is not None:
             out.close()

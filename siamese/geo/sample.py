@@ -20,7 +20,7 @@ def sample_of_file(dataset: DatasetReader, layout: Layout, side_px: int = SAMPLE
 
 def sample_of_array(values: Values, valid: Mask | None, side_px: int = SAMPLE_PX) -> npt.NDArray[np.generic]:
     """``(bands, n)`` of an image in memory: every so many rows and columns."""
-    rows, cols = _steps(*values.shape[:2], side_px)
+    rows, cols = _steps(values.shape[0], values.shape[1], side_px)
     return _counted(values[rows, cols], None if valid is None else valid[rows, cols])
 
 

@@ -38,8 +38,8 @@ def black_fill(values: npt.NDArray[np.generic], margins: tuple[int, int, int, in
     if not cv2.countNonZero(black):
         return np.zeros((height, width), bool)
     # OpenCV's own border would not be black for both erosion and dilation.
-    missing = [FILL_MARGIN_PX - there for there in margins]
-    around = cv2.copyMakeBorder(black, *missing, borderType=cv2.BORDER_CONSTANT, value=(255,))
+    top, bottom, before, after = (FILL_MARGIN_PX - there for there in margins)
+    around = cv2.copyMakeBorder(black, top, bottom, before, after, cv2.BORDER_CONSTANT, value=255)
     opened = cv2.dilate(cv2.erode(around, _SQUARE), _SQUARE)
     inner = np.s_[FILL_MARGIN_PX : FILL_MARGIN_PX + height, FILL_MARGIN_PX : FILL_MARGIN_PX + width]
     return np.ascontiguousarray(opened[inner]) > 0
@@ -54,4 +54,4 @@ def _black(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
             zero = (0,) * part.shape[2]
             black &= np.asarray(cv2.inRange(part, zero, zero), np.uint8)
         return black
-    return (~values.any(axis=2)).astype(np.uint8) * np.uint8(255)
+    return np.where(values.any(axis=2), np.uint8(0), np.uint8(255))

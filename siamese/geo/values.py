@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,7 @@ def range_of(samples: Sequence[npt.NDArray[np.generic]], facts: ValueFacts) -> V
     return ValueRange(low, high, note)
 
 
-def _from_data(values: npt.NDArray[np.generic], zero: float, *, integers: bool) -> tuple[float, float, str]:
+def _from_data(values: npt.NDArray[Any], zero: float, *, integers: bool) -> tuple[float, float, str]:
     step = level_step(np.unique(values), integers=integers)
     if step is not None:
         return 0.0, _TOP * step, "8-bit levels in a wider type"

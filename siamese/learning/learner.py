@@ -54,7 +54,7 @@ class Learner(Generic[N, B, O]):
         self.objective, self.recipe, self.fabric = objective, objective.recipe, fabric
         if world() > 1:
             synchronise(network)
-        self.network: N = network.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: N = network.to(fabric.device).to(memory_format=torch.channels_last)
         self.frozen = tuple(objective.frozen(self.network))
         for module in self.frozen:
             module.requires_grad_(False)

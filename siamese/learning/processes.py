@@ -87,7 +87,7 @@ def run_processes(count: int, work: Callable[[], object]) -> None:
         SiameseError: As ``work`` raised it in one of them.
         ProcessLostError: One has ended without a report; the others are ended too.
     """
-    meeting = dist.TCPStore(_HERE, 0, is_master=True, wait_for_workers=False)
+    meeting = dist.TCPStore(_HERE, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     with stop_on_signal() as stop:
         members = [_started(_Place(rank, count, meeting.port), work) for rank in range(count)]
         try:

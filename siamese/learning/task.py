@@ -130,10 +130,12 @@ class Task(ABC, Generic[N, B, O, M]):
     def judge(self, network: N, beat: Beat) -> Judgement | None:
         """Validates a network; None when there is nothing to validate on."""
         del network, beat
+        return None
 
     def picture(self, network: N) -> bytes | None:
         """What a network makes of some examples, as a PNG, if that can be shown."""
         del network
+        return None
 
     @abstractmethod
     def publish(self, network: N, progress: Progress, curves: bytes, beat: Beat) -> Published[M]:

@@ -59,7 +59,8 @@ def explained(error: Exception) -> SiameseError:
     """What an error of MLflow's client means."""
     uri = mlflow.get_tracking_uri()
     if isinstance(error, RestException):
-        answer = Answer(error.get_http_status_code(), uri, "application/json", error.message)
+        status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
+        answer = Answer(status, uri, "application/json", error.message)
         if answer.status in (401, 403):
             return _server(uri).fault(answer) or _refused(error, uri)
         return _refused(error, uri)
@@ -78,8 +79,8 @@ _ANSWERED = re.compile(
 
 def _ask(uri: str) -> None:
     try:
-        answer = http_request(
-            get_default_host_creds(uri),
+        answer = http_request(  # type: ignore[no-untyped-call]
+            get_default_host_creds(uri),  # type: ignore[no-untyped-call]
             _QUESTION,
             "GET",
             max_retries=0,

@@ -73,7 +73,7 @@ def _is_page(error: Exception) -> bool:
     if not isinstance(error, ClientError) or error_code(error) in _PASSING:
         return False
     kind = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "")
-    return kind.startswith("text/html")
+    return str(kind).startswith("text/html")
 
 
 def _answered(error: ClientError, uri: S3Uri) -> SiameseError:
