@@ -56,7 +56,7 @@ for panel, verbs in PANELS.items():
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    from siamese.store.revision import git_revision
+    from siamese.store.provenance import git_revision
     from siamese.versions import library_versions, software_version
 
     typer.echo(f"siamese {software_version()}, revision {git_revision()}")
