@@ -128,8 +128,12 @@ def store(s3_server: str, tmp_path: Path) -> Iterator[ObjectStore]:
 
 @pytest.fixture(scope="session")
 def mlflow_server(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real MLflow server: SQLite, artifacts on the tests' S3 server; gives its address."""
+    """A real MLflow server: SQLite, artifacts on the tests' S3 server; gives its address.
+
+    It asks for the login that this process's clients are given here.
+    """
     del s3_server
+    os.environ.update(MLFLOW_TRACKING_USERNAME="test", MLFLOW_TRACKING_PASSWORD="test-secret")  # noqa: S106
     layout = Layout(tmp_path_factory.mktemp("mlflow"))
     layout.make()
     service = tracker(Settings(), layout, choose({}, {MLFLOW: None}), os.environ)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, PartialCredentialsError
 
 from siamese.errors import SiameseError
 from siamese.settings import Settings, effective_environment
@@ -71,6 +71,10 @@ class ObjectStore:
     def client(self) -> S3Client:
         """The boto3 client, made when first needed."""
         given = self.environment
+        missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not given.get(name)]
+        if len(missing) == 1 and not given.get("AWS_PROFILE"):
+            # Given one of them by hand, boto3 itself would send requests that nobody signed.
+            raise PartialCredentialsError(provider="environment", cred_var=missing[0])
         session = boto3.session.Session(
             aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
