@@ -19,7 +19,7 @@ from siamese.cli.common import (
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
-    from siamese.registry import Decision, Ledger, LedgerEntry
+    from siamese.registry import Ledger, LedgerEntry, Ruling
 
 
 def register(
@@ -165,7 +165,7 @@ def history(
         Console(stderr=True).print(f"siamese: aliases were not set: {error}", style="yellow", markup=False)
 
 
-def _summary(decision: Decision) -> str:
+def _summary(decision: Ruling) -> str:
     entry, version = decision.entry, decision.entry.candidate.version
     match entry.kind, decision.new:
         case "promote", True:

@@ -13,7 +13,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.errors import SiameseError
-from siamese.ingest.parallel import ordered_map
+from siamese.parallel import ordered_map
 from siamese.progress import Advance, progress
 from siamese.store import ObjectStore, S3Uri, file_sha256
 from siamese.store.multipart import PART, upload_resumable

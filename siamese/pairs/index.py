@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from siamese.errors import SiameseError
 from siamese.manifests import PairSet, Split
 from siamese.pairs.blocks import PIXEL_CLASSES
-from siamese.pairs.shards import Span
+from siamese.pairs.shards import ByteRange
 from siamese.store import ObjectStore
 
 
@@ -43,9 +43,9 @@ class BlockAddress:
     offset: int
     length: int
     sha256: bytes
-    pre: Span
-    post: Span
-    mask: Span
+    pre: ByteRange
+    post: ByteRange
+    mask: ByteRange
 
 
 def read_splits(store: ObjectStore, pair_set: PairSet) -> dict[str, Split]:
@@ -93,7 +93,7 @@ class BlockIndex:
     def address(self, block: int) -> BlockAddress:
         """Where the block at a position of the index lies."""
         shard, offset, length, *members = self._numbers[block].tolist()
-        spans = (Span(*members[at : at + 2]) for at in (0, 2, 4))
+        spans = (ByteRange(*members[at : at + 2]) for at in (0, 2, 4))
         return BlockAddress(shard, offset, length, self._digests[block].tobytes(), *spans)
 
 

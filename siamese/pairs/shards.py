@@ -14,7 +14,7 @@ _END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ByteRange:
     """Bytes of a shard."""
 
     offset: int
@@ -26,7 +26,7 @@ class PackedSample:
     """A sample's members in one run of bytes, headers and padding included."""
 
     data: bytes
-    members: tuple[Span, ...]
+    members: tuple[ByteRange, ...]
     """Where each member's data lies, from the sample's start."""
 
     @property
@@ -57,7 +57,7 @@ def pack_sample(key: str, members: dict[str, bytes]) -> PackedSample:
     for extension, data in members.items():
         header = _header(f"{key}.{extension}", len(data))
         padding = bytes(-len(data) % tarfile.BLOCKSIZE)
-        spans.append(Span(at + len(header), len(data)))
+        spans.append(ByteRange(at + len(header), len(data)))
         parts += [header, data, padding]
         at += len(header) + len(data) + len(padding)
     return PackedSample(b"".join(parts), tuple(spans))

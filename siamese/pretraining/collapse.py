@@ -26,7 +26,7 @@ def spread(embedding: Tensor) -> float:
     return float(unit.std(0).mean() * unit.shape[1] ** 0.5)
 
 
-def rank(embedding: Tensor) -> float:
+def effective_rank(embedding: Tensor) -> float:
     """In about how many directions embeddings differ (effective rank; Roy & Vetterli 2007, Garrido et al. 2023).
 
     Args:

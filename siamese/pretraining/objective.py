@@ -7,7 +7,7 @@ from typing import Any
 from siamese.learning.objective import Objective, Scored
 from siamese.learning.recipe import Recipe
 from siamese.params import PretrainingParams
-from siamese.pretraining.collapse import rank, spread
+from siamese.pretraining.collapse import effective_rank, spread
 from siamese.pretraining.method import Comparison, Method
 from siamese.pretraining.views import Views
 
@@ -36,7 +36,7 @@ class ViewsObjective(Objective[Method, Views, Comparison]):
     def loss(self, output: Comparison, share: float) -> Scored:
         """The method's own loss."""
         del share
-        return Scored(output.loss, {"spread": spread(output.embedding), "rank": rank(output.embedding)})
+        return Scored(output.loss, {"spread": spread(output.embedding), "rank": effective_rank(output.embedding)})
 
     def after_step(self, network: Method, share: float) -> None:
         """A teacher follows."""

@@ -1,5 +1,5 @@
 """A trained network in 8-bit integers, for processors: faster, and a little less exact, which is measured."""
 
-from siamese.quantization.quantize import quantize
+from siamese.quantization.verb import quantize
 
 __all__ = ["quantize"]

@@ -3,7 +3,7 @@
 from siamese.registry.aliases import project_aliases
 from siamese.registry.gate import Verdict, judge
 from siamese.registry.ledger import Ban, Comparison, Ledger, LedgerEntry, RegisteredModel, read_ledger
-from siamese.registry.promotion import Decision, history, lift, promote, rollback
+from siamese.registry.promotion import Ruling, history, lift, promote, rollback
 from siamese.registry.registration import register
 from siamese.registry.resolution import model_name, resolve_model, resolve_version
 from siamese.registry.weights import verify_weights
@@ -11,10 +11,10 @@ from siamese.registry.weights import verify_weights
 __all__ = [
     "Ban",
     "Comparison",
-    "Decision",
     "Ledger",
     "LedgerEntry",
     "RegisteredModel",
+    "Ruling",
     "Verdict",
     "history",
     "judge",

@@ -33,7 +33,7 @@ from siamese.store.provenance import git_revision
 _TRIES = 20
 
 
-class Decision(BaseModel):
+class Ruling(BaseModel):
     """The outcome of ``promote``, ``rollback`` or ``lift``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,7 +53,7 @@ def promote(
     params: PromotionParams,
     evaluation_params: EvaluationParams,
     store: ObjectStore,
-) -> Decision:
+) -> Ruling:
     """Passes a candidate through the gate against the champion.
 
     Both are scored on the same frozen split in the same run (what is already scored under its digest is read). The
@@ -84,19 +84,19 @@ def promote(
         ledger = read_ledger(store, params.model)
         verified = verify_weights(Checkpoint.load(store, named.checkpoint), candidate.weights_sha256, store)
         if ledger.champion == named:
-            return Decision(entry=ledger.crowning(named), new=False)
+            return Ruling(entry=ledger.crowning(named), new=False)
         if ban := ledger.ban_on(named):
             entry = _refuse(named, ban, ledger, params)
         else:
             entry = _weigh(verified, named, ledger, pairs, params, evaluation_params, store)
         if answered := same_question(ledger.entries, entry):
-            return Decision(entry=answered, new=False)
+            return Ruling(entry=answered, new=False)
         if decision := _record(entry, store):
             return decision
     raise _busy(params.model)
 
 
-def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Decision:
+def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Ruling:
     """Makes a former champion champion again and bans the versions that it takes down, as a new entry of the ledger.
 
     Args:
@@ -114,7 +114,7 @@ def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Dec
         ledger = read_ledger(store, params.model)
         target = _target(ledger, to, params.model)
         if ledger.champion == target:
-            return Decision(entry=ledger.crowning(target), new=False)
+            return Ruling(entry=ledger.crowning(target), new=False)
         verify_weights(Checkpoint.load(store, target.checkpoint), target.weights_sha256, store)
         entry = _without_scores("rollback", target, target, _went_back(ledger, target), ledger, params)
         if decision := _record(entry, store):
@@ -122,7 +122,7 @@ def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Dec
     raise _busy(params.model)
 
 
-def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore) -> Decision:
+def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore) -> Ruling:
     """Lifts the ban on a version, as a new entry of the ledger; the gate may then promote it again.
 
     Args:
@@ -236,13 +236,13 @@ def _went_back(ledger: Ledger, target: RegisteredModel) -> list[str]:
     return [f"rolled back from version {present} to {target.version} on request", *bans]
 
 
-def _record(entry: LedgerEntry, store: ObjectStore) -> Decision | None:
+def _record(entry: LedgerEntry, store: ObjectStore) -> Ruling | None:
     try:
         append(store, entry)
     except RaceLostError:
         return None
     project_aliases(store, entry.model)
-    return Decision(entry=entry, new=True)
+    return Ruling(entry=entry, new=True)
 
 
 def _named(version: ModelVersion) -> RegisteredModel:

@@ -19,7 +19,7 @@ from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, Sco
 from siamese.metrics import Counts, Tally
 from siamese.pairs.stage import PAIR_SET
 from siamese.params import EvaluationParams, PairsParams, PromotionParams, TrainingParams
-from siamese.registry import Decision, promote, register
+from siamese.registry import Ruling, promote, register
 from siamese.stack.ports import choose
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob
 from siamese.training.stage import CHECKPOINT
@@ -99,7 +99,7 @@ class World:
         assert self.gate(version).entry.kind == "promote"
         return version
 
-    def gate(self, version: ModelVersion, **changes: float) -> Decision:
+    def gate(self, version: ModelVersion, **changes: float) -> Ruling:
         """Passes a version through the gate."""
         params = self.params.model_copy(update=changes)
         return promote(version, self.pairs, params, self.evaluation, self.store)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamese.pairs.parallel import ordered_map
+from siamese.parallel import ordered_map
 
 
 @settings(max_examples=30, deadline=None)
@@ -30,9 +31,10 @@ def test_results_come_in_order_and_the_budget_holds(weights: list[int], workers:
         return item[0]
 
     taken = []
-    for number in ordered_map(work, items(), workers=workers, weight=lambda item: item[1], budget=10):
-        taken.append(number)
-        del held[number]
+    with ThreadPoolExecutor(workers) as pool:
+        for number in ordered_map(pool, work, items(), ahead=2 * workers, weight=lambda item: item[1], budget=10):
+            taken.append(number)
+            del held[number]
     assert taken == list(range(len(weights)))
     assert worst <= 10
 
@@ -53,9 +55,10 @@ def test_items_are_taken_as_needed_and_not_after_a_failure() -> None:
             raise ValueError("the third")
         return number
 
-    results = ordered_map(work, items(), workers=2, weight=lambda _: 1, budget=100)  # type: ignore[arg-type]
-    go.set()
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="the third"):
-        list(results)
+    with ThreadPoolExecutor(2) as pool:
+        results = ordered_map(pool, work, items(), ahead=4, budget=100)  # type: ignore[arg-type]
+        go.set()
+        assert [next(results) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="the third"):
+            list(results)
     assert taken <= 10

@@ -13,7 +13,7 @@ from siamese.learning.learner import Learner
 from siamese.model.encoders import Encoder
 from siamese.params import PretrainingParams
 from siamese.pretraining.byol import Byol
-from siamese.pretraining.collapse import rank, spread, warning
+from siamese.pretraining.collapse import effective_rank, spread, warning
 from siamese.pretraining.dino import Dino
 from siamese.pretraining.method import Method
 from siamese.pretraining.methods import build_method
@@ -158,12 +158,12 @@ def test_the_spread_is_one_for_embeddings_everywhere_and_zero_for_collapse() -> 
 
 def test_the_rank_counts_directions_and_sees_the_line_that_spread_does_not() -> None:
     torch.manual_seed(0)
-    assert rank(torch.randn(16, 512)) == pytest.approx(15, abs=0.5)
-    assert rank(torch.eye(3).repeat(4, 1)) == pytest.approx(2, abs=0.01)
-    assert rank(torch.ones(8, 64)) == 0
+    assert effective_rank(torch.randn(16, 512)) == pytest.approx(15, abs=0.5)
+    assert effective_rank(torch.eye(3).repeat(4, 1)) == pytest.approx(2, abs=0.01)
+    assert effective_rank(torch.ones(8, 64)) == 0
     line = torch.tensor([1.0, -1.0]).repeat(4)[:, None] * torch.randn(64).sign()
     assert spread(line) == pytest.approx(1, abs=0.1)
-    assert rank(line) == pytest.approx(1, abs=0.01)
+    assert effective_rank(line) == pytest.approx(1, abs=0.01)
 
 
 def test_a_warning_needs_a_collapse_and_a_batch_to_judge_it_by() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -12,31 +13,32 @@ Result = TypeVar("Result")
 
 
 def ordered_map(
+    pool: Executor,
     work: Callable[[Item], Result],
     items: Iterable[Item],
     *,
-    workers: int,
-    weight: Callable[[Item], float],
-    budget: float,
+    ahead: int,
+    weight: Callable[[Item], float] = lambda _: 1.0,
+    budget: float = math.inf,
 ) -> Iterator[Result]:
-    """Gives ``work(item)`` for each item, in order, from several threads.
+    """Yields ``work(item)`` for each item, in order.
 
-    No more is begun or waits to be taken than the budget allows: an item heavier than the whole of it runs alone.
+    Nothing is begun beyond what the budget allows: an item heavier than the whole of it runs alone.
 
     Args:
+        pool: Where the work is done.
         work: What to do; an exception in it ends the whole.
         items: Taken as needed, never all at once.
-        workers: Threads.
+        ahead: How many items are under way or not yet taken, at most.
         weight: How much memory an item costs, in any unit.
-        budget: Sum of the weights of what is under way or not yet taken.
+        budget: Sum of the weights of what is under way or not yet taken, at most.
     """
     waiting: deque[tuple[Future[Result], float]] = deque()
     load = 0.0
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="scene")
     try:
         for item in items:
             heavy = weight(item)
-            while waiting and (load + heavy > budget or len(waiting) >= 2 * workers):
+            while waiting and (load + heavy > budget or len(waiting) >= ahead):
                 done, light = waiting.popleft()
                 yield done.result()
                 load -= light
@@ -45,4 +47,5 @@ def ordered_map(
         while waiting:
             yield waiting.popleft()[0].result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future, _ in waiting:
+            future.cancel()

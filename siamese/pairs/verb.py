@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from siamese.ingest.catalog import Scene, Verdict, read_catalog
 from siamese.manifests import PairSet, SceneCatalog, Split
 from siamese.pairs.groups import Candidate
 from siamese.pairs.lines import Line, read_assignments, write_assignments
-from siamese.pairs.parallel import ordered_map
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
 from siamese.pairs.splits import SPLITS, UNLABELLED, assign_splits, learnable_unlabelled
 from siamese.pairs.stage import PAIR_SET
 from siamese.pairs.statistics import Tally, write_csv
 from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
+from siamese.parallel import ordered_map
 from siamese.params.pairs import PairsParams
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, Origin, S3Uri, put_blob, put_file
@@ -110,14 +111,16 @@ def _make(
     folder = PairSet.folder(store, origin.digest)
     with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(assigned)) as advance:
         output = _Output(store, folder, Path(scratch), params)
-        with output.index, output.buildings:
+        threads = ThreadPoolExecutor(params.workers, thread_name_prefix="scene")
+        with output.index, output.buildings, threads as pool:
             for split in (*SPLITS, UNLABELLED):
                 verdict: Verdict = "unlabelled" if split == UNLABELLED else "accepted"
                 scenes = (one for one in _scenes(store, catalog, verdict) if assigned.get(one.scene) == split)
                 for prepared in ordered_map(
+                    pool,
                     partial(prepare_scene, store=store, block_px=params.block_px, value_range=params.value_range),
                     scenes,
-                    workers=params.workers,
+                    ahead=2 * params.workers,
                     weight=lambda scene: (scene.width or 0) * (scene.height or 0),
                     budget=_BUDGET_PX,
                 ):

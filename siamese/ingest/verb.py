@@ -24,10 +24,10 @@ from siamese.ingest.catalog import (
 )
 from siamese.ingest.inventory import Group, Inventory
 from siamese.ingest.listing import Archive, list_source
-from siamese.ingest.parallel import ordered_map
 from siamese.ingest.scenes import Examiner, identity
 from siamese.ingest.stage import CATALOG
 from siamese.manifests import SceneCatalog
+from siamese.parallel import ordered_map
 from siamese.params import IngestParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, Origin, S3Uri, move_pointer, put_file, read_pointer
