@@ -145,11 +145,15 @@ def test_files_beside_it_rank_as_gdal_ranks_them() -> None:
 SCENE = "test-wind_00000001"
 
 
+def noise(seed: int) -> np.ndarray:
+    """Pixels of one date."""
+    return np.random.default_rng(seed).integers(1, 256, (SIDE, SIDE, 3), np.uint8)
+
+
 def bare_scene(**sidecars: bytes) -> dict[str, bytes]:
     """A scene of TIFFs without georeference, each with these files beside it, by suffix."""
-    pixels = np.random.default_rng(0).integers(1, 256, (SIDE, SIDE, 3), np.uint8)
     names = [f"images/{SCENE}_{date}_disaster" for date in ("pre", "post")]
-    files = {f"{name}.tif": tiff(pixels, None) for name in names}
+    files = {f"{name}.tif": tiff(noise(number), None) for number, name in enumerate(names)}
     return files | {
         f"{name}.{suffix.replace('_', '.')}": content for name in names for suffix, content in sidecars.items()
     }
@@ -187,22 +191,26 @@ def test_ingest_says_what_a_georeference_lacks(store: ObjectStore) -> None:
         assert why is None or why in row.notes[0]
 
 
+def with_points(pixels: np.ndarray, bend: float) -> bytes:
+    """A TIFF with nine control points, of which the middle one lies off a straight fit."""
+    points = [
+        GroundControlPoint(row, col, *(PLACE @ (col + bend * (row == col == 32), row)))
+        for row in (0, 32, 64)
+        for col in (0, 32, 64)
+    ]
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8") as dataset:
+            dataset.write(np.moveaxis(pixels, -1, 0))
+            dataset.gcps = (points, CRS.from_epsg(4326))
+        return bytes(memory.read())
+
+
 def test_ingest_takes_control_points(store: ObjectStore) -> None:
-    pixels = np.random.default_rng(0).integers(1, 256, (SIDE, SIDE, 3), np.uint8)
-    files = {}
-    for bend in (0.0, 5.0):
-        points = [
-            GroundControlPoint(row, col, *(PLACE @ (col + bend * (row == col == 32), row)))
-            for row in (0, 32, 64)
-            for col in (0, 32, 64)
-        ]
-        with rasterio.MemoryFile() as memory:
-            with memory.open(driver="GTiff", width=SIDE, height=SIDE, count=3, dtype="uint8") as dataset:
-                dataset.write(np.moveaxis(pixels, -1, 0))
-                dataset.gcps = (points, CRS.from_epsg(4326))
-            for date in ("pre", "post"):
-                files[f"test-wind_{round(bend):08d}_{date}_disaster.tif"] = memory.read()
-                memory.seek(0)
+    files = {
+        f"test-wind_{number:08d}_{date}_disaster.tif": with_points(noise(seed), bend)
+        for number, bend in enumerate((0.0, 5.0))
+        for seed, date in enumerate(("pre", "post"))
+    }
     straight, bent = read_catalog(store, ingest(put(store, files), IngestParams(), store))
     assert (straight.georeference, straight.crs) == ("gcps", "EPSG:4326")
     assert straight.residual_px == pytest.approx(0, abs=1e-6)

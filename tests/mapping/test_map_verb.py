@@ -81,7 +81,7 @@ def test_a_map_is_made_once_and_lies_in_the_bucket_of_maps(
     made = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network)
     asked, objects = network.asked, list(store.list(store.maps))
     assert {blob.uri.split("/")[2] for blob in made.blobs()} == {store.settings.maps_bucket}
-    assert (made.event, made.counts["minor_damage"], made.counts["unknown"]) == ("37.0395N_94.1245W", 1, 0)
+    assert (made.event, made.counts["minor_damage"], made.counts["unknown"]) == ("37.0406N_94.1241W", 1, 0)
     assert map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network) == made
     assert (network.asked, list(store.list(store.maps))) == (asked, objects)
     other = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network, event="another")
