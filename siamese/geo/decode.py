@@ -14,10 +14,10 @@ from rasterio.io import DatasetReader
 from siamese.errors import SiameseError
 from siamese.geo.formats import driver_of
 from siamese.geo.gdal import opened
-from siamese.geo.layout import Mask, Values, find_layout
+from siamese.geo.layout import find_layout
 from siamese.geo.png import check_png
 from siamese.geo.sample import sample_of_array, sample_of_file
-from siamese.geo.validity import black_fill
+from siamese.geo.validity import Mask, Values, valid_pixels
 from siamese.geo.values import AS_IS, ValueFacts, ValueRange, fixed_range, range_of
 
 _MOST_BYTES: Final = 2 * 2**30
@@ -126,9 +126,7 @@ def understood(
     """
     above, below, left, right = margins
     inner = np.s_[above : values.shape[0] - below, left : values.shape[1] - right]
-    fill = black_fill(values, margins)
-    seen = ~fill if valid is None else valid[inner] & ~fill
-    # uint8 values may be the caller's own array, or a part of it.
+    seen = valid_pixels(values, valid, margins)
     pixels = ranged(values[inner])
     if not seen.all():
         pixels = np.where(seen[..., np.newaxis], pixels, np.uint8(0))

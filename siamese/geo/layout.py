@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from siamese.errors import SiameseError
+from siamese.geo.validity import Mask, Values, finite
 from siamese.geo.values import ValueFacts
 
 MAX_BANDS: Final = 32
 _RGB: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-
-Values = npt.NDArray[np.generic]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -59,23 +56,12 @@ class Layout:
         valid = dataset.dataset_mask(window=window, out_shape=shape) > 0 if self.has_mask else None
         values = np.ascontiguousarray(np.moveaxis(found, 0, -1))
         if self.palette is not None:
-            colours = np.zeros((max(256, len(self.palette)), 4), np.uint8)
+            colours = np.zeros((2 ** (8 * values.itemsize), 4), np.uint8)
             colours[: len(self.palette)] = self.palette
             values, alpha = colours[values[..., 0]][..., : self.palette_bands], colours[values[..., 0], 3]
             if not alpha.all():
                 valid = alpha > 0 if valid is None else valid & (alpha > 0)
         return finite(np.ascontiguousarray(values), valid)
-
-
-def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
-    """Sets what is not finite to 0 and marks it as not valid."""
-    if not np.issubdtype(values.dtype, np.floating):
-        return values, valid
-    sound = np.isfinite(values)
-    if sound.all():
-        return values, valid
-    whole: Mask = np.asarray(sound.all(axis=2))
-    return np.where(sound, values, values.dtype.type(0)), whole if valid is None else valid & whole
 
 
 def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:

@@ -23,9 +23,9 @@ from rasterio.windows import Window
 
 from siamese.geo.decode import decode_png, understood
 from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
-from siamese.geo.layout import Layout, Mask, Values, find_layout
+from siamese.geo.layout import Layout, find_layout
 from siamese.geo.sample import sample_of_blocks, sample_of_file
-from siamese.geo.validity import FILL_MARGIN_PX
+from siamese.geo.validity import FILL_MARGIN_PX, Mask, Values
 from siamese.geo.values import AS_IS, SAMPLE_PX, ValueRange, fixed_range, range_of
 
 _LARGE_PNG_PX: Final = 4096 * 4096

@@ -7,7 +7,8 @@ import numpy.typing as npt
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from siamese.geo.layout import Layout, Mask, Values
+from siamese.geo.layout import Layout
+from siamese.geo.validity import Mask, Values
 from siamese.geo.values import SAMPLE_PX
 
 

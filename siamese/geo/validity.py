@@ -1,4 +1,4 @@
-"""Where an image holds no data although its file does not say so: black fill."""
+"""Where a pixel is valid: where its file says so, all bands are finite, and it is not black fill."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+Values = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 
 FILL_PX: Final = 9
@@ -18,7 +19,34 @@ _AT_ONCE: Final = 4
 _SQUARE: Final = np.ones((FILL_PX, FILL_PX), np.uint8)
 
 
-def black_fill(values: npt.NDArray[np.generic], margins: tuple[int, int, int, int]) -> Mask:
+def valid_pixels(values: Values, stated: Mask | None, margins: tuple[int, int, int, int]) -> Mask:
+    """Decides where a window of an image holds data.
+
+    Args:
+        values: ``(H, W, bands)``, finite; see :func:`finite`.
+        stated: ``(H, W)``, where the file has data by its alpha band, mask or nodata value; None: everywhere.
+        margins: As in :func:`black_fill`.
+
+    Returns:
+        ``(h, w)`` of the window, without the margins.
+    """
+    above, below, left, right = margins
+    seen = ~black_fill(values, margins)
+    return seen if stated is None else seen & stated[above : values.shape[0] - below, left : values.shape[1] - right]
+
+
+def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
+    """Sets what is not finite to 0 and marks it as not valid."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return values, valid
+    sound = np.isfinite(values)
+    if sound.all():
+        return values, valid
+    whole: Mask = np.asarray(sound.all(axis=2))
+    return np.where(sound, values, values.dtype.type(0)), whole if valid is None else valid & whole
+
+
+def black_fill(values: Values, margins: tuple[int, int, int, int]) -> Mask:
     """Finds black fill in a window of an image.
 
     Fill is the morphological opening, by a square of :data:`FILL_PX`, of the pixels that are 0 in all bands; beyond the
@@ -45,7 +73,7 @@ def black_fill(values: npt.NDArray[np.generic], margins: tuple[int, int, int, in
     return np.ascontiguousarray(opened[inner]) > 0
 
 
-def _black(values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+def _black(values: Values) -> npt.NDArray[np.uint8]:
     """255 where all bands are 0."""
     if values.dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64):
         black = np.full(values.shape[:2], 255, np.uint8)
