@@ -88,7 +88,13 @@ def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel) -
     found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
     first, *further = checkpoints = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
     predictor = DeferredPredictor(store, *checkpoints, expected_pairs=len(scenes), flips=params.mapping.flips)
-    by_model = partial(map_scene, further=further, model=model["name"], predictor=predictor)
+    by_model = partial(
+        map_scene,
+        further=further,
+        model=model["name"],
+        predictor=predictor,
+        reuse_older=not params.runs.redo_older,
+    )
     maps, failures = [], {}
     with progress("map scenes", len(scenes)) as advance:
         for scene in scenes:

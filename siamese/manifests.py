@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
@@ -302,6 +303,12 @@ class DamageMap(Manifest):
         found = store.list(store.maps / "current" / "")
         return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
+    @classmethod
+    def current_versions(cls, store: ObjectStore) -> Counter[int]:
+        """How many current maps each version of the stage made; 0 stands for those before stages were declared."""
+        found = (read_pointer(store, info.uri) for info in store.list(store.maps / "current" / ""))
+        return Counter(int(pointer.get("version", 0)) for pointer in found if pointer)
+
     def mark_current(self, store: ObjectStore, *, new_place: bool = False) -> None:
         """Makes this the map that :meth:`current` gives for its event.
 
@@ -316,7 +323,7 @@ class DamageMap(Manifest):
         def change(old: dict[str, Any] | None) -> dict[str, Any]:
             if old is not None and old["digest"] != self.digest and not new_place:
                 self._check_place(store, str(old["digest"]))
-            return {"digest": self.digest}
+            return {"digest": self.digest, "version": self.origin.version}
 
         move_pointer(store, _current(store, self.event), change)
 

@@ -97,8 +97,18 @@ def _places(seen: StackStatus) -> list[RenderableType]:
     at = f" at {storage.endpoint}, key {storage.access_key}" if storage.endpoint else ""
     return [
         Text(f"storage settings: {storage.source}{at}; buckets {', '.join(storage.buckets)}"),
+        *([Text(_maps(seen.maps, seen.older_maps or 0))] if seen.maps else []),
         Text(f"folder: {seen.home} ({seen.disk_free_gib} GiB free); memory {seen.memory_mib} MiB"),
     ]
+
+
+def _maps(count: int, older: int) -> str:
+    told = f"current maps: {count}"
+    if older:
+        told += (
+            f", of them {older} by an earlier version of the stage; they stay in use (runs.redo_older makes them again)"
+        )
+    return told
 
 
 def _duration(seconds: float) -> str:

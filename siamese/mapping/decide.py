@@ -48,19 +48,22 @@ _FAINT = -2
 """Label of a pixel that belongs to a building if a core is near."""
 
 
-def find_buildings(prediction: Prediction, params: BuildingParams, store: ObjectStore) -> BuildingSet:
+def find_buildings(
+    prediction: Prediction, params: BuildingParams, store: ObjectStore, *, reuse_older: bool = True
+) -> BuildingSet:
     """Finds the buildings of a prediction.
 
     Args:
         prediction: What the network found.
         params: Least building, and how outlines are simplified.
         store: Where the prediction lies and the buildings go.
+        reuse_older: Take what an earlier version of the stage found, if there is something.
 
     Raises:
         SiameseError: A block is missing or is not what was published.
     """
     origin = BUILDING_SET.plan(inputs={"prediction": prediction}, params={"mapping": params})
-    if found := BUILDING_SET.find(store, origin):
+    if found := BUILDING_SET.find(store, origin, older=reuse_older):
         return found
     decision = Decision.model_validate(prediction.decision)
     layout = Layout(spans(prediction.rows), spans(prediction.cols))

@@ -86,7 +86,7 @@ def predict(
             dates show different places.
     """
     origin = plan_prediction(task, checkpoints, params)
-    if found := PREDICTION.find(store, origin):
+    if found := PREDICTION.find(store, origin, older=task.reuse_older):
         return found
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)

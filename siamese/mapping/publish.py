@@ -52,7 +52,7 @@ def publish_map(
     event = task.event or place_event(task.pre[0], grid)
     inputs |= {"event": event, "model": task.model}
     origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
-    if found := DAMAGE_MAP.find(store, origin):
+    if found := DAMAGE_MAP.find(store, origin, older=task.reuse_older):
         return found
     with workplace(store) as folder, progress("publish map", 3) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)

@@ -30,6 +30,8 @@ class MapTask:
     disaster_type: str | None
     crs: str | None = None
     """Of images that have coordinates but name none."""
+    reuse_older: bool = True
+    """Whether results that earlier versions of the stages made are taken as they are."""
 
     def imagery_inputs(self) -> dict[str, str]:
         """Identities of the imagery and of its place, known before any image is read."""

@@ -37,6 +37,7 @@ def map_pair(
     disaster_type: str | None = None,
     model: str | None = None,
     predictor: PairPredictor | None = None,
+    reuse_older: bool = True,
 ) -> DamageMap:
     """Maps damage from images before and after a disaster.
 
@@ -52,6 +53,7 @@ def map_pair(
             :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
+        reuse_older: Take results that earlier versions of the stages made; false makes them again.
 
     Returns:
         The map; found, not drawn again, when these images were mapped with this network and these params.
@@ -63,7 +65,7 @@ def map_pair(
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
     checkpoints = [checkpoint, *further]
     named = event or xbd_scene(before[0])
-    task = MapTask(before, after, None, named, model or _named(checkpoints), disaster_type, params.crs)
+    task = MapTask(before, after, None, named, model or _named(checkpoints), disaster_type, params.crs, reuse_older)
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -76,6 +78,7 @@ def map_scene(
     further: Sequence[Checkpoint] = (),
     model: str | None = None,
     predictor: PairPredictor | None = None,
+    reuse_older: bool = True,
 ) -> DamageMap:
     """Maps one catalogued scene, be its images objects of their own or members of archives.
 
@@ -87,6 +90,7 @@ def map_scene(
         further: More networks; all their probabilities are averaged.
         model: What the map says of its model; by default the checkpoints' digests.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
+        reuse_older: Take results that earlier versions of the stages made; false makes them again.
 
     Raises:
         SiameseError: The scene lacks an image, or an image is no longer what was ingested.
@@ -96,7 +100,9 @@ def map_scene(
     place = (scene.crs, scene.affine) if scene.crs and scene.affine else None
     before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
     checkpoints = [checkpoint, *further]
-    task = MapTask(before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type, params.crs)
+    task = MapTask(
+        before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type, params.crs, reuse_older
+    )
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -107,7 +113,7 @@ def _map(
     store: ObjectStore,
     predictor: PairPredictor | None,
 ) -> DamageMap:
-    if found := _made_in_one_step(task, checkpoints, params, store):
+    if task.reuse_older and (found := _made_in_one_step(task, checkpoints, params, store)):
         return found
     with workplace(store) as folder:
 
@@ -116,7 +122,7 @@ def _map(
             return open_imagery(task, bands, folder, store, params.value_range)
 
         prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
-        buildings = find_buildings(prediction, params.part(BuildingParams), store)
+        buildings = find_buildings(prediction, params.part(BuildingParams), store, reuse_older=task.reuse_older)
         return publish_map(task, prediction, buildings, params.part(PublishParams), store, imagery)
 
 

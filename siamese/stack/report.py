@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
+from siamese.errors import SiameseError
+from siamese.manifests import DamageMap
+from siamese.mapping.stage import DAMAGE_MAP
 from siamese.settings import Settings
 from siamese.stack import processes
 from siamese.stack.health import TIMEOUT_S
@@ -19,9 +23,10 @@ from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
 from siamese.stack.runs import RunTrouble, troubled_runs
-from siamese.stack.services import POOLS, PREFECT, USUAL_PORTS, Service
+from siamese.stack.services import POOLS, PREFECT, STORAGE, USUAL_PORTS, Service
 from siamese.stack.stack import Plan, absolute, plan, running_services
 from siamese.stack.starting import settings_hash
+from siamese.store import ObjectStore
 
 DISK_SHORT_BYTES = 5 * 2**30
 _SHOWN_KEY = 4
@@ -68,6 +73,8 @@ class StackStatus(_Frozen):
     storage: StorageStatus
     memory_mib: int
     disk_free_gib: float
+    maps: int | None = Field(None, description="Events that have a current map; None while storage does not answer.")
+    older_maps: int | None = Field(None, description="Of them, made by an earlier version of the stage.")
     troubles: list[str] = Field(description="What is wrong with the stack as a whole, and what to do.")
 
 
@@ -93,6 +100,8 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
         services = list(pool.map(lambda service: _service(service, stack, record, running, found), stack.services))
     prefect_works = any(service.name == PREFECT and service.state == "works" for service in services)
     runs = _runs(stack) if prefect_works else []
+    storage_works = stack.own or any(service.name == STORAGE and service.state == "works" for service in services)
+    versions = _map_versions(stack, outer) if storage_works else None
     free = shutil.disk_usage(settings.home if settings.home.exists() else settings.home.parent).free
     troubles = _troubles(stack, record, running, free, outer)
     return StackStatus(
@@ -104,6 +113,8 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
         storage=_storage(stack, outer),
         memory_mib=sum(service.memory_mib for service in services),
         disk_free_gib=round(free / 2**30, 1),
+        maps=versions.total() if versions is not None else None,
+        older_maps=versions.total() - versions[DAMAGE_MAP.version] if versions is not None else None,
         troubles=troubles,
     )
 
@@ -144,6 +155,13 @@ def _runs(stack: Plan) -> list[RunTrouble]:
             return troubled_runs(client, POOLS)
     except httpx.HTTPError:
         return []
+
+
+def _map_versions(stack: Plan, outer: Mapping[str, str]) -> Counter[int] | None:
+    try:
+        return DamageMap.current_versions(ObjectStore(stack.settings, outer))
+    except SiameseError:
+        return None
 
 
 def _storage(stack: Plan, outer: Mapping[str, str]) -> StorageStatus:
