@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -78,7 +78,7 @@ def _black(values: Values) -> npt.NDArray[np.uint8]:
     if values.dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64):
         black = np.full(values.shape[:2], 255, np.uint8)
         for start in range(0, values.shape[2], _AT_ONCE):
-            part = np.ascontiguousarray(values[..., start : start + _AT_ONCE])
+            part: npt.NDArray[Any] = np.ascontiguousarray(values[..., start : start + _AT_ONCE])
             zero = (0,) * part.shape[2]
             black &= np.asarray(cv2.inRange(part, zero, zero), np.uint8)
         return black
