@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from made_rasters import PLACE, SMALL, UTM, Colours, pair, read, write
+from builders.made_rasters import PLACE, SMALL, UTM, Colours, pair, read, write
 from PIL import Image as Picture
 from shapely import box
 
