@@ -31,6 +31,7 @@ SERVERS = ("stack", "mlflow_server", "prefect_server", "s3_server")
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests that need a server, and shares out tests between the workers of pytest-xdist.
 
