@@ -35,7 +35,7 @@ def register(
         The version; always the same one for a checkpoint, even if two processes register it at once or one was killed.
 
     Raises:
-        SiameseError: The evaluation belongs to another checkpoint, the weights differ from the published ones, or MLflow
+        SiameseError: The evaluation belongs to another checkpoint, the weights differ from those published, or MLflow
             has lost a version that is recorded on the bucket.
         TransientError: MLflow does not answer.
     """
