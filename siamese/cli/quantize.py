@@ -32,7 +32,7 @@ def quantize(
     The result is a separate checkpoint, and the latest: evaluate, register and promote it like any other, and the gate
     decides whether it is good enough (promotion.minimum_gain=-0.02 trades a little of the score for the speed). It
     runs on OpenVINO wherever it is used. Value ranges are calibrated on scenes that the network was trained on; the
-    loss in score is measured on its validation split and reported. If this is already done, it says so at once.
+    effect on its scores is measured on the validation split and reported. If this is already done, it says so at once.
 
     Requires the package nncf: pip install 'siamese\[int8]'
     """

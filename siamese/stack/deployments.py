@@ -19,7 +19,7 @@ _LAST_LINES = 6
 
 
 def fingerprint(root: Path) -> str | None:
-    """Returns a hash of what determines the deployments: prefect.yaml, the flows beside it, and their parameters.
+    """Returns a hash of what determines the deployments: prefect.yaml, the flows beside it, and the params package.
 
     Returns:
         None when the project has no prefect.yaml.

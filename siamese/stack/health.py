@@ -67,7 +67,7 @@ def prefect_fault(error: httpx.HTTPStatusError, environment: Mapping[str, str]) 
 
 
 def worker_fault(environment: Mapping[str, str], pool: str, name: str, created: float) -> str | None:
-    """Describes what is wrong with a worker; None when the Prefect API has received a heartbeat of this process.
+    """Describes what is wrong with a worker; None when Prefect has heard from it since its process was created.
 
     Args:
         environment: Holds the address and login of the Prefect API.

@@ -101,7 +101,7 @@ def run_prefect(port: int) -> None:
 
 
 async def _extend_leases() -> None:
-    """Gives runs time to renew leases of concurrency slots that expired while the server was down.
+    """Renews the leases of concurrency slots at startup, as runs could not renew them while the server was down.
 
     Otherwise Prefect would end a run whose lease has expired although it is alive.
     """
