@@ -1,1 +1,1 @@
-"""Prefect flows: the verbs composed, without numerics."""
+"""Prefect flows that compose the verbs; they contain no numerics."""

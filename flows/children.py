@@ -1,4 +1,4 @@
-"""Runs of other deployments: started once, found again by whoever asks for the same work, awaited within bounds."""
+"""Runs other deployments: starts each once, attaches to a run of the same work, and waits for a limited time."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _GIVEN_UP = {StateType.CANCELLING, StateType.CANCELLED, StateType.COMPLETED, Sta
 
 
 def run_child(deployment: str, parameters: dict[str, Any], *, key: str, wait_s: float = WAIT_S) -> FlowRun:
-    """Runs a deployment and waits until its run has completed.
+    """Runs a deployment and waits for its run to complete.
 
     Args:
         deployment: ``flow/deployment``.
-        parameters: Of the flow.
-        key: Identity of the work. While a run of this key goes on, it is awaited and no other is started.
-        wait_s: Seconds to wait at most.
+        parameters: Parameters of the flow.
+        key: Identity of the work. While a run with this key is in progress, it is awaited and no other is started.
+        wait_s: Maximum wait, in seconds.
 
     Returns:
         The completed run.
 
     Raises:
-        TransientError: It has not ended yet, or it crashed; asked again, the same work goes on.
+        TransientError: The run has not ended in time, or it crashed; calling again continues the same work.
         SiameseError: There is no such deployment, or its run failed or was cancelled.
     """
     with get_client(sync_client=True) as client:
@@ -51,7 +51,7 @@ def run_child(deployment: str, parameters: dict[str, Any], *, key: str, wait_s: 
 
 
 def _attach(client: SyncPrefectClient, deployment: str, parameters: dict[str, Any], key: str) -> FlowRun:
-    """The run of this work that goes on, else a new one; of several that ask at once, all get the same."""
+    """Returns the run of this work in progress, else a new one; concurrent callers all get the same."""
     tag = f"work:{key}"
     before = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[tag])))
     for run in before:
@@ -68,7 +68,7 @@ def _attach(client: SyncPrefectClient, deployment: str, parameters: dict[str, An
 
 
 def _await(client: SyncPrefectClient, run: FlowRun, wait_s: float) -> FlowRun:
-    """Polls a run until it ends or time is up; a server that is away meanwhile changes nothing."""
+    """Polls a run until it ends or time is up, and tolerates a server that is temporarily unreachable."""
     deadline = time.monotonic() + wait_s
     while (run.state is None or not run.state.is_final()) and time.monotonic() < deadline:
         time.sleep(min(POLL_S, wait_s))

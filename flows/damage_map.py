@@ -1,4 +1,4 @@
-"""Batch production of damage maps: every scene under a prefix that has no map of the model yet."""
+"""Batch production of damage maps for every scene under a prefix that this model has not mapped yet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHAMPION = "models:/siamese-damage@champion"
 
 
 class ResolvedModel(TypedDict):
-    """The model that a whole run maps with, whatever its alias comes to mean meanwhile."""
+    """The model used throughout a run, even if its alias moves in the meantime."""
 
     name: str
     """For people: name and version."""
@@ -35,7 +35,7 @@ class ResolvedModel(TypedDict):
 
 
 class ChosenScenes(TypedDict):
-    """What is to be mapped, and what cannot be."""
+    """Scenes to map, and scenes that cannot be mapped."""
 
     scenes: list[str]
     """Names, the most needed first."""
@@ -46,7 +46,7 @@ class ChosenScenes(TypedDict):
 
 
 class MappedBatch(TypedDict):
-    """The maps of some scenes."""
+    """The maps of a batch of scenes."""
 
     maps: list[str]
     """Digests."""
@@ -56,7 +56,7 @@ class MappedBatch(TypedDict):
 
 @step
 def settle_models(models: list[str]) -> ResolvedModel:
-    """Finds the checkpoints that the models' names mean now, and checks their weights."""
+    """Resolves the models' names to their current checkpoints and checks the weights."""
     store = ObjectStore()
     checkpoints = [resolve_model(model, store) for model in models]
     name = " + ".join(model_name(model, one, store) for model, one in zip(models, checkpoints, strict=True))
@@ -65,7 +65,7 @@ def settle_models(models: list[str]) -> ResolvedModel:
 
 @step
 def choose_scenes(catalog: str, asked: list[str] | None) -> ChosenScenes:
-    """Picks the scenes to map, those asked for or all with both images, new disasters before the archive."""
+    """Picks the scenes to map: the requested ones, or all with both images; new disasters before the archive."""
     store = ObjectStore()
     found = SceneCatalog.load(store, catalog)
     rows = [row for row in read_catalog(store, found) if asked is None or row.scene in asked]
@@ -83,7 +83,7 @@ def choose_scenes(catalog: str, asked: list[str] | None) -> ChosenScenes:
 
 @step
 def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel) -> MappedBatch:
-    """Maps some scenes, the networks loaded once, if at all; a scene that cannot be mapped holds up no other."""
+    """Maps a batch of scenes, loading the networks at most once; a scene that fails does not hold up the others."""
     store, params = join_run(run)
     found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
     first, *further = checkpoints = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
@@ -120,21 +120,21 @@ def damage_map(
     overrides: Overrides | None = None,
     run: str | None = None,
 ) -> State[dict[str, object]]:
-    """Publishes a damage map of each scene under a prefix; maps that this model has made already are found.
+    """Publishes a damage map of each scene under a prefix; maps that this model has already made are reused.
 
     Args:
         source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of the published params.
         scenes: Only these, by name (``disaster_number``); by default all that are not quarantined.
-        model: MLflow model URI, or the digest of a checkpoint. What it means when the run begins holds for all maps.
-        further: More models, whose probabilities are averaged with those of ``model``.
-        overrides: What this run changes of the published params.
-        run: Digest of a RunSpecification to work by, instead of source and overrides.
+        model: MLflow model URI, or the digest of a checkpoint. It is resolved once, when the run begins.
+        further: Additional models, whose probabilities are averaged with those of ``model``.
+        overrides: Changes to the published params for this run.
+        run: Digest of a RunSpecification to use instead of source and overrides.
 
     Returns:
-        The end state, whose message counts maps and quarantined scenes; its result names them all.
+        The final state, whose message counts maps and quarantined scenes; its result names them all.
 
     Raises:
-        SiameseError: Scenes could not be mapped; all others are.
+        SiameseError: Some scenes could not be mapped; all others were.
     """
     run = begin_run(overrides, source, run)
     settled = settle_models([model, *(further or ())])

@@ -1,4 +1,4 @@
-"""The artifacts of a run in Prefect: score table, picture, links, scenes without a map."""
+"""Publishes a run's artifacts in Prefect: score table, picture, links, scenes without a map."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MOST_ROWS = 1000
 
 
 def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> None:
-    """Leaves the score table, the gate's decision, a plot and links of one retraining.
+    """Publishes the score table, the gate's decision, a plot and links for one retraining run.
 
     Args:
-        made: Digests by noun: catalog, evaluation, version.
+        made: Digests by name: catalog, evaluation, version.
         decision: The ledger's entry.
     """
     store = ObjectStore()
@@ -58,12 +58,12 @@ def publish_retraining(made: Mapping[str, str], decision: Mapping[str, Any]) -> 
 
 
 def publish_maps(digests: Sequence[str], failures: Mapping[str, str], quarantined: Mapping[str, str]) -> None:
-    """Leaves a table of the maps made, with links that hold a week, and the picture of the most damaged one.
+    """Publishes a table of the maps, with links valid for a week, and the picture of the most damaged one.
 
     Args:
-        digests: Of the maps.
-        failures: Why a scene has none, by scene; they get a table of their own.
-        quarantined: Why a scene under the source was not even tried, by scene; likewise.
+        digests: Digests of the maps.
+        failures: Why mapping failed, by scene; shown in a separate table.
+        quarantined: Why a scene under the source was not attempted, by scene; also in a separate table.
     """
     for key, scenes, what in (
         ("scenes-without-map", failures, "without a map"),

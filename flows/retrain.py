@@ -1,4 +1,4 @@
-"""New scenes to a promoted model: ingest, pairs, training on the ``gpu`` pool, evaluation, registration, gate."""
+"""From new scenes to a gated model: ingest, pairs, training on the ``gpu`` pool, evaluation, registration, gate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRAIN_DEPLOYMENT = "train/gpu"
 
 @step
 def ingest_scenes(run: str) -> str:
-    """Checks every scene under the source; gives the SceneCatalog's digest."""
+    """Checks every scene under the source; returns the SceneCatalog's digest."""
     store, params = join_run(run)
     catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store, reuse_older=not params.runs.redo_older)
     catalog.mark_latest(store)
@@ -31,7 +31,7 @@ def ingest_scenes(run: str) -> str:
 
 @step
 def pair_scenes(run: str, catalog: str) -> str:
-    """Cuts accepted scenes into shards; gives the PairSet's digest."""
+    """Cuts accepted scenes into shards; returns the PairSet's digest."""
     store, params = join_run(run)
     pairs = build_pairs(SceneCatalog.load(store, catalog), params.pairs, store, reuse_older=not params.runs.redo_older)
     pairs.mark_latest(store)
@@ -40,13 +40,13 @@ def pair_scenes(run: str, catalog: str) -> str:
 
 @step
 def find_parent(model: str) -> str:
-    """The Checkpoint's digest of the model to start from, as its alias stands now."""
+    """Resolves the model to start from to its current Checkpoint; returns that digest."""
     return resolve_model(model, ObjectStore()).digest
 
 
 @step
 def train_on_gpu_pool(run: str, pairs: str, parent: str | None = None) -> str:
-    """Has a worker of the ``gpu`` pool train, unless that is done; gives the digest of the Checkpoint it published."""
+    """Trains on a worker of the ``gpu`` pool unless already done; returns the published Checkpoint's digest."""
     store, work = ObjectStore(), training_work(pairs, parent)
     checkpoint = find_outcome(run, work, store)
     if checkpoint is None:
@@ -61,7 +61,7 @@ def train_on_gpu_pool(run: str, pairs: str, parent: str | None = None) -> str:
 
 @step
 def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
-    """Scores the checkpoint on the split that params name; gives the Evaluation's digest."""
+    """Scores the checkpoint on the split named in the params; returns the Evaluation's digest."""
     store, params = join_run(run)
     evaluation = evaluate(
         Checkpoint.load(store, checkpoint),
@@ -76,7 +76,7 @@ def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
 
 @step
 def register_checkpoint(run: str, checkpoint: str, evaluation: str) -> str:
-    """Registers the checkpoint in MLflow, once; gives the ModelVersion's digest."""
+    """Registers the checkpoint in MLflow, once; returns the ModelVersion's digest."""
     store, params = join_run(run)
     version = register(Checkpoint.load(store, checkpoint), Evaluation.load(store, evaluation), params.promotion, store)
     version.mark_latest(store)
@@ -85,7 +85,7 @@ def register_checkpoint(run: str, checkpoint: str, evaluation: str) -> str:
 
 @step
 def pass_gate(run: str, version: str, pairs: str) -> dict[str, object]:
-    """Scores candidate and champion on the same split and decides; gives the ledger's entry."""
+    """Scores candidate and champion on the same split and decides; returns the ledger's entry."""
     store, params = join_run(run)
     candidate, split = ModelVersion.load(store, version), PairSet.load(store, pairs)
     return promote(candidate, split, params.promotion, params.evaluation, store).entry.model_dump(mode="json")
@@ -95,16 +95,16 @@ def pass_gate(run: str, version: str, pairs: str) -> dict[str, object]:
 def retrain(
     source: str | None = None, overrides: Overrides | None = None, parent: str | None = None, run: str | None = None
 ) -> dict[str, object]:
-    """Carries the scenes under a prefix to a gated model; what is already published is found, not done again.
+    """Trains, evaluates and gates a model on the scenes under a prefix; reuses what is already published.
 
     Args:
         source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of the published params.
-        overrides: What this run changes of the published params, e.g. ``{"training.minutes": 15}``.
+        overrides: Changes to the published params for this run, e.g. ``{"training.minutes": 15}``.
         parent: Model to start from instead of ImageNet, e.g. ``models:/siamese-damage@champion``.
-        run: Digest of a RunSpecification to work by, instead of source and overrides.
+        run: Digest of a RunSpecification to use instead of source and overrides.
 
     Returns:
-        The digests of all that was made, and the gate's decision.
+        The digests of everything that was made, and the gate's decision.
     """
     run = begin_run(overrides, source, run)
     catalog = ingest_scenes(run)

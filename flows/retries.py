@@ -1,4 +1,4 @@
-"""When a task may be tried again: after the errors listed here, and no others."""
+"""Retry policy of tasks: they are retried after the errors listed here and no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     TransientError,
     ConnectionError,
     TimeoutError,
-    # Storage: the connection broke, before or during an answer.
+    # Storage: the connection broke before or during an answer.
     botocore.exceptions.ConnectionError,
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
@@ -30,9 +30,9 @@ _SERVER_FAILED = 500
 
 
 def time_may_heal(error: BaseException) -> bool:
-    """Whether the same work may succeed later: a server is away, overloaded, or failed by itself."""
+    """Returns whether a retry may succeed: a server is unreachable, overloaded, or failed internally."""
     match error:
-        case httpx.HTTPStatusError():  # Prefect's own errors of its API are of this kind
+        case httpx.HTTPStatusError():  # the base class of Prefect's own API errors
             status = error.response.status_code
         case MlflowException():
             status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
@@ -44,5 +44,5 @@ def time_may_heal(error: BaseException) -> bool:
 
 
 def may_retry(_task: object, _run: object, state: State[object]) -> bool:
-    """The condition of every task's retries, as Prefect asks for it."""
+    """Prefect's retry condition for every task."""
     return isinstance(state.data, BaseException) and time_may_heal(state.data)

@@ -1,4 +1,4 @@
-"""What the flows share: the verbs as Prefect tasks, and the specification that all tasks of a run work by."""
+"""Shared by all flows: verbs as Prefect tasks, and the specification that all tasks of a run follow."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Overrides = dict[str, Any]
 
 
 def step(run: Callable[P, R]) -> Task[P, R]:
-    """A verb as a task: tried again, with growing and jittered pauses, when time may heal the failure.
+    """Turns a verb into a Prefect task, retried with growing, jittered pauses when a retry may succeed.
 
-    Prefect's own cache is off: the verb finds what is published under its digest.
+    Prefect's own cache is off, as the verb itself finds what is published under its digest.
     """
     return task(
         retries=4,
@@ -41,12 +41,12 @@ def step(run: Callable[P, R]) -> Task[P, R]:
 
 @step
 def begin_run(overrides: Overrides | None = None, source: str | None = None, run: str | None = None) -> str:
-    """Settles params and code once for the whole run; gives the RunSpecification's digest.
+    """Fixes params and code for the whole run; returns the RunSpecification's digest.
 
     Args:
-        overrides: What the run changes of the published params.
+        overrides: Changes to the published params for this run.
         source: Prefix of the scenes, in place of ``ingest.source``.
-        run: A specification that is published already and is taken as it is.
+        run: Digest of an already published specification, which is used as it is.
     """
     store, changes = ObjectStore(), dict(overrides or {}) | ({"ingest.source": source} if source else {})
     if run is not None:
@@ -62,6 +62,6 @@ def begin_run(overrides: Overrides | None = None, source: str | None = None, run
 
 
 def join_run(run: str) -> tuple[ObjectStore, Params]:
-    """What a task works with: storage, and the run's params; refused where this worker's code has other stages."""
+    """Returns storage and the run's params; raises if this worker's code has other stage versions than the run."""
     store = ObjectStore()
     return store, load_run(run, store).params

@@ -1,4 +1,4 @@
-"""Training as a flow of its own, so that it runs on a worker of the ``gpu`` pool."""
+"""Training as a separate flow, so that it runs on a worker of the ``gpu`` pool."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from siamese.training import train
 
 
 def training_work(pairs: str, parent: str | None) -> dict[str, str | None]:
-    """What names a training run within a run: its inputs."""
+    """Returns the inputs that identify a training run within a flow run."""
     return {"verb": "train", "pairs": pairs, "parent": parent}
 
 
 @step
 def train_network(run: str, pairs: str, parent: str | None = None) -> str:
-    """Trains on a PairSet, going on from the last checkpoint if there is one; gives the Checkpoint's digest."""
+    """Trains on a PairSet, resuming from saved state if there is any; returns the Checkpoint's digest."""
     store, params = join_run(run)
     start = resolve_model(parent, store) if parent else None
     checkpoint = train(
@@ -37,13 +37,13 @@ def train_network(run: str, pairs: str, parent: str | None = None) -> str:
 def train_flow(
     pairs: str, overrides: Overrides | None = None, parent: str | None = None, run: str | None = None
 ) -> str:
-    """Trains the network.
+    """Trains a network on a PairSet.
 
     Args:
         pairs: Digest of the PairSet.
-        overrides: What this run changes of the published params, e.g. ``{"training.minutes": 15}``.
+        overrides: Changes to the published params for this run, e.g. ``{"training.minutes": 15}``.
         parent: Model to start from, e.g. ``models:/siamese-damage@champion`` or a Checkpoint's digest.
-        run: Digest of the RunSpecification to work by, instead of overrides; ``retrain`` gives its own.
+        run: Digest of a RunSpecification to use instead of overrides; ``retrain`` passes its own.
 
     Returns:
         Digest of the Checkpoint.

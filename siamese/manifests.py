@@ -1,4 +1,4 @@
-"""The six nouns of the chain, what each verb gives and the next one takes; and what verbs beside it give."""
+"""Manifests of the chain's six stages, each made by one verb and used by the next, and of the verbs beside it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Split = Literal["train", "val", "test", "unlabelled"]
 
 
 class SceneCatalog(Manifest):
-    """Every scene under a prefix of raw storage, accepted or not. Given by ``ingest``."""
+    """Every scene under a prefix of raw storage, accepted or not. Made by ``ingest``."""
 
     kind: ClassVar[str] = "catalog"
     former: ClassVar[str | None] = "ingest"
@@ -36,7 +36,7 @@ class SceneCatalog(Manifest):
 
 
 class SplitStatistics(BaseModel):
-    """What one split holds."""
+    """Statistics of one split."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -47,7 +47,7 @@ class SplitStatistics(BaseModel):
 
 
 class PairSet(Manifest):
-    """Pre/post/mask shards with an index, split into train, val and test. Given by ``pairs``."""
+    """Pre/post/mask shards with an index, split into train, val and test. Made by ``pairs``."""
 
     kind: ClassVar[str] = "pair-set"
     former: ClassVar[str | None] = "pairs"
@@ -68,7 +68,7 @@ class PairSet(Manifest):
 
 
 class Scores(BaseModel):
-    """The official xView2 score and what it is made of; every figure in 0..1.
+    """The official xView2 score and its components, each in 0..1.
 
     The official harmonic mean adds 1e-6 to each F1, so a perfect ``damage_f1`` is 1.000001.
     """
@@ -85,7 +85,7 @@ class Scores(BaseModel):
 
 
 class QuantizedPart(BaseModel):
-    """One part of a network in 8-bit integers: OpenVINO's intermediate representation."""
+    """One part of a network quantized to 8-bit integers, in OpenVINO's intermediate representation."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -94,7 +94,7 @@ class QuantizedPart(BaseModel):
 
 
 class Quantized(BaseModel):
-    """A network in 8-bit integers, and what that changed."""
+    """A network quantized to 8-bit integers, and the effect on its results."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"source", "scenes", "before", "changed"})
@@ -109,7 +109,7 @@ class Quantized(BaseModel):
 
 
 class Checkpoint(Manifest):
-    """A trained network. Given by ``train``, and by ``quantize``."""
+    """A trained network. Made by ``train`` and ``quantize``."""
 
     kind: ClassVar[str] = "checkpoint"
     former: ClassVar[str | None] = "training"
@@ -132,12 +132,12 @@ class Checkpoint(Manifest):
 
     @property
     def series(self) -> str | None:
-        """Checkpoints of other tasks than damage have a latest one of their own."""
+        """Series of the checkpoint; each task other than damage has its own latest checkpoint."""
         return None if self.task == "damage" else self.task
 
 
 class Pretraining(Manifest):
-    """An encoder that learned from images without labels. Given by ``pretrain``."""
+    """An encoder pre-trained on images without labels. Made by ``pretrain``."""
 
     kind: ClassVar[str] = "pretraining"
     described: ClassVar[frozenset[str]] = frozenset(
@@ -161,7 +161,7 @@ class Pretraining(Manifest):
 
 
 class Evaluation(Manifest):
-    """How good a network is on one split. Given by ``evaluate``."""
+    """Scores of a network on one split. Made by ``evaluate``."""
 
     kind: ClassVar[str] = "evaluation"
     described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "pairs", "plots"})
@@ -178,12 +178,12 @@ class Evaluation(Manifest):
     plots: dict[str, Blob] = Field(default_factory=dict, description="PNG, by name.")
 
     def is_of(self, checkpoint: Checkpoint) -> bool:
-        """Whether this checkpoint was scored, or another one that holds the same network."""
+        """Returns whether this checkpoint, or another one with the same network, was scored."""
         return checkpoint.digest == self.checkpoint or checkpoint.content == self.origin.inputs.get("checkpoint")
 
 
 class ModelVersion(Manifest):
-    """A checkpoint registered in MLflow. Given by ``register``."""
+    """A checkpoint registered in MLflow. Made by ``register``."""
 
     kind: ClassVar[str] = "model-version"
     former: ClassVar[str | None] = "registry"
@@ -198,7 +198,7 @@ class ModelVersion(Manifest):
 
 
 class PredictedBlock(BaseModel):
-    """What the network found in one window of a map."""
+    """The network's output in one window of a map."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"key"})
@@ -213,7 +213,7 @@ class PredictedBlock(BaseModel):
 
 
 class Prediction(Manifest):
-    """What a network finds in a pair of images, before any decision. The first step of ``map``."""
+    """A network's output for a pair of images, before any decision. Made by the first step of ``map``."""
 
     kind: ClassVar[str] = "prediction"
     described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "warnings"})
@@ -240,7 +240,7 @@ class Prediction(Manifest):
 
 
 class BuildingSet(Manifest):
-    """The buildings of a prediction: numbered, voted on, outlined. The second step of ``map``."""
+    """The buildings of a prediction: numbered, classified by vote, outlined. Made by the second step of ``map``."""
 
     kind: ClassVar[str] = "building-set"
     described: ClassVar[frozenset[str]] = frozenset({"prediction"})
@@ -253,7 +253,7 @@ class BuildingSet(Manifest):
 
 
 class DamageMap(Manifest):
-    """A damage map of one pair of images. Given by ``map``."""
+    """A damage map of one pair of images. Made by ``map``."""
 
     kind: ClassVar[str] = "damage-map"
     former: ClassVar[str | None] = "mapping"
@@ -285,10 +285,10 @@ class DamageMap(Manifest):
 
     @classmethod
     def current(cls, store: ObjectStore, event: str) -> DamageMap:
-        """The map that was last made of an event.
+        """Returns the current map of an event.
 
         Raises:
-            NotPublishedError: There is none.
+            NotPublishedError: The event has no map.
         """
         pointer = read_pointer(store, _current(store, event))
         if pointer is None:
@@ -299,7 +299,7 @@ class DamageMap(Manifest):
 
     @classmethod
     def mapped_events(cls, store: ObjectStore) -> frozenset[str]:
-        """The events that have a current map, from one listing."""
+        """Returns the events that have a current map, in one listing of storage."""
         found = store.list(store.maps / "current" / "")
         return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
@@ -310,14 +310,14 @@ class DamageMap(Manifest):
         return Counter(int(pointer.get("version", 0)) for pointer in found if pointer)
 
     def mark_current(self, store: ObjectStore, *, new_place: bool = False) -> None:
-        """Makes this the map that :meth:`current` gives for its event.
+        """Makes this the map that :meth:`current` returns for its event.
 
         Args:
-            store: Where it lies.
-            new_place: The event's current map may show another place.
+            store: Holds the map.
+            new_place: Whether the event's current map may show another place.
 
         Raises:
-            SiameseError: It does, and may not.
+            SiameseError: The event's current map shows another place, and ``new_place`` is not set.
         """
 
         def change(old: dict[str, Any] | None) -> dict[str, Any]:
@@ -343,7 +343,7 @@ class DamageMap(Manifest):
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    """Whether two boxes in degrees meet; west > east across the antimeridian."""
+    """Returns whether two boxes in degrees overlap; west > east for a box across the antimeridian."""
     west, south, east, north = one
     left, bottom, right, top = other
     width, wide = (east - west) % 360, (right - left) % 360

@@ -1,4 +1,4 @@
-"""What one run of a flow works with, settled once: params, versions of the stages, code revision, and what it made."""
+"""Specification of a flow run, fixed at its start (params, stage versions, code revision), and its outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAME_CODE = "install the same version of siamese on this worker as where the ru
 
 
 class RunSpecification(BaseModel):
-    """All that decides what a run makes of its inputs. Frozen and published before the run does any work."""
+    """Everything that determines a run's results for given inputs; published before the run does any work."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -36,7 +36,7 @@ def publish_run(params: Params, store: ObjectStore) -> str:
     """Publishes the specification of a run with these params and this code.
 
     Returns:
-        Its digest, a hash of its content: equal params and code give the same.
+        Its digest, a hash of its content: equal params and code give the same digest.
     """
     from siamese.stages import declared_versions
 
@@ -48,11 +48,11 @@ def publish_run(params: Params, store: ObjectStore) -> str:
 
 
 def load_run(digest: str, store: ObjectStore) -> RunSpecification:
-    """Reads the specification of a run that this process works for.
+    """Reads the specification of the run that this process works on.
 
     Raises:
-        NotPublishedError: There is none.
-        SiameseError: It is not what was published, or this process runs code with other versions of the stages.
+        NotPublishedError: There is no such specification.
+        SiameseError: It differs from what was published, or this process's code has other versions of the stages.
     """
     uri = _folder(store, digest) / _SPECIFICATION
     if store.head(uri) is None:
@@ -71,7 +71,7 @@ def load_run(digest: str, store: ObjectStore) -> RunSpecification:
 
 
 def _check_versions(stages: Mapping[str, int], revision: str) -> None:
-    from siamese.stages import declared_versions  # it reaches torch, which who only publishes params does not need
+    from siamese.stages import declared_versions  # imports torch, which publishing params does not need
 
     own = declared_versions()
     for stage in sorted({*stages, *own}):
@@ -82,12 +82,12 @@ def _check_versions(stages: Mapping[str, int], revision: str) -> None:
 
 
 def work_key(run: str, work: Mapping[str, str | None]) -> str:
-    """The identity of a piece of a run's work, e.g. training on a pair set: 16 hexadecimal digits."""
+    """Returns the identity of a piece of a run's work, e.g. training on a pair set: 16 hexadecimal digits."""
     return _digest(json.dumps([run, dict(work)], sort_keys=True).encode())
 
 
 def publish_outcome(run: str, work: Mapping[str, str | None], digest: str, store: ObjectStore) -> str:
-    """Records the digest that a piece of work led to, so that other workers of the run can read it.
+    """Records the digest of the result of a piece of work, so that other workers of the run can read it.
 
     Returns:
         The digest that counts: this one, or that of the first worker to finish the same work.
@@ -98,13 +98,13 @@ def publish_outcome(run: str, work: Mapping[str, str | None], digest: str, store
 
 
 def find_outcome(run: str, work: Mapping[str, str | None], store: ObjectStore) -> str | None:
-    """The digest that a piece of work led to; None while it is not done."""
+    """Returns the digest of the result of a piece of work; None until it is done."""
     uri = _outcome(run, work, store)
     return str(json.loads(store.get(uri))["digest"]) if store.head(uri) else None
 
 
 class PublishedParams(BaseModel):
-    """A params file as every flow takes it, wherever its worker runs."""
+    """A published params file, which every flow uses wherever its worker runs."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -119,15 +119,15 @@ class PublishedParams(BaseModel):
 
 
 def publish_params(path: Path, store: ObjectStore, *, unless_published: bool = False) -> PublishedParams:
-    """Makes a params file the one that flows take from now on; runs that have begun keep theirs.
+    """Publishes a params file for flows to use from now on; runs that have begun keep theirs.
 
     Args:
-        path: The file; it is checked first.
-        store: Where to.
-        unless_published: Leave what is published, whatever it says.
+        path: The file; it is validated first.
+        store: Store to publish to.
+        unless_published: Leave params that are already published unchanged.
 
     Returns:
-        What is published now. The same file again changes nothing.
+        The params that are published now. Publishing the same file again changes nothing.
 
     Raises:
         SiameseError: The file cannot be read or holds a wrong key or value.
@@ -145,19 +145,19 @@ def publish_params(path: Path, store: ObjectStore, *, unless_published: bool = F
 
 
 def published_params(store: ObjectStore) -> PublishedParams | None:
-    """The params that flows take; None while none have been published."""
+    """Returns the params that flows use; None until some are published."""
     found = read_pointer(store, _pointer(store))
     return PublishedParams.model_validate(found) if found else None
 
 
 def resolve_params(store: ObjectStore, overrides: Mapping[str, Any], file: Path = PARAMS_FILE) -> tuple[Params, str]:
-    """The params of a new run: as published, else of a local file, with the run's overrides.
+    """Resolves the params of a new run: published ones, else those of a local file, with the run's overrides.
 
     Returns:
         The params, and a phrase that names their source.
 
     Raises:
-        SiameseError: What is published has changed since, or a key or value is wrong.
+        SiameseError: The published file has been altered since, or a key or value is invalid.
     """
     changes: Iterable[str] = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     if found := published_params(store):

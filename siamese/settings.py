@@ -1,4 +1,4 @@
-"""The one place that reads the environment: where stores, servers and local files are, and what runs networks."""
+"""Settings read from the environment: locations of stores, servers and local files, and what runs networks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BackendName = Literal["auto", "torch", "openvino"]
 
 
 class Settings(BaseSettings):
-    """Where things are, and what runs networks. Every field is an environment variable ``SIAMESE_<FIELD>``."""
+    """Locations, and what runs networks. Each field is read from the environment variable ``SIAMESE_<FIELD>``."""
 
     model_config = SettingsConfigDict(env_prefix="SIAMESE_", frozen=True)
 
@@ -44,31 +44,31 @@ class Settings(BaseSettings):
 
     @property
     def cache(self) -> Path:
-        """Folder of local copies; may vanish at any time."""
+        """Folder of local copies; may be deleted at any time."""
         return self.home / "cache"
 
 
 def effective_environment(settings: Settings, environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment that clients of the stores and servers work with.
+    """Returns the environment that clients of the stores and servers use.
 
-    What the given environment says always wins: with any AWS setting of the user's own, none of the local stack's
-    storage settings is applied.
+    The given environment always takes precedence: if it holds any AWS setting of the user's own, none of the local
+    stack's storage settings is applied.
 
     Args:
-        settings: Names the folder of the local stack.
-        environment: Mostly ``os.environ``; it is not changed.
+        settings: Holds the folder of the local stack.
+        environment: Usually ``os.environ``; it is not changed.
     """
     return QUIET | _stack_environment(settings.home, environment) | dict(environment)
 
 
 def read_stack_environment(home: Path) -> dict[str, str]:
-    """Returns what the local stack in this folder says to its clients; empty when there is none."""
+    """Returns the client settings of the local stack in this folder; empty when there is no stack."""
     values = dotenv_values(home / STACK_ENV_FILE, interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
 
 
 def own_storage(home: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Names the user's own storage settings: those that differ from the local stack's; mostly none."""
+    """Returns the names of the user's own storage settings, those that differ from the local stack's; usually none."""
     stack = read_stack_environment(home)
     return tuple(name for name in _OWN_STORAGE if environment.get(name) and environment[name] != stack.get(name))
 
@@ -78,7 +78,7 @@ def _stack_environment(home: Path, environment: Mapping[str, str]) -> dict[str, 
     if own_storage(home, environment):
         stack = {name: value for name, value in stack.items() if "AWS_" not in name and "S3_" not in name}
     for address, login in _LOGINS.items():
-        # The stack's login is for the stack's server alone; for another, the user's own Prefect profile may hold one.
+        # The stack's login applies to the stack's server only; the user's own Prefect profile may hold one for another.
         if environment.get(address, stack.get(address)) != stack.get(address):
             stack = {name: value for name, value in stack.items() if name not in login}
     return stack

@@ -1,4 +1,4 @@
-"""All declared stages, and the lock that makes a change of code without a new version a stated decision."""
+"""All declared stages, and the lock that requires a reason for code changes without a new stage version."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _HEAD = "# Written by `siamese stages --write`: code that changes under one vers
 
 
 class Locked(BaseModel):
-    """What the lock keeps of one stage."""
+    """The lock's entry for one stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,7 +56,7 @@ def declared_versions() -> dict[str, int]:
 
 
 def present(stage: Stage[Any], same_results: str | None = None) -> Locked:
-    """Returns what the lock should keep of a stage as it is now."""
+    """Returns the lock entry for the current state of a stage."""
     neutral = {name: section.neutral() for name, section in stage.sections.items()}
     return Locked(version=stage.version, code=code_version(stage.package), same_results=same_results, neutral=neutral)
 
@@ -65,7 +65,7 @@ def read_lock(path: Path = LOCK_FILE) -> dict[str, Locked]:
     """Reads the lock; empty when there is none, e.g. in an installed package.
 
     Raises:
-        SiameseError: It is not a lock.
+        SiameseError: The file is not a lock.
     """
     if not path.is_file():
         return {}
@@ -78,7 +78,7 @@ def read_lock(path: Path = LOCK_FILE) -> dict[str, Locked]:
 
 
 def disagreement(stage: Stage[Any], lock: Mapping[str, Locked]) -> str | None:
-    """Returns in what a stage and the lock disagree, and what to do about it; None when they agree."""
+    """Describes how a stage and the lock disagree, and what to do about it; None when they agree."""
     kept, now = lock.get(stage.noun), present(stage)
     write = "run `siamese stages --write`"
     if kept is None:
@@ -103,7 +103,7 @@ def write_lock(same_results: str | None = None, path: Path = LOCK_FILE) -> tuple
 
     Args:
         same_results: Why stages whose code changed under the same version still give the same results.
-        path: The lock.
+        path: The lock file.
 
     Returns:
         The stages whose entries changed.

@@ -1,4 +1,4 @@
-"""The ``siamese`` command: its verbs, and how failures are told."""
+"""The ``siamese`` command: its verbs and the reporting of failures."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; a failure is one line on stderr and exit code 1. ``--debug`` may stand anywhere."""
+    """Runs the command line; failures print one line to stderr and exit with 1. ``--debug`` may come anywhere."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if arguments is None and NETWORK_VERBS & set(words[:2]):
         restart_with_allocator()

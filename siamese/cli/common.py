@@ -1,4 +1,4 @@
-"""What all verbs of the command line share: options, output, references to manifests."""
+"""Helpers shared by all command-line verbs: common options, output, and checks of local imagery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ARCHIVE = re.compile(
 
 
 def emit(value: BaseModel | dict[str, Any], text: RenderableType, *, as_json: bool) -> None:
-    """Prints a verb's result: for people, or as one JSON object."""
+    """Prints a verb's result as text for people, or as one JSON object."""
     if as_json:
         typer.echo(dump(value))
     else:
@@ -39,14 +39,14 @@ def emit(value: BaseModel | dict[str, Any], text: RenderableType, *, as_json: bo
 
 
 def dump(value: BaseModel | dict[str, Any]) -> str:
-    """One JSON object as text."""
+    """Returns a result as the text of one JSON object."""
     import json
 
     return value.model_dump_json(indent=1) if isinstance(value, BaseModel) else json.dumps(value, indent=1)
 
 
 def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
-    """Writes a result to a file, or to stdout for ``-``; nothing for None."""
+    """Writes a result as JSON to a file, or to stdout for ``-``; does nothing for None."""
     if path is None:
         return
     if str(path) == "-":
@@ -57,10 +57,10 @@ def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
 
 
 def check_images(given: Sequence[str], date: str) -> None:
-    """Refuses local imagery that is not there or is an archive, before anything heavy is loaded.
+    """Rejects local imagery that is missing or is an archive, before anything heavy is loaded.
 
     Args:
-        given: Files, folders, globs or s3:// addresses; the last two are looked at later.
+        given: Files, folders, globs or s3:// addresses; the last two are checked later.
         date: ``pre`` or ``post``, for messages.
 
     Raises:

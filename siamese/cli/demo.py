@@ -1,4 +1,4 @@
-"""``siamese demo``: the whole chain on this machine, through the deployments that an operator would use."""
+"""``siamese demo``: runs the whole chain on this machine, through the deployments that an operator would use."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ MAPPED_SCENES = 3
 
 def demo(
     data: Annotated[
-        Path | None, typer.Option("--data", help="Scenes in xBD's layout; by default made-up ones are written.")
+        Path | None, typer.Option("--data", help="Scenes in xBD's layout; by default, synthetic ones are written.")
     ] = None,
     file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
 ) -> None:
-    """Shows the whole chain: local stack, scenes, training, score, registered champion, damage maps.
+    """Demonstrate the whole chain: local stack, scenes, training, score, registered champion, damage maps.
 
     Everything runs through the Prefect deployments on real local servers, which stay up afterwards (`siamese down` ends
-    them). Run again, it finds what is done already.
+    them). When run again, it reuses what is already done.
     """
     from siamese.stack import up
 

@@ -1,4 +1,4 @@
-"""``siamese evaluate``: how good a network is."""
+"""``siamese evaluate``: scores a network."""
 
 from __future__ import annotations
 
@@ -49,11 +49,10 @@ def evaluate(
 ) -> None:
     """Score a network: the official xView2 score and every figure behind it.
 
-    On a pair set the split of `evaluation.split` is scored and the evaluation is published; asked again, it is only
-    read. On a folder (images/ and labels/, flat or in split folders) every labelled scene is scored and nothing is
-    published; of an ensemble each model is scored too, with what it costs. The report tells pixels and buildings, each
-    event with its support, a 95 % interval over scenes, the confusion matrices, calibration, and the scenes that went
-    worst.
+    On a pair set, the split named by `evaluation.split` is scored and the evaluation is published; run again, it is
+    only read. On a folder (images/ and labels/, flat or in split folders), every labelled scene is scored and nothing
+    is published; each model of an ensemble is scored too, with its cost. The report covers pixels and buildings, each
+    event with its support, a 95 % interval over scenes, the confusion matrices, calibration, and the worst scenes.
     """
     from rich.console import Console
 
@@ -72,7 +71,7 @@ def evaluate(
         fix = "use --json, or score a pair set"
         raise SiameseError("--out writes a published evaluation; that of a folder is not published", fix=fix)
     pairs = None if folder else PairSet.resolve(store, scenes)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.cli.scoretable import report_text
     from siamese.evaluation import evaluate as evaluate_split
     from siamese.evaluation import evaluate_folder, read_report

@@ -1,4 +1,4 @@
-"""Runs a Prefect deployment and tells its progress until it ends."""
+"""Runs a Prefect deployment and reports its progress until it ends."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PAGE = 200
 
 
 def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[str], None]) -> FlowRun:
-    """Starts a run of a deployment and tells how it goes: its own log lines, warnings, and each task that ends.
+    """Starts a run of a deployment and reports its progress: its own log lines, warnings, and each task that ends.
 
     Args:
         deployment: ``flow/deployment``.
-        parameters: Of the flow.
-        tell: Called with one line at a time, of this run and of those that it starts.
+        parameters: Parameters of the flow.
+        tell: Called with each line of progress, from this run and the runs that it starts.
 
     Returns:
         The completed run.
@@ -68,11 +68,11 @@ def run_and_follow(deployment: str, parameters: dict[str, Any], tell: Callable[[
 
 @contextmanager
 def prefect_failures() -> Iterator[None]:
-    """Turns what Prefect's client raises into an error that says what to do."""
+    """Turns exceptions raised by Prefect's client into errors that state what to do."""
     try:
         yield
     except (httpx.HTTPStatusError, httpx.TransportError) as error:
-        # Of the environment, the active profile and prefect.toml, as Prefect itself read them.
+        # From the environment, the active profile and prefect.toml, as Prefect itself read them.
         known = get_current_settings().api
         server = prefect_server(
             str(known.url or error.request.url), auth_string=bool(known.auth_string), api_key=bool(known.key)

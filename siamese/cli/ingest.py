@@ -1,4 +1,4 @@
-"""``siamese ingest``: raw objects to a scene catalog."""
+"""``siamese ingest``: turns raw objects into a scene catalog."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def ingest(
 ) -> None:
     """Read every scene under a prefix, check it, and publish a catalog of what can be trusted.
 
-    Takes xBD as people hold it: flat images/ labels/ targets/, split folders train tier3 test hold, and .tar, .tar.gz
-    or .zip archives, also in parts, PNG or GeoTIFF. A scene is accepted; or unlabelled, when it has images
-    alone: good for maps; or quarantined, with the reasons. What has not changed since the last time is not read again.
+    Reads xBD in its common layouts: flat images/ labels/ targets/, split folders train tier3 test hold, and .tar,
+    .tar.gz or .zip archives, also in parts, with PNG or GeoTIFF images. Each scene is accepted; or unlabelled, if it
+    has only images, which is enough for maps; or quarantined, with the reasons. What has not changed since the last
+    time is not read again.
     """
     from siamese.params import load_params
     from siamese.store import ObjectStore, S3Uri
 
     params = load_params(params_file, overrides or ()).ingest
     store, prefix = ObjectStore(), S3Uri.parse(source or params.source)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.ingest import ingest as run
 
     catalog = run(prefix, params, store)

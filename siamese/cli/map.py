@@ -1,4 +1,4 @@
-"""``siamese map``: imagery of two dates to a damage map."""
+"""``siamese map``: turns imagery of two dates into a damage map."""
 
 from __future__ import annotations
 
@@ -50,17 +50,16 @@ def map(  # noqa: A001 - the verb's name
 ) -> None:
     """Map building damage from images before and after a disaster.
 
-    The map covers the pre images, in their CRS (in UTM if that counts in degrees), north up, as fine as the finer date;
-    images on another grid are resampled, which one line says. Where either date shows nothing the map says unknown,
-    and so does every building that touches such ground. Georeferences are read from GeoTIFFs, ground control points,
-    .aux.xml and world files with .prj beside the image. Images without one must be one pair of the same size: an xBD
-    label beside the PNG places it on the ground, otherwise the map is in pixels.
+    The map covers the pre images, in their CRS (in UTM if theirs is in degrees), north up, at the resolution of the
+    finer date; images on another grid are resampled, which is reported in one line. Where either date has no data, the
+    map is unknown, and so is every building that touches such ground. Georeferences are read from GeoTIFFs, ground
+    control points, .aux.xml, and world files with .prj beside the image. Images without one must be a single pair of
+    the same size: an xBD label beside the PNG places it on the ground, otherwise the map is in pixels.
 
     Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
-    probabilities of each building, picture.png, and map.json, the manifest. What the network predicts is kept block by
-    block in the bucket `lake`: a map that was interrupted goes on, and other params of buildings or files do not need
-    the network again.
+    probabilities of each building, picture.png, and map.json, the manifest. Predictions are kept block by block in the
+    bucket `lake`: an interrupted map resumes, and changed params of buildings or files do not run the network again.
     """
     from siamese.mapping.inputs import check_files
     from siamese.params import load_params
@@ -74,7 +73,7 @@ def map(  # noqa: A001 - the verb's name
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
     check_files(pre, post, store)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.mapping import map_pair
     from siamese.registry import model_name, resolve_model
 

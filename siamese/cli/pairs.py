@@ -1,4 +1,4 @@
-"""The verb ``siamese pairs``."""
+"""``siamese pairs``: makes training pairs from a scene catalog."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def pairs(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """Make training pairs of the accepted scenes of a catalog: masks, splits, shards.
+    """Make training pairs from the accepted scenes of a catalog: masks, splits, shards.
 
-    Reads each scene once, burns its polygons to a mask (0 background, 1-4 damage, 255 un-classified), cuts it into
-    blocks and stores them in WebDataset shards with an index, so that any crop costs only its own bytes. Done already
-    with the same catalog and params, it says so at once.
+    Reads each scene once, burns its polygons into a mask (0 background, 1-4 damage, 255 un-classified), cuts it into
+    blocks and stores them in WebDataset shards with an index, so that reading a crop fetches only its own bytes. If
+    this is already done with the same catalog and params, it says so at once.
 
-    How scenes are split is pairs.split in params.yaml: official (xBD's folders), event (whole disasters held out),
-    scene (seeded; neighbouring tiles share a split) or fold (the same for cross-validation, one pair set a fold).
+    pairs.split in params.yaml decides how scenes are split: official (xBD's folders), event (whole disasters held out),
+    scene (seeded; neighbouring tiles share a split) or fold (the same for cross-validation, one pair set per fold).
     To try one: siamese pairs --set pairs.split=event
 
-    When new scenes come, the old ones keep their split, so that the champion is never scored on what it was trained
-    on; new tiles that lie between scenes of two splits are left out, and named here.
+    When new scenes arrive, old ones keep their split, so that the champion is never scored on what it was trained on;
+    new tiles that lie between scenes of two splits are left out and listed in the output.
 
-    For `siamese pretrain`, scenes without labels come too: siamese pairs --set pairs.unlabelled=true
+    To include scenes without labels for `siamese pretrain`: siamese pairs --set pairs.unlabelled=true
     """
     from siamese.manifests import SceneCatalog
     from siamese.params import load_params
@@ -50,7 +50,7 @@ def pairs(
     settings = load_params(params, overrides or ()).pairs
     store = ObjectStore()
     scenes = SceneCatalog.resolve(store, catalog)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.pairs import build_pairs
     from siamese.pairs.statistics import read_csv
 

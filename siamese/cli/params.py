@@ -1,4 +1,4 @@
-"""``siamese params``: what can be tuned, what it is set to, and what it means."""
+"""``siamese params``: shows, checks and publishes the params."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def params(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of params.yaml.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/params.md.")] = False,
     publish: Annotated[
-        bool, typer.Option("--publish", help="Make this file the one that flows take, on every worker.")
+        bool, typer.Option("--publish", help="Publish this file as the one that flows use, on every worker.")
     ] = False,
     published: Annotated[
-        bool, typer.Option("--published", help="Show the params that flows take, not those of the file.")
+        bool, typer.Option("--published", help="Show the params that flows use instead of those of the file.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Shows every param: its value, where that differs from the default, and what it means.
+    """Show every param: its value, whether that differs from the default, and what it means.
 
-    A key of params.yaml that is unknown or mistyped is an error that names it.
+    An unknown or mistyped key in params.yaml is an error that names the key.
 
-    Flows take the params that were published last, not the file of the folder that they run in: try things out with
-    the file or with --set, and publish it when production shall follow. `siamese up` publishes it the first time.
+    Flows use the params that were published last, not the file in the folder that they run in: experiment with the
+    file or with --set, and publish the file once production should use it. `siamese up` publishes it the first time.
     """
     if schema:
         emit(Params.model_json_schema(), "", as_json=True)
@@ -82,7 +82,7 @@ def _published(overrides: list[str] | None) -> tuple[Params, str]:
 
 
 def rows(values: Params) -> Iterator[tuple[str, Any, Any, str]]:
-    """Every param as key, value, default and meaning."""
+    """Yields every param as key, value, default and meaning."""
     defaults = Params()
     for section_name in Params.model_fields:
         section, default = getattr(values, section_name), getattr(defaults, section_name)
@@ -92,7 +92,7 @@ def rows(values: Params) -> Iterator[tuple[str, Any, Any, str]]:
 
 
 def page() -> Iterator[str]:
-    """docs/params.md, line by line: every param with its default and meaning."""
+    """Yields docs/params.md line by line: every param with its default and meaning."""
     yield "# Params"
     yield ""
     yield "`params.yaml` is the only place of tunables. A key left out has the default below; an unknown or mistyped"

@@ -1,4 +1,4 @@
-"""The verb ``siamese pretrain``."""
+"""``siamese pretrain``: pre-trains an encoder without labels."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def pretrain(
 ) -> None:
     """Pre-train an encoder on the images of a pair set, without labels, for when labels are scarce.
 
-    It learns that two views of one place belong together: SimSiam, BYOL or DINO. Which encoder, and whether it starts
-    from ImageNet weights, is said by network.encoder and network.pretrained. Its state is kept on the bucket about once
-    a minute: after a kill or Ctrl-C the same command goes on from there. Done already, it says so at once.
+    It learns that two views of one place belong together, by SimSiam, BYOL or DINO. network.encoder chooses the
+    encoder, network.pretrained whether it starts from ImageNet weights. Its state is saved to the bucket about once a
+    minute: after a kill or Ctrl-C, the same command resumes from there. If this is already done, it says so at once.
 
-    The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, and that is told.
+    The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, which is reported.
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params
@@ -47,7 +47,7 @@ def pretrain(
     settings = load_params(params, [*(overrides or ()), *given])
     store = ObjectStore()
     pair_set = PairSet.resolve(store, pairs)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.pretraining import pretrain as pretrain_encoder
 
     made = pretrain_encoder(pair_set, settings.network, settings.pretraining, store)

@@ -1,4 +1,4 @@
-"""The verb ``siamese quantize``."""
+"""``siamese quantize``: quantizes a network to 8-bit integers."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def quantize(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    r"""Turn a network into one of 8-bit integers, for faster maps on processors without a GPU.
+    r"""Quantize a network to 8-bit integers, for faster maps on machines without a GPU.
 
-    It becomes a checkpoint of its own, and latest: evaluate, register and promote it like any other, and the gate
-    decides whether it is good enough (promotion.minimum_gain=-0.02 lets a little of the score go for the speed). It
-    runs on OpenVINO wherever it is used. Ranges of numbers come from scenes that the network learned from; what the
-    change costs is measured on its validation split and told here. Done already, it says so at once.
+    The result is a separate checkpoint, and the latest: evaluate, register and promote it like any other, and the gate
+    decides whether it is good enough (promotion.minimum_gain=-0.02 trades a little of the score for the speed). It
+    runs on OpenVINO wherever it is used. Value ranges are calibrated on scenes that the network was trained on; the
+    effect on its scores is measured on the validation split and reported. If this is already done, it says so at once.
 
-    Needs the package nncf: pip install 'siamese\[int8]'
+    Requires the package nncf: pip install 'siamese\[int8]'
     """
     from siamese.params import load_params
     from siamese.store import ObjectStore
 
     settings = load_params(params, overrides or ())
     store = ObjectStore()
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.quantization import quantize as quantize_network
     from siamese.registry import resolve_model
 

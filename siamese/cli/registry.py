@@ -1,4 +1,4 @@
-"""``siamese register``, ``promote``, ``rollback`` and ``history``: which version is champion, and why."""
+"""``siamese register``, ``promote``, ``rollback`` and ``history``: decide and show which version is champion."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def register(
 ) -> None:
     """Register a checkpoint in MLflow as a version of the model that `promotion.model` names.
 
-    The version points at the weights where they lie and carries scores, digests and the code revision as tags. A
-    checkpoint has one version: registering it again, or from two places at once, gives the same. It becomes the
+    The version points at the stored weights and carries scores, digests and the code revision as tags. A
+    checkpoint has one version: registering it again, or concurrently, returns the same version. It becomes the
     challenger; `siamese promote` decides whether it becomes champion.
     """
     from siamese.manifests import Checkpoint, Evaluation
@@ -46,7 +46,7 @@ def register(
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
     made, scored = Checkpoint.resolve(store, checkpoint), Evaluation.resolve(store, evaluation)
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.registry import register as run
 
     version = run(made, scored, params, store)
@@ -80,10 +80,10 @@ def promote(
     """Pass a registered version through the gate; if it is better, it becomes champion.
 
     Candidate and champion are scored on the same split of the same pair set (`evaluation.split`). The candidate must
-    gain `promotion.minimum_gain` over the champion and reach every floor of `promotion`; the first champion needs the
-    floors alone. Promoted or rejected, the decision with its figures is added to the ledger; see `siamese history`.
+    gain `promotion.minimum_gain` over the champion and reach every floor of `promotion`; the first champion only
+    needs to reach the floors. Either way, the decision and its figures are added to the ledger; see `siamese history`.
 
-    A version that a rollback took down is banned: it is rejected until a person lifts the ban with
+    A version that a rollback demoted is banned: it is rejected until a person lifts the ban with
     `siamese promote --lift VERSION --reason TEXT`.
     """
     from siamese.manifests import PairSet
@@ -94,7 +94,7 @@ def promote(
         raise SiameseError("takes no candidate", where="--lift", fix="lift the ban first, then promote the version")
     store, params = ObjectStore(), load_params(params_file, overrides or ())
     split = PairSet.resolve(store, pairs) if lift is None else None
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.registry import lift as lift_ban
     from siamese.registry import promote as run
     from siamese.registry import resolve_version
@@ -115,17 +115,17 @@ def rollback(
     params_file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
 ) -> None:
-    """Make a former champion champion again.
+    """Reinstate a former champion.
 
-    This adds an entry to the ledger and takes none away. Twice in a row goes back twice. Versions that are taken down
-    are banned: no gate promotes them until `siamese promote --lift` lifts the ban. A version that was never champion
-    has to go through `siamese promote`.
+    This adds an entry to the ledger and removes none. Two rollbacks in a row go back two steps. Demoted versions
+    are banned: the gate does not promote them until `siamese promote --lift` lifts the ban. A version that was never
+    champion has to go through `siamese promote`.
     """
     from siamese.params import load_params
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.registry import rollback as run
 
     decision = run(to, params, store)
@@ -139,7 +139,7 @@ def history(
 ) -> None:
     """Show every decision about the model: promotions, rejections, rollbacks and lifted bans, each with its reasons.
 
-    It is read from the bucket. MLflow's aliases `champion` and `challenger` are set to what it says.
+    The history is read from the bucket, and MLflow's aliases `champion` and `challenger` are set to match it.
     """
     from rich.console import Console
 
@@ -147,7 +147,7 @@ def history(
     from siamese.store import ObjectStore
 
     store, params = ObjectStore(), load_params(params_file, overrides or ()).promotion
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.registry import project_aliases, read_ledger
 
     ledger = read_ledger(store, params.model)
@@ -161,7 +161,7 @@ def history(
         Console().print(f"{params.model} has no history yet; `siamese promote` writes its first entry")
     try:
         project_aliases(store, params.model)
-    except SiameseError as error:  # the history itself is whole without MLflow
+    except SiameseError as error:  # the history itself is complete without MLflow
         Console(stderr=True).print(f"siamese: aliases were not set: {error}", style="yellow", markup=False)
 
 

@@ -1,4 +1,4 @@
-"""``siamese sample``: made-up scenes in xBD's layout."""
+"""``siamese sample``: writes synthetic scenes in xBD's layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siamese.params import load_params
 
 
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; made if need be.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write to; created if needed.")],
     scenes: Annotated[int | None, typer.Option(min=1, help="How many scenes. [default: params.yaml]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same bytes. [default: params.yaml]")] = None,
     event: Annotated[
@@ -23,14 +23,14 @@ def sample(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Write made-up scenes, in the layout and schema of xBD.
+    """Write synthetic scenes in the layout and schema of xBD.
 
-    Each scene is a pair of images before and after a disaster, with a label of every building: DIR/images holds
-    NAME_pre_disaster.png and NAME_post_disaster.png, DIR/labels the JSON beside them. Nothing in them is real, so
+    Each scene is a pair of images before and after a disaster, with labels of every building: DIR/images holds
+    NAME_pre_disaster.png and NAME_post_disaster.png, DIR/labels the matching JSON files. Nothing in them is real, so
     they may be shared; they train a network well enough for a first look at the whole chain.
 
-    The same scenes, seed and event give the same bytes. Run again after an interruption, it goes on where it was;
-    with more scenes, it adds those that are new. DIR may hold nothing else.
+    The same scenes, seed and event give the same bytes. Run again after an interruption, it resumes;
+    with more scenes, it adds the new ones. DIR must contain nothing else.
 
     Next: siamese upload DIR s3://raw/scenes
     """

@@ -15,7 +15,7 @@ def score(
     targets: Annotated[Path, typer.Argument(metavar="TARGET_DIR", help="Folder of target PNGs.")],
     json_file: JsonFile = None,
 ) -> None:
-    """Score predictions as the official xView2 scorer does: same files, same keys, same numbers, same refusals.
+    """Score predictions as the official xView2 scorer does: same files, same keys, same numbers, same rejections.
 
     PRED_DIR holds {test|hold}_{localization|damage}_ID_prediction.png, TARGET_DIR the same with _target.png:
     1024x1024, 8 bits, one band, values 0 (background) to 4 (destroyed). Every target needs both predictions;

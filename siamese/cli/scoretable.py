@@ -1,4 +1,4 @@
-"""The tables of an xView2 score, for people."""
+"""Human-readable tables of an xView2 score."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def counts_table(counts: Counts, interval: Interval | None = None) -> Table:
-    """Score, the F1 values it is made of, and the pixels behind them."""
+    """Returns a table of the score, its component F1 values, and the pixel counts behind them."""
     scores = counts.scores()
     table = Table(title="xView2 score", title_justify="left")
     for name in ("", "F1", "precision", "recall", "true pixels"):
@@ -31,7 +31,7 @@ def counts_table(counts: Counts, interval: Interval | None = None) -> Table:
 
 
 def report_text(report: Report) -> RenderableType:
-    """The score, each event, buildings, and what went worst."""
+    """Returns the report as text: the score, each event, buildings, and the worst scenes."""
     events = Table(title="By event", title_justify="left")
     for name in ("event", "scenes", "buildings", "score", "localization F1", "mean damage F1, classes present"):
         events.add_column(name, justify="left" if name == "event" else "right")
@@ -55,7 +55,7 @@ def report_text(report: Report) -> RenderableType:
 
 
 def _members_table(members: Sequence[Member]) -> Table:
-    """Each model by itself and the whole: what it reaches beside what it costs."""
+    """Returns a table of scores and costs of each model and of the whole ensemble."""
     table = Table(title="Ensemble", title_justify="left")
     for name in ("model", "score", "localization F1", "damage F1", "GFLOP a pair", "seconds a pair"):
         table.add_column(name, justify="left" if name == "model" else "right")

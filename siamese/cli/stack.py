@@ -19,7 +19,7 @@ Deploy = Annotated[
     bool | None,
     typer.Option(
         "--deploy/--no-deploy",
-        help="Make the deployments of ./prefect.yaml, or leave them out; without either, when they have changed.",
+        help="Create the deployments of ./prefect.yaml, or skip them; without either, only if they have changed.",
         show_default=False,
     ),
 ]
@@ -29,9 +29,9 @@ _COLOURS = {"works": "green", "ill": "yellow", "dead": "red", "down": "dim"}
 def up(deploy: Deploy = None, json: Json = False) -> None:
     """Start the local stack and wait until it works: S3, Prefect, MLflow, a worker each for the pools cpu and gpu.
 
-    Everything listens on this machine only, and lies in one folder (.siamese, or $SIAMESE_HOME): data, logs and the
-    credentials that are made at the first start. Other verbs find it there by themselves. Calling `up` again changes
-    nothing, but starts what has died. The first time, it publishes ./params.yaml for the flows; later,
+    Everything listens on this machine only and is kept in one folder (.siamese, or $SIAMESE_HOME): data, logs and the
+    credentials created at the first start. Other verbs find it there automatically. Running `up` again only restarts
+    services that have died. The first time, it publishes ./params.yaml for the flows; later,
     `siamese params --publish` does. With AWS settings of your own, no S3 server is started and yours is used.
     """
     from siamese import stack
@@ -59,10 +59,10 @@ def down(json: Json = False) -> None:
 
 
 def status(json: Json = False) -> None:
-    """Show what of the local stack runs, where its pages are, and which flow runs crashed or hang.
+    """Show what runs in the local stack, where its web pages are, and which flow runs crashed or hang.
 
     The exit code is 1 unless every service works and no run crashed or hangs. A crashed run counts until a later run of
-    the same deployment has completed, a week at most.
+    the same deployment has completed, but for a week at most.
     """
     from siamese import stack
 

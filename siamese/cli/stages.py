@@ -1,4 +1,4 @@
-"""``siamese stages``: the declared stages, and whether the lock agrees with their code."""
+"""``siamese stages``: lists the declared stages and whether the lock agrees with their code."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def stages(
 ) -> None:
     """List the stages of the chain: name, version, params, and whether stages.lock agrees.
 
-    A result is identified by its stage's name and version, the contents of its inputs, and its params; not by the
-    code. So whoever changes code that a stage reaches either raises the stage's version (results made before stay
-    valid), or states why results stay the same.
+    A result is identified by its stage's name and version, the contents of its inputs, and its params, not by its
+    code. After changing code that a stage reaches, either raise the stage's version (earlier results stay valid), or
+    state why results stay the same.
     """
     from siamese.stages import STAGES, disagreement, read_lock, write_lock
 

@@ -1,4 +1,4 @@
-"""The verb ``siamese train``."""
+"""``siamese train``: trains a network on a pair set."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def train(
 ) -> None:
     """Train the Siamese U-Net on a pair set.
 
-    Its state is kept on the bucket about once a minute: after a kill, the same command goes on from there, and so it
-    does after Ctrl-C, which waits for the step to end. Done already with the same pairs and params, it says so at
-    once. Without --minutes, the same seed gives the same weights on the same machine.
+    Its state is saved to the bucket about once a minute: after a kill, the same command resumes from there, and
+    likewise after Ctrl-C, which waits for the step to end. If this is already done with the same pairs and params, it
+    says so at once. Without --minutes, the same seed gives the same weights on the same machine.
 
     With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
-    go there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
-    Several processes learn what one would from the same crops: --processes N, or under torchrun:
+    are logged there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
+    Several processes give the result that one would from the same crops: --processes N, or under torchrun:
     torchrun --nproc-per-node N --no-python siamese train
 
-    To go on learning from the champion: siamese train --parent models:/siamese-damage@champion
+    To continue training from the champion: siamese train --parent models:/siamese-damage@champion
     """
     from siamese.errors import SiameseError
     from siamese.manifests import PairSet, Pretraining
@@ -69,7 +69,7 @@ def train(
     store = ObjectStore()
     pair_set = PairSet.resolve(store, pairs)
     encoder = Pretraining.resolve(store, pretraining) if pretraining else None
-    # Last, as these take seconds: what is refused above is refused at once.
+    # Imported last, as these take seconds: errors above are reported at once.
     from siamese.registry import resolve_model
     from siamese.training import speaks
     from siamese.training import train as train_network

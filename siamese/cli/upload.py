@@ -1,4 +1,4 @@
-"""``siamese upload``: local scenes or archives to raw storage."""
+"""``siamese upload``: uploads local scenes or archives to raw storage."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def upload(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Files, or parts of a large file, sent at once.")] = 8,
     as_json: Json = False,
 ) -> None:
-    """Bring scenes to raw storage, where `siamese ingest` finds them.
+    """Upload scenes to raw storage, where `siamese ingest` finds them.
 
-    Every file is sent with its sha256, which storage checks. Run it again after a break: files that are there already
-    are skipped, and a large file goes on from the part it had come to. Archives are sent as they are.
+    Every file is sent with its sha256, which storage verifies. Run it again after an interruption: files that are
+    already there are skipped, and a large file resumes from the last part sent. Archives are sent as they are.
     """
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""params.yaml, the only place of tunables, as one typed and documented model."""
+"""A typed, documented model of params.yaml, which holds everything that can be tuned."""
 
 from __future__ import annotations
 
@@ -65,23 +65,23 @@ class Params(Section):
 
 
 def load_params(path: Path = PARAMS_FILE, overrides: Iterable[str] = ()) -> Params:
-    """Reads params.yaml and checks it.
+    """Reads and validates params.yaml.
 
     Args:
         path: The file.
-        overrides: ``section.key=value`` each, value in YAML; they win over the file.
+        overrides: Items ``section.key=value`` with a YAML value; they take precedence over the file.
 
     Raises:
-        SiameseError: The file is missing or not YAML, or a key is unknown or its value mistyped; it names the key.
+        SiameseError: The file is missing or not YAML, a key is unknown, or a value is mistyped; names the key.
     """
     return parse_params(read_params_file(path), str(path), overrides)
 
 
 def read_params_file(path: Path = PARAMS_FILE) -> bytes:
-    """The bytes of a params file, unchecked.
+    """Reads the bytes of a params file without validating them.
 
     Raises:
-        SiameseError: It cannot be read.
+        SiameseError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -92,15 +92,15 @@ def read_params_file(path: Path = PARAMS_FILE) -> bytes:
 
 
 def parse_params(data: bytes, where: str, overrides: Iterable[str] = ()) -> Params:
-    """Checks the content of a params file, wherever it lies.
+    """Parses and validates the content of a params file.
 
     Args:
-        data: YAML.
-        where: The place to name in errors.
-        overrides: ``section.key=value`` each, value in YAML; they win over the file.
+        data: Content of the file, in YAML.
+        where: Location to name in errors.
+        overrides: Items ``section.key=value`` with a YAML value; they take precedence over the file.
 
     Raises:
-        SiameseError: It is not YAML, or a key is unknown or its value mistyped; it names the key.
+        SiameseError: The content is not YAML, a key is unknown, or a value is mistyped; names the key.
     """
     try:
         tree = yaml.safe_load(data) or {}
@@ -132,7 +132,7 @@ def _wrong(error: ErrorDetails) -> str:
             told = str(error["ctx"]["error"])
         case _:
             told = error["msg"]
-    # A whole section is wrong when keys of it do not go together: what is told names them.
+    # A whole section is invalid when some of its keys do not fit together; the message names them.
     return told if isinstance(error["input"], dict) else f"{told}, got {error['input']!r}"
 
 

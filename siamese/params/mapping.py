@@ -12,7 +12,7 @@ Part = TypeVar("Part", bound=Section)
 
 
 class PredictParams(Section):
-    """How the network is asked about a map."""
+    """How the network is run to predict a map."""
 
     tile_px: int = Field(
         1152,
@@ -72,5 +72,5 @@ class MappingParams(PublishParams, BuildingParams, PredictParams):
     """How a map is made."""
 
     def part(self, stage: type[Part]) -> Part:
-        """The params of one of a map's three stages, which decide what that stage makes."""
+        """Returns the params of one of the three stages of mapping, which determine what that stage makes."""
         return stage.model_validate({name: getattr(self, name) for name in stage.model_fields})

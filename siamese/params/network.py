@@ -75,5 +75,5 @@ class NetworkParams(Section):
 
     @property
     def input_bands(self) -> tuple[int, int]:
-        """Bands of the pre and of the post image."""
+        """Number of bands of the pre and the post image."""
         return self.bands, self.post_bands or self.bands

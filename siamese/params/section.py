@@ -1,4 +1,4 @@
-"""What every section of params.yaml has in common."""
+"""Base class of all sections of params.yaml."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _NEUTRAL = "neutral"
 def neutral(value: Any) -> JsonDict:  # noqa: ANN401
     """Returns the ``json_schema_extra`` of a field whose neutral value is not its default.
 
-    Results keep their identity as long as a field has its neutral value. So a new field gets a default that changes
-    nothing, and a field whose *default* changes keeps its former default as neutral value.
+    A field at its neutral value does not affect the identity of results. So a new field gets a default that changes
+    nothing, and a field whose *default* changes keeps its former default as its neutral value.
     """
     return {_NEUTRAL: value}
 
@@ -34,19 +34,19 @@ ValueRange = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
 class Section(BaseModel):
-    """Frozen, strict about names, documented field by field."""
+    """A section of params: immutable, without unknown keys, each field documented."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     def identity(self) -> dict[str, Any]:
-        """Returns the values that decide what comes out and are not neutral, as JSON types."""
+        """Returns the values that affect results and are not neutral, as JSON types."""
         neutral_values = type(self).neutral()
         values = self.model_dump(mode="json")
         return {name: values[name] for name, plain in neutral_values.items() if values[name] != plain}
 
     @classmethod
     def neutral(cls) -> dict[str, Any]:
-        """Returns the neutral value of every field that decides what comes out, as JSON types."""
+        """Returns the neutral value of every field that affects results, as JSON types."""
         found: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             if field.json_schema_extra == HOW_ONLY:

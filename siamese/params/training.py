@@ -142,5 +142,5 @@ class TrainingParams(Section):
 
     @property
     def crops_a_step(self) -> int:
-        """Crops that one update of the weights is made of."""
+        """Number of crops in one update of the weights."""
         return self.batch * self.accumulate

@@ -1,4 +1,4 @@
-"""Registry: versions in MLflow, the gate, the promotion ledger, and finding a model by name."""
+"""Model registry: versions in MLflow, the promotion gate and ledger, and looking up models by name."""
 
 from siamese.registry.aliases import project_aliases
 from siamese.registry.gate import Verdict, judge

@@ -1,4 +1,4 @@
-"""The aliases ``champion`` and ``challenger`` in MLflow: a projection of the ledger, renewed on every command."""
+"""The aliases ``champion`` and ``challenger`` in MLflow: a projection of the ledger, refreshed by every command."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ _TRIES = 20
 
 
 def project_aliases(store: ObjectStore, model: str) -> Ledger:
-    """Makes the aliases say what the ledger says.
+    """Sets the aliases in MLflow to match the ledger.
 
-    The ledger is the truth: a crash between an entry and the alias is healed by the next call, and an alias moved by
-    hand is moved back. MLflow has no compare-and-set, so a slow process could overwrite the alias with an old
-    champion; it therefore reads the ledger again after writing, and whoever writes last has seen the last entry.
+    The ledger is the source of truth: after a crash between writing an entry and its alias, the next call repairs the
+    alias, and an alias moved by hand is moved back. MLflow has no compare-and-set, so a slow process could overwrite
+    the alias with an old champion; each process therefore reads the ledger again after writing, so that the last
+    writer has seen the last entry.
 
     Returns:
         The ledger that the aliases now follow.
 
     Raises:
-        SiameseError: MLflow does not have the champion's version.
+        SiameseError: MLflow lacks the champion's version.
         TransientError: MLflow does not answer.
     """
     client = connect()
@@ -57,7 +58,7 @@ def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
 
 
 def _challenger(client: MlflowClient, model: str, ledger: Ledger) -> int | None:
-    """The newest version if it has not been judged yet, else the one rejected last; never champion or banned."""
+    """Returns the newest version if not yet judged, else the last one rejected; never the champion or a banned one."""
     champion = ledger.champion.version if ledger.champion else None
     judged = {entry.candidate.version for entry in ledger.entries}
     newest = newest_version(client, model)

@@ -1,4 +1,4 @@
-"""Claims: which version a checkpoint has, written once on the bucket."""
+"""Claims: each binds a checkpoint to its version and is written to the bucket exactly once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def claim(model: str, checkpoint: str, version: int, store: ObjectStore) -> int:
     """Claims a version for a checkpoint.
 
     Returns:
-        The version that the checkpoint has from now on: this one, or that of whoever was first.
+        The version that the checkpoint has from now on: this one, or the one claimed first.
     """
     data = json.dumps({"model": model, "checkpoint": checkpoint, "version": version}).encode()
     with suppress(RaceLostError):
@@ -21,7 +21,7 @@ def claim(model: str, checkpoint: str, version: int, store: ObjectStore) -> int:
 
 
 def claimed_version(model: str, checkpoint: str, store: ObjectStore) -> int | None:
-    """The version that a checkpoint has; None when it is not registered."""
+    """Returns the version of a checkpoint; None when it is not registered."""
     address = _address(model, checkpoint, store)
     return int(json.loads(store.get(address))["version"]) if store.head(address) else None
 

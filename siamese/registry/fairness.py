@@ -1,4 +1,4 @@
-"""Was a model trained on what it is now scored on?"""
+"""Checks whether a model was trained on scenes that it is now scored on."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from siamese.store import ObjectStore
 
 
 def seen_before(who: str, checkpoint: Checkpoint, pairs: PairSet, split: Split, store: ObjectStore) -> tuple[str, ...]:
-    """Says plainly when scenes of a split were in the training or validation split of a checkpoint's own pair set.
+    """Reports scenes of a split that were in the training or validation split of a checkpoint's own pair set.
 
-    Pair sets of one source keep their splits, so this speaks only when the source, the seed or the way to split is
-    another. It reads two columns of two indexes, and nothing when the checkpoint was trained on this very pair set.
+    Pair sets of one source keep their splits, so this finds some only when the source, the seed or the split method
+    differs. It reads two columns of two indexes, or nothing when the checkpoint was trained on this very pair set.
 
     Args:
         who: ``champion`` or ``candidate``.
-        checkpoint: What is scored.
-        pairs: What it is scored on.
-        split: Which part of that.
-        store: Where the pair sets lie.
+        checkpoint: The checkpoint that is scored.
+        pairs: The pair set that it is scored on.
+        split: The split of that pair set.
+        store: Holds the pair sets.
 
     Returns:
-        A reason for the ledger, or none.
+        A tuple with one reason for the ledger, or an empty one.
 
     Raises:
-        SiameseError: An index is not what was published.
+        SiameseError: An index differs from what was published.
     """
     if checkpoint.pairs == pairs.digest:
         return ()

@@ -1,4 +1,4 @@
-"""The gate: may a candidate become champion? A pure function of two sets of scores and the params."""
+"""The promotion gate: decides from two sets of scores and the params whether a candidate becomes champion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's answer and every reason for it."""
+    """The gate's decision and every reason for it."""
 
     promoted: bool
     reasons: tuple[str, ...]
@@ -28,12 +28,12 @@ def judge(
 
     Args:
         candidate: Scores of the candidate.
-        champion: Scores of the champion; None when there is none yet, then the floors alone decide.
-        params: Least gain and floors.
-        absent: Damage classes that the split holds no pixel of; they are not judged.
+        champion: Scores of the champion; None when there is none yet, so that only the floors decide.
+        params: Minimum gain and floors.
+        absent: Damage classes without a pixel in the split; they are not judged.
 
     Returns:
-        The verdict; its reasons name every figure that was compared, also those that passed.
+        The verdict; its reasons name every figure that was compared, including those that passed.
     """
     checks = [*_finds(candidate), *_gain(candidate, champion, params), *_floors(candidate, params, absent)]
     return Verdict(all(passed for passed, _ in checks), tuple(reason for _, reason in checks))

@@ -1,4 +1,4 @@
-"""The promotion ledger: which version became champion, when and why, as objects that are only ever added."""
+"""The promotion ledger: which version became champion, when and why, stored as append-only objects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READABLE = ConfigDict(frozen=True, extra="ignore")
 
 
 class RegisteredModel(BaseModel):
-    """A model version as the ledger names it: enough to find its weights without MLflow."""
+    """A model version as recorded in the ledger, with enough to find its weights without MLflow."""
 
     model_config = _READABLE
 
@@ -33,7 +33,7 @@ class RegisteredModel(BaseModel):
 
 
 class Comparison(BaseModel):
-    """What the gate compared: one frozen split, both models scored on it in the same run."""
+    """The gate's comparison: both models scored in the same run on one frozen split."""
 
     model_config = _READABLE
 
@@ -68,13 +68,13 @@ class LedgerEntry(BaseModel):
 
 @dataclass(frozen=True)
 class Ban:
-    """A version that must not become champion, and the rollback that took it down."""
+    """A version that must not become champion, and the rollback that demoted it."""
 
     model: RegisteredModel
     entry: LedgerEntry
 
     def forbids(self, model: RegisteredModel) -> bool:
-        """Whether a version is the banned one, or the same network under another number."""
+        """Returns whether a version is the banned one, or the same network under another number."""
         mine, other = self.model, model
         return (
             other.version == mine.version
@@ -89,7 +89,7 @@ class Ban:
 
 @dataclass(frozen=True)
 class Ledger:
-    """All entries of one model, first to last, and what follows from them."""
+    """All entries of one model, oldest first, and the state that follows from them."""
 
     entries: tuple[LedgerEntry, ...]
 
@@ -100,15 +100,15 @@ class Ledger:
 
     @property
     def champion(self) -> RegisteredModel | None:
-        """The present champion."""
+        """The current champion, if there is one."""
         return self.entries[-1].champion_after if self.entries else None
 
     @property
     def reigns(self) -> tuple[RegisteredModel, ...]:
-        """Champions that a rollback can go back through, the present one last.
+        """Stack of champions that a rollback can return to, the current one last.
 
-        A rollback to one of them takes down those above it, so that two rollbacks in a row go back twice instead of
-        returning to the model that was just taken down.
+        A rollback to one of them removes those after it, so that two rollbacks in a row go back two steps instead of
+        returning to the model that was just demoted.
         """
         return self._follow()[0]
 
@@ -116,17 +116,17 @@ class Ledger:
     def bans(self) -> tuple[Ban, ...]:
         """The bans in force, oldest first.
 
-        A rollback bans every version that it takes down, until a person lifts the ban. In ledgers of versions before
-        0.2.0, which knew no bans, a version that became champion again after a rollback is not banned either.
+        A rollback bans every version that it demotes, until a person lifts the ban. In ledgers written before 0.2.0,
+        which had no bans, a version that became champion again after a rollback does not count as banned.
         """
         return tuple(self._follow()[1].values())
 
     def ban_on(self, model: RegisteredModel) -> Ban | None:
-        """The ban on a version, or on its network under another number."""
+        """Returns the ban on a version, or on its network under another number; None if there is none."""
         return next((ban for ban in self.bans if ban.forbids(model)), None)
 
     def crowning(self, model: RegisteredModel) -> LedgerEntry:
-        """The entry that last made a model champion."""
+        """Returns the latest entry that made a model champion."""
         return next(e for e in reversed(self.entries) if e.kind in _CROWNING and e.candidate == model)
 
     def _follow(self) -> tuple[tuple[RegisteredModel, ...], dict[RegisteredModel, Ban]]:
@@ -145,15 +145,15 @@ class Ledger:
 
 
 def folder(store: ObjectStore, model: str) -> S3Uri:
-    """Where a model's entries lie."""
+    """Returns the folder of a model's entries."""
     return store.lake / "ledger" / model
 
 
 def read_ledger(store: ObjectStore, model: str) -> Ledger:
-    """Reads all entries.
+    """Reads all entries of a model.
 
     Raises:
-        SiameseError: An entry is missing or is not one.
+        SiameseError: An entry is missing or invalid.
     """
     where = folder(store, model)
     found = [info.uri for info in store.list(where / "") if info.uri.name.endswith(".json")]
@@ -165,10 +165,10 @@ def read_ledger(store: ObjectStore, model: str) -> Ledger:
 
 
 def append(store: ObjectStore, entry: LedgerEntry) -> LedgerEntry:
-    """Adds an entry.
+    """Appends an entry to the ledger.
 
     Raises:
-        RaceLostError: Somebody else has written an entry of this number; read again and decide again.
+        RaceLostError: Another process has written an entry with this number; read and decide again.
     """
     address = _address(store, entry.model, entry.sequence)
     data = entry.model_dump_json(indent=1).encode()
@@ -177,16 +177,16 @@ def append(store: ObjectStore, entry: LedgerEntry) -> LedgerEntry:
 
 
 def whoami() -> str:
-    """The person or service that acts: ``user@host``."""
+    """Returns the acting person or service as ``user@host``."""
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container may run under a number that no user has
+    except (OSError, KeyError):  # a container may run under a user id without a name
         user = "unknown"
     return f"{user}@{socket.gethostname()}"
 
 
 def same_question(entries: Sequence[LedgerEntry], asked: LedgerEntry) -> LedgerEntry | None:
-    """The rejection that already answers what is asked, so that asking twice writes one entry."""
+    """Returns the rejection that already answers this request, so that a repeated request writes no second entry."""
     for entry in reversed(entries):
         if entry.champion_after != asked.champion_before:
             return None

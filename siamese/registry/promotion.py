@@ -1,4 +1,4 @@
-"""The verbs ``promote``, ``rollback``, ``lift`` and ``history``: who is champion, decided once and recorded."""
+"""The verbs ``promote``, ``rollback``, ``lift`` and ``history``: decide which version is champion, and record why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ruling(BaseModel):
 
     @property
     def champion(self) -> int | None:
-        """Version that is champion after the entry."""
+        """The version that is champion after this entry."""
         return self.entry.champion_after.version if self.entry.champion_after else None
 
 
@@ -56,23 +56,23 @@ def promote(
 ) -> Ruling:
     """Passes a candidate through the gate against the champion.
 
-    Both are scored on the same frozen split in the same run (what is already scored under its digest is read). The
-    decision is an entry of the ledger; of two that promote at once, the one whose entry comes second decides again,
-    against the outcome of the first. Its reasons also say when either was trained on scenes that it is scored on. A
-    banned candidate is rejected without being scored.
+    Both are scored on the same frozen split in the same run; published scores of their digest are reused. The
+    decision becomes an entry of the ledger; of two concurrent promotions, the one whose entry comes second decides
+    again, against the outcome of the first. The reasons also state when either model was trained on scenes that it is
+    scored on. A banned candidate is rejected without being scored.
 
     Args:
         candidate: A registered version.
-        pairs: Whose split both are scored on.
-        params: Least gain and floors.
-        evaluation_params: Which split.
-        store: Where ledger and manifests lie.
+        pairs: Pair set whose split both are scored on.
+        params: Minimum gain and floors.
+        evaluation_params: Choice of the split.
+        store: Holds ledger and manifests.
 
     Returns:
-        The decision. A candidate that is champion already, or was rejected on the very same figures, writes no entry.
+        The decision. No entry is written if the candidate is already champion or was rejected on the very same figures.
 
     Raises:
-        SiameseError: Weights do not match their registered sha256, or the candidate is of another model.
+        SiameseError: Weights do not match their registered sha256, or the candidate belongs to another model.
         TransientError: MLflow does not answer.
     """
     if candidate.name != params.model:
@@ -97,16 +97,16 @@ def promote(
 
 
 def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Ruling:
-    """Makes a former champion champion again and bans the versions that it takes down, as a new entry of the ledger.
+    """Reinstates a former champion and bans the versions that it demotes, as a new entry of the ledger.
 
     Args:
-        to: Version to go back to; None for the champion before the present one.
-        params: Name of the model.
-        store: Where ledger and manifests lie.
+        to: Version to go back to; None for the champion before the current one.
+        params: Holds the name of the model.
+        store: Holds ledger and manifests.
 
     Raises:
-        SiameseError: There is none to go back to, that version was never champion or is banned, or its weights do not
-            match.
+        SiameseError: There is no version to go back to, that version was never champion or is banned, or its weights do
+            not match.
         TransientError: MLflow does not answer.
     """
     project_aliases(store, params.model)
@@ -128,8 +128,8 @@ def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore)
     Args:
         version: The banned version.
         reason: Why it may become champion again; recorded with the name of the caller.
-        params: Name of the model.
-        store: Where the ledger lies.
+        params: Holds the name of the model.
+        store: Holds the ledger.
 
     Raises:
         SiameseError: The version is not banned, or no reason is given.
@@ -153,7 +153,7 @@ def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore)
 
 
 def history(params: PromotionParams, store: ObjectStore) -> tuple[LedgerEntry, ...]:
-    """All decisions about a model, first to last; needs the bucket only."""
+    """Returns all decisions about a model, oldest first; needs only the bucket, not MLflow."""
     return read_ledger(store, params.model).entries
 
 

@@ -1,4 +1,4 @@
-"""The verb ``register``: a checkpoint becomes one version of an MLflow model, whoever asks and however often."""
+"""The verb ``register``: makes a checkpoint exactly one version of an MLflow model, however often it is called."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ TAG_REGISTRATION = "siamese.registration"
 def register(
     checkpoint: Checkpoint, evaluation: Evaluation, params: PromotionParams, store: ObjectStore
 ) -> ModelVersion:
-    """Registers a checkpoint in MLflow, pointing at its objects on the bucket; nothing is uploaded again.
+    """Registers a checkpoint in MLflow as a reference to its objects on the bucket, without uploading them again.
 
     Args:
-        checkpoint: What to register.
-        evaluation: How good it is; its scores become tags.
-        params: Name of the model.
-        store: Where manifests lie.
+        checkpoint: The checkpoint to register.
+        evaluation: Its evaluation, whose scores become tags.
+        params: Holds the name of the model.
+        store: Holds the manifests.
 
     Returns:
-        The version; the same one for the same checkpoint, also when two register at once or one was killed.
+        The version; always the same one for a checkpoint, even if two processes register it at once or one was killed.
 
     Raises:
-        SiameseError: The evaluation is of another checkpoint, the weights are not what was published, or MLflow
-            has lost a version that the bucket knows of.
+        SiameseError: The evaluation belongs to another checkpoint, the weights differ from those published, or MLflow
+            has lost a version that is recorded on the bucket.
         TransientError: MLflow does not answer.
     """
     if evaluation.further:
@@ -75,13 +75,13 @@ def register(
 def _one_version(
     client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore
 ) -> int:
-    """The one version of a checkpoint.
+    """Returns the one version of a checkpoint, creating it if needed.
 
-    MLflow cannot make a version on condition that there is none, so two that register at once may each make one. Which
-    of them counts is decided by a claim on the bucket, written once (``If-None-Match``) and only *after* the version
-    exists. Hence: a claim never names a version that was not made; a process killed before its claim leaves a version
-    that the next caller finds by its tag and claims; and once there is a claim no other version of the checkpoint can
-    ever win, so every caller may delete the others. MLflow keeps deleted numbers, so a late delete hits nobody else.
+    MLflow cannot create a version only if none exists, so two concurrent callers may each create one. Which of them
+    counts is decided by a claim on the bucket, written once (``If-None-Match``) and only *after* the version exists.
+    Hence a claim never names a version that does not exist; a process killed before its claim leaves a version that
+    the next caller finds by its tag and claims; and once there is a claim, no other version of the checkpoint can ever
+    win, so every caller may delete the others. MLflow never reuses deleted numbers, so a late delete is harmless.
     """
     version = claimed_version(name, checkpoint.digest, store)
     if version is None:

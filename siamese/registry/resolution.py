@@ -1,4 +1,4 @@
-"""From what a person calls a model to its checkpoint, with the weights checked."""
+"""Resolves a model URI or version reference to its checkpoint and checks the weights."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _MODEL_URI = re.compile(r"^models:/(?P<name>[^/@]+)(?:@(?P<alias>[\w-]+)|/(?P<ve
 
 
 def resolve_model(uri: str, store: ObjectStore) -> Checkpoint:
-    """Finds a model and checks its weights.
+    """Finds the checkpoint of a model and checks its weights.
 
     Args:
-        uri: ``models:/NAME@champion`` (by the ledger, so that it works without MLflow), ``models:/NAME@ALIAS``,
-            ``models:/NAME/3``, ``models:/NAME/latest``, ``latest`` (the checkpoint trained last), a checkpoint's
-            digest or s3:// address, or a local file that ``--out`` wrote.
-        store: Where manifests lie.
+        uri: ``models:/NAME@champion`` (from the ledger, so it works without MLflow), ``models:/NAME@ALIAS``,
+            ``models:/NAME/3``, ``models:/NAME/latest``, ``latest`` (the most recently trained checkpoint), a
+            checkpoint's digest or s3:// address, or a local file written by ``--out``.
+        store: Holds the manifests.
 
     Raises:
         SiameseError: There is no such model, or its weights do not match their sha256.
-        TransientError: MLflow is needed and does not answer.
+        TransientError: MLflow is needed but does not answer.
     """
     if uri.startswith("models:/"):
         return _registered(uri, store)
@@ -42,10 +42,10 @@ def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVers
     """Finds a registered version.
 
     Args:
-        reference: Its number, ``models:/NAME/3``, ``models:/NAME@challenger``, ``latest`` (registered last), the
-            manifest's digest or s3:// address, or a local file that ``register --out`` wrote.
-        model: Name of the model when the reference is a number.
-        store: Where manifests lie.
+        reference: Its number, ``models:/NAME/3``, ``models:/NAME@challenger``, ``latest`` (most recently registered),
+            the manifest's digest or s3:// address, or a local file written by ``register --out``.
+        model: Name of the model, used when the reference is a number.
+        store: Holds the manifests.
 
     Raises:
         SiameseError: There is no such version.
@@ -58,7 +58,7 @@ def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVers
 
 
 def model_name(uri: str, checkpoint: Checkpoint, store: ObjectStore) -> str:
-    """What a result says of its model: name and version of a registered one, else the checkpoint's digest."""
+    """Returns how results name their model: name and version if registered, else the checkpoint's digest."""
     if uri.startswith("models:/"):
         name = _match(uri)["name"]
         if version := claimed_version(name, checkpoint.digest, store):

@@ -1,4 +1,4 @@
-"""The MLflow server, asked with the login that its client is set up with; its failures in one line each."""
+"""Access to the MLflow server with the login configured for its client; each failure is reported in one line."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _PASSING = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED
 
 
 def connect() -> MlflowClient:
-    """A client of the configured server.
+    """Connects to the configured MLflow server.
 
-    MLflow itself would retry an unreachable server for minutes and, with none configured, write to a local file; both
-    would leave a person without a word, so one short question is asked first, as the client will ask all others.
+    MLflow itself would silently retry an unreachable server for minutes and, with none configured, write to a local
+    file. So one short request is sent first, in the same way as the client will send all others.
 
     Raises:
-        SiameseError: No server is configured, it refuses the login, or what answers is no MLflow server.
-        TransientError: It does not answer.
+        SiameseError: No server is configured, it refuses the login, or what answers is not an MLflow server.
+        TransientError: The server does not answer.
     """
     if not mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
         fix = "run `siamese up`, or set MLFLOW_TRACKING_URI"
@@ -48,7 +48,7 @@ def connect() -> MlflowClient:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns what MLflow raises into an error that says what to do."""
+    """Turns exceptions raised by MLflow into errors that state what to do."""
     try:
         yield
     except (MlflowException, requests.RequestException) as error:
@@ -56,7 +56,7 @@ def told() -> Iterator[None]:
 
 
 def explained(error: Exception) -> SiameseError:
-    """What an error of MLflow's client means."""
+    """Translates an exception of MLflow's client into an error for people."""
     uri = mlflow.get_tracking_uri()
     if isinstance(error, RestException):
         status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
@@ -121,7 +121,7 @@ def _away(error: Exception, uri: str) -> SiameseError:
 
 
 def ensure_model(client: MlflowClient, name: str) -> None:
-    """Makes the registered model unless it is there."""
+    """Creates the registered model unless it exists."""
     try:
         client.create_registered_model(name, description="Building damage from a pre and a post image.")
     except RestException as error:
@@ -130,7 +130,7 @@ def ensure_model(client: MlflowClient, name: str) -> None:
 
 
 def find_version(client: MlflowClient, name: str, version: int) -> RemoteVersion | None:
-    """A version of a model; None when MLflow has none of this number."""
+    """Returns a version of a model; None when MLflow has no version with this number."""
     try:
         return client.get_model_version(name, str(version))
     except RestException as error:
@@ -140,7 +140,7 @@ def find_version(client: MlflowClient, name: str, version: int) -> RemoteVersion
 
 
 def delete_version(client: MlflowClient, name: str, version: int) -> None:
-    """Deletes a version; somebody else may have done so already. MLflow never gives its number again."""
+    """Deletes a version unless that is already done; MLflow never reuses its number."""
     try:
         client.delete_model_version(name, str(version))
     except RestException as error:
@@ -149,7 +149,7 @@ def delete_version(client: MlflowClient, name: str, version: int) -> None:
 
 
 def run_exists(client: MlflowClient, run_id: str) -> bool:
-    """Whether this server has a run: a checkpoint may have been trained beside another server."""
+    """Returns whether this server has a run; a checkpoint may have been trained with another server."""
     try:
         client.get_run(run_id)
     except RestException as error:
@@ -160,7 +160,7 @@ def run_exists(client: MlflowClient, run_id: str) -> bool:
 
 
 def aliases(client: MlflowClient, name: str) -> dict[str, int]:
-    """The aliases of a model, each with its version; empty when there is no such model."""
+    """Returns the aliases of a model, each with its version; empty when there is no such model."""
     try:
         found = client.get_registered_model(name).aliases
     except RestException as error:
@@ -173,8 +173,8 @@ def aliases(client: MlflowClient, name: str) -> dict[str, int]:
 def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None:
     """Points an alias at a version.
 
-    MLflow looks for the alias before it adds it, so of several that set a new one at once its database refuses all but
-    the first; the second time it is there and is changed.
+    MLflow looks for the alias before adding it, so when several processes set a new alias at once, its database refuses
+    all but the first; on the second attempt the alias exists and is updated.
     """
     try:
         client.set_registered_model_alias(name, alias, str(version))
@@ -185,6 +185,6 @@ def set_alias(client: MlflowClient, name: str, alias: str, version: int) -> None
 
 
 def newest_version(client: MlflowClient, name: str) -> int | None:
-    """The highest number among a model's versions; None when it has none."""
+    """Returns the highest version number of a model; None when it has no versions."""
     found = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=["version_number DESC"])
     return int(found[0].version) if found else None

@@ -1,4 +1,4 @@
-"""The stage ``model-version``."""
+"""Declares the stage ``model-version``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are a checkpoint's weights the bytes that were registered?"""
+"""Verifies that a checkpoint's weights are the bytes that were registered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _PIECE = 2**20
 
 
 def verify_weights(checkpoint: Checkpoint, registered: str, store: ObjectStore) -> Checkpoint:
-    """Reads the weights through, a piece at a time, and compares their sha256.
+    """Reads a checkpoint's weights in pieces and compares their sha256 with the registered one.
 
     Args:
-        checkpoint: Whose weights.
+        checkpoint: The checkpoint whose weights are verified.
         registered: The sha256 that was registered.
-        store: Where they lie.
+        store: Holds the weights.
 
     Returns:
-        The checkpoint.
+        The same checkpoint.
 
     Raises:
         SiameseError: The bytes on storage, or the checkpoint's own record, differ from what was registered.

@@ -1,4 +1,4 @@
-"""What the stack starts of its own: `python -m siamese.stack prefect 4200`, `… mlflow 5000`, `… watchdog cpu gpu`."""
+"""Runs the stack's own services: `python -m siamese.stack prefect 4200`, `… mlflow 5000`, `… watchdog cpu gpu`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Runs the service that the command line names, in the current folder, until it is ended."""
+    """Runs the service named on the command line in the current folder until it is stopped."""
     service, *arguments = sys.argv[1:]
     if service == "watchdog":
         from siamese.stack.watchdog import BEAT, watch

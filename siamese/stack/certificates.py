@@ -1,7 +1,7 @@
-"""Certificates that close every inner port of the S3 server: without one, nobody gets a word out of them.
+"""Certificates that protect the internal ports of the S3 server: clients without one are refused.
 
-SeaweedFS guards its S3 port with signatures, but its filer, master, volume and admin ports, by HTTP and by gRPC, answer
-anyone who can reach them. With mutual TLS they answer only who has the key, and the key is readable by its owner alone.
+SeaweedFS protects its S3 port with signatures, but its filer, master, volume and admin ports answer anyone who can
+reach them, over HTTP and gRPC. With mutual TLS they answer only holders of the key, which only its owner can read.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _HTTPS = ("client", "master", "volume", "filer", "admin")
 
 
 def write_security(folder: Path) -> None:
-    """Writes SeaweedFS's ``security.toml`` and the certificates it names; keeps those that are valid.
+    """Writes SeaweedFS's ``security.toml`` and the certificates it refers to; keeps valid ones.
 
     Args:
-        folder: Absolute, and readable by its owner alone.
+        folder: Absolute path, readable by its owner only.
     """
     if not _valid(folder):
         authority, certificate, key = _issue()
@@ -52,9 +52,9 @@ def _valid(folder: Path) -> bool:
 
 
 def _issue() -> tuple[str, str, str]:
-    """An authority, one certificate of it for servers and clients, and its key; the authority's own key is forgotten.
+    """Issues a CA certificate, one certificate signed by it for servers and clients, and that certificate's key.
 
-    So nobody can ever issue a second certificate that the servers would accept.
+    The CA's own key is discarded, so nobody can ever issue a second certificate that the servers would accept.
     """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "siamese storage authority")])
@@ -84,7 +84,7 @@ def _issue() -> tuple[str, str, str]:
 
 
 def _security(folder: Path) -> str:
-    # TOML's literal strings take any path but one with a quote in it.
+    # TOML's literal strings can hold any path that contains no quote.
     authority, certificate, key = (f"'{folder / name}'" for name in (_AUTHORITY, _CERTIFICATE, _KEY))
     pair = f"cert = {certificate}\nkey = {key}\n"
     grpc = "".join(f"[grpc.{part}]\n{pair}" for part in _GRPC)

@@ -1,4 +1,4 @@
-"""Credentials of the local stack: made once, kept readable by their owner alone."""
+"""Credentials of the local stack: created once and readable by their owner only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Credentials:
 
     @property
     def login(self) -> str:
-        """``user:password``, as HTTP Basic authentication and Prefect's auth string have it."""
+        """``user:password``, the form used by HTTP Basic authentication and Prefect's auth string."""
         return f"{USER}:{self.password}"
 
     @classmethod
     def kept_or_new(cls, layout: Layout) -> Credentials:
-        """Those of the first start, or new ones."""
+        """Returns the credentials created at the first start, or creates new ones."""
         kept = read_stack_environment(layout.home)
         key, secret = kept.get("AWS_ACCESS_KEY_ID"), kept.get("AWS_SECRET_ACCESS_KEY")
         if not (key and secret):
@@ -36,7 +36,7 @@ class Credentials:
 
 
 def write_aws_files(layout: Layout, credentials: Credentials, endpoint: str) -> None:
-    """Writes credentials and config in the AWS format, for DVC and other tools that read no environment."""
+    """Writes AWS credentials and config files, for DVC and other tools that ignore environment variables."""
     write_private(
         layout.aws_credentials,
         f"[default]\naws_access_key_id = {credentials.key}\naws_secret_access_key = {credentials.secret}\n",
@@ -48,5 +48,5 @@ def write_aws_files(layout: Layout, credentials: Credentials, endpoint: str) -> 
 
 
 def write_login(layout: Layout, credentials: Credentials) -> None:
-    """Writes the login of the servers' pages, one line, for a person to read."""
+    """Writes the login for the servers' web pages as one human-readable line."""
     write_private(layout.login, f"{credentials.login}\n")

@@ -1,4 +1,4 @@
-"""Makes the deployments that a project's prefect.yaml describes."""
+"""Creates the Prefect deployments described in a project's prefect.yaml."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LAST_LINES = 6
 
 
 def fingerprint(root: Path) -> str | None:
-    """A hash of what decides the deployments: prefect.yaml, the flows beside it, and the params they take.
+    """Returns a hash of what determines the deployments: prefect.yaml, the flows beside it, and the params package.
 
     Returns:
         None when the project has no prefect.yaml.
 
     Raises:
-        SiameseError: prefect.yaml is no list of deployments.
+        SiameseError: prefect.yaml does not hold a list of deployments.
     """
     path = root / DEPLOYMENTS_FILE
     if not path.is_file():
@@ -41,14 +41,14 @@ def fingerprint(root: Path) -> str | None:
 
 
 def deploy(root: Path, environment: Mapping[str, str]) -> None:
-    """Makes or renews every deployment of the project.
+    """Creates or updates every deployment of the project.
 
     Args:
-        root: Folder with prefect.yaml; workers run flows there.
-        environment: The whole environment, with the Prefect server's address.
+        root: Folder that contains prefect.yaml; workers run flows there.
+        environment: The complete environment, including the Prefect server's address.
 
     Raises:
-        SiameseError: Prefect refuses, with what it said.
+        SiameseError: Prefect refused; the message includes its output.
     """
     command = (sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all")
     try:

@@ -1,4 +1,4 @@
-"""Points the project's DVC remote at the local stack, in DVC's uncommitted config."""
+"""Points the project's DVC remote at the local stack, through DVC's uncommitted config."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _KEYS = ("endpointurl", "credentialpath", "configpath", "profile")
 
 
 def point_dvc(root: Path, layout: Layout, endpoint: str) -> bool:
-    """Writes ``.dvc/config.local`` so that the remote ``lake`` is the local S3 server; other settings there stay.
+    """Points the remote ``lake`` at the local S3 server in ``.dvc/config.local``; other settings there are kept.
 
     Args:
         root: The project's folder.
-        layout: Where the credentials file lies.
-        endpoint: The S3 server.
+        layout: Locates the credentials file.
+        endpoint: URL of the S3 server.
 
     Returns:
         Whether there is a DVC project with such a remote.
@@ -30,7 +30,7 @@ def point_dvc(root: Path, layout: Layout, endpoint: str) -> bool:
 
 
 def release_dvc(root: Path, layout: Layout) -> bool:
-    """Takes back what ``point_dvc`` wrote, when the user has storage of their own."""
+    """Reverts what ``point_dvc`` wrote, for users who have their own storage."""
     local = root / ".dvc" / "config.local"
     return local.is_file() and str(layout.aws_credentials) in local.read_text() and _write(root, {})
 

@@ -1,4 +1,4 @@
-"""What clients, servers and workers of the local stack find in their environment."""
+"""Environment variables of the local stack's clients, servers and workers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANAGED = ("AWS_", "PREFECT_", "MLFLOW_", "SIAMESE_", "MALLOC_", "GLIBC_", "GOME
 
 
 def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Credentials) -> dict[str, str]:
-    """What every client of the stack needs: the lines of ``stack.env``."""
+    """Returns the variables that every client of the stack needs: the lines of ``stack.env``."""
     endpoint = f"http://{LOOPBACK}:{ports['storage']}"
     return {
         "AWS_ENDPOINT_URL": endpoint,
@@ -37,7 +37,7 @@ def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Cr
         "PREFECT_API_AUTH_STRING": credentials.login,
         "PREFECT_HOME": str(layout.data("prefect")),
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        # Waits of 2, 4, 8, … s: a server that is away for some minutes ends no run.
+        # Waits of 2, 4, 8, … s, so that a run survives a server outage of a few minutes.
         "PREFECT_CLIENT_MAX_RETRIES": "8",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
     }
@@ -46,13 +46,13 @@ def client_environment(layout: Layout, ports: Mapping[str, int], credentials: Cr
 def service_environment(
     settings: Settings, outer: Mapping[str, str], client: Mapping[str, str], *, own_storage: bool
 ) -> dict[str, str]:
-    """The whole environment of a service: the caller's, without what it says of other stacks, and the stack's own.
+    """Returns a service's complete environment: the caller's, minus settings of other stacks, plus the stack's own.
 
     Args:
-        settings: Absolute home and bucket names.
+        settings: With an absolute home folder, and the bucket names.
         outer: The caller's environment.
         client: The lines of ``stack.env``.
-        own_storage: Whether the caller's AWS settings stand, instead of the local S3 server.
+        own_storage: Whether to keep the caller's AWS settings instead of using the local S3 server.
     """
     dropped = _OURS if own_storage else _OURS + _STORAGE
     kept = {name: value for name, value in outer.items() if not name.startswith(dropped)}
@@ -64,7 +64,7 @@ def service_environment(
 
 
 def env_text(values: Mapping[str, str]) -> str:
-    """KEY='VALUE' lines that both a shell and dotenv read."""
+    """Formats variables as KEY='VALUE' lines that both a shell and dotenv can read."""
     return "".join(f"{name}='{_quoted(value)}'\n" for name, value in values.items())
 
 

@@ -1,4 +1,4 @@
-"""Whether each service works: not that its process runs, but that it answers as its clients need."""
+"""Health checks: whether each service answers as its clients need, not merely whether its process runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLIENT = Config(
 
 
 def storage_client(environment: Mapping[str, str]) -> S3Client:
-    """A client of the S3 server that an environment with explicit AWS settings names."""
+    """Returns a client for the S3 server that an environment with explicit AWS settings points to."""
     session = boto3.session.Session(
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
@@ -40,7 +40,7 @@ def storage_client(environment: Mapping[str, str]) -> S3Client:
 
 
 def storage_fault(environment: Mapping[str, str]) -> str | None:
-    """What is wrong with the S3 server; None when it answers a signed list."""
+    """Describes what is wrong with the S3 server; None when it answers a signed list request."""
     try:
         storage_client(environment).list_buckets()
     except (ClientError, BotoCoreError) as error:
@@ -49,7 +49,7 @@ def storage_fault(environment: Mapping[str, str]) -> str | None:
 
 
 def page_fault(url: str) -> str | None:
-    """What is wrong with a server; None when its health page says 200."""
+    """Describes what is wrong with a server; None when its health page answers with status 200."""
     try:
         status = httpx.get(url, timeout=TIMEOUT_S, trust_env=False).status_code
     except httpx.HTTPError as error:
@@ -58,7 +58,7 @@ def page_fault(url: str) -> str | None:
 
 
 def prefect_fault(error: httpx.HTTPStatusError, environment: Mapping[str, str]) -> SiameseError | None:
-    """What a refusal by the Prefect server means: a login that is refused, somebody else's page, a busy server."""
+    """Interprets an HTTP error of the Prefect server: a rejected login, another program's page, or a busy server."""
     login_set, key_set = (bool(environment.get(f"PREFECT_API_{name}")) for name in ("AUTH_STRING", "KEY"))
     server = prefect_server(environment["PREFECT_API_URL"], auth_string=login_set, api_key=key_set)
     said = error.response
@@ -67,13 +67,13 @@ def prefect_fault(error: httpx.HTTPStatusError, environment: Mapping[str, str]) 
 
 
 def worker_fault(environment: Mapping[str, str], pool: str, name: str, created: float) -> str | None:
-    """What is wrong with a worker; None when the Prefect API has heard it since its process was made.
+    """Describes what is wrong with a worker; None when Prefect has heard from it since its process was created.
 
     Args:
-        environment: With the address and login of the Prefect API.
-        pool: Work pool.
-        name: Worker.
-        created: When its process was made, seconds since 1970.
+        environment: Holds the address and login of the Prefect API.
+        pool: Name of the work pool.
+        name: Name of the worker.
+        created: Creation time of its process, in seconds since 1970.
     """
     try:
         answer = httpx.post(

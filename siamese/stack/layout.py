@@ -1,4 +1,4 @@
-"""Where the local stack keeps its data, logs, credentials and its own record, all in one private folder."""
+"""Paths of the local stack's data, logs, credentials and record, all inside one private folder."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        """What runs, and on which ports."""
+        """The record of running services and their ports."""
         return self.home / "stack.json"
 
     @property
     def lock(self) -> Path:
-        """Held while the stack is being brought up or down."""
+        """Lock file, held while the stack is being brought up or down."""
         return self.home / "stack.lock"
 
     @property
     def environment(self) -> Path:
-        """What clients need to know, as KEY=VALUE lines."""
+        """Settings for clients, as KEY=VALUE lines."""
         return self.home / STACK_ENV_FILE
 
     @property
     def aws_credentials(self) -> Path:
-        """Credentials file in the AWS format, for tools that read no environment."""
+        """Credentials file in the AWS format, for tools that ignore environment variables."""
         return self.home / "aws" / "credentials"
 
     @property
@@ -44,24 +44,24 @@ class Layout:
 
     @property
     def login(self) -> Path:
-        """User and password of the servers' pages."""
+        """User and password for the servers' web pages."""
         return self.home / "login"
 
     @property
     def tls(self) -> Path:
-        """Certificates of the S3 server's inner ports."""
+        """Certificates for the S3 server's internal ports."""
         return self.home / "tls"
 
     def data(self, service: str) -> Path:
-        """A service's data folder."""
+        """Returns a service's data folder."""
         return self.home / "data" / service
 
     def log(self, service: str) -> Path:
-        """A service's log."""
+        """Returns the path of a service's log."""
         return self.home / "logs" / f"{service}.log"
 
     def make(self, *services: str) -> None:
-        """Makes the folders, readable by their owner alone."""
+        """Creates the folders, readable by their owner only."""
         folders = [self.home, self.aws_credentials.parent, self.tls, self.home / "logs", self.home / "data"]
         for folder in (*folders, *map(self.data, services)):
             folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class Layout:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, whole or not at all; leaves it alone when nothing changes."""
+    """Atomically writes a file that only its owner can read; leaves it untouched when the content is unchanged."""
     if path.is_file() and path.read_text() == text:
         path.chmod(PRIVATE_FILE)
         return

@@ -1,4 +1,4 @@
-"""Ports on the loopback interface: the usual one when it is free, another when not, and who has it."""
+"""Chooses free ports on the loopback interface, and finds which process occupies one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRIES = 1000
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port."""
+    """Returns whether a server could listen on this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -30,11 +30,11 @@ def is_free(port: int) -> bool:
 
 
 def choose(kept: Mapping[str, int], usual: Mapping[str, int | None]) -> dict[str, int]:
-    """A port for every name: the one kept from before, else the usual one if free, else any free one.
+    """Chooses a port for every name: the previously chosen one, else the usual one if free, else any free one.
 
     Args:
         kept: Ports chosen earlier.
-        usual: Every name that needs a port, with its usual one, or None.
+        usual: Every name that needs a port, with its usual port or None.
     """
     ports = {name: kept[name] for name in usual if name in kept}
     for name, port in usual.items():
@@ -45,7 +45,7 @@ def choose(kept: Mapping[str, int], usual: Mapping[str, int | None]) -> dict[str
 
 
 def owner(port: int) -> str:
-    """Who listens on a port, as far as this user may know: ``pid 7 (nginx)``."""
+    """Describes the process that listens on a port, as far as this user may see it: ``pid 7 (nginx)``."""
     with contextlib.suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
             if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
@@ -56,10 +56,10 @@ def owner(port: int) -> str:
 
 
 def require_free(service: str, ports: Iterable[int], record: str) -> None:
-    """Refuses to start a service whose port a stranger has taken since.
+    """Checks that none of a service's ports has been taken by another process in the meantime.
 
     Raises:
-        SiameseError: It names the port and who has it.
+        SiameseError: A port is taken; the message names it and the process that has it.
     """
     for port in ports:
         if not is_free(port):

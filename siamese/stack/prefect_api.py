@@ -1,6 +1,6 @@
-"""Prefect's API, asked as its own client asks: while SQLite is locked the server answers 503, and one asks again.
+"""A small client for Prefect's API that, like Prefect's own, retries on 503, sent while SQLite is locked.
 
-That client reads its settings when it is imported, which in a process that starts a stack is before there are any.
+Prefect's own client reads its settings on import, which in a process that starts a stack is before any exist.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _WAITS_S = (0.1, 0.3, 1.0, 3.0, 9.0)
 
 
 def prefect_api(environment: Mapping[str, str], timeout_s: float) -> httpx.Client:
-    """A client of the Prefect server that an environment names; to be closed.
+    """Returns a client for the Prefect server that an environment points to; the caller closes it.
 
     Args:
-        environment: With ``PREFECT_API_URL``, and ``PREFECT_API_AUTH_STRING`` where the server asks for it.
-        timeout_s: Patience with each answer.
+        environment: Holds ``PREFECT_API_URL``, and ``PREFECT_API_AUTH_STRING`` if the server requires it.
+        timeout_s: Timeout of each request, in seconds.
     """
-    # Straight to it, whatever proxies the environment names.
+    # Connect directly, whatever proxies the environment names.
     return httpx.Client(
         base_url=environment["PREFECT_API_URL"],
         auth=login(environment),
@@ -31,13 +31,13 @@ def prefect_api(environment: Mapping[str, str], timeout_s: float) -> httpx.Clien
 
 
 def login(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """User and password of the Prefect server, None where it asks for none."""
+    """Returns user and password of the Prefect server; None if it requires none."""
     user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
     return (user, password) if password else None
 
 
 class _Patient(httpx.HTTPTransport):
-    """Asks again while the answer is 503, for some seconds."""
+    """Transport that retries for a few seconds while the answer is 503."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         for wait_s in _WAITS_S:

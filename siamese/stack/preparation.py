@@ -1,4 +1,4 @@
-"""What the servers need before work can begin: versioned buckets, and work pools."""
+"""Prepares the servers before work can begin: versioned buckets and work pools."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _SEE_LOG = "`siamese status` names the server's log"
 
 
 def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Makes the three buckets, versioned; nothing when they are there.
+    """Creates the three buckets, with versioning, unless they exist.
 
     Raises:
-        SiameseError: Storage refuses.
+        SiameseError: Storage refuses the request.
     """
     client = storage_client(environment)
     try:
@@ -54,10 +54,10 @@ def make_buckets(settings: Settings, environment: Mapping[str, str]) -> None:
 
 
 def check_own_buckets(settings: Settings) -> None:
-    """Makes sure that the user's own storage has the three buckets; it is theirs to make them.
+    """Checks that the user's own storage has the three buckets; creating them is left to the user.
 
     Raises:
-        SiameseError: A bucket is missing, or storage does not answer or lacks conditional writes.
+        SiameseError: A bucket is missing, or storage does not answer or does not support conditional writes.
     """
     store = ObjectStore(settings)
     for name in (settings.raw_bucket, settings.lake_bucket, settings.maps_bucket):
@@ -71,13 +71,13 @@ def check_own_buckets(settings: Settings) -> None:
 
 
 def make_pools(pools: Iterable[str], environment: Mapping[str, str]) -> None:
-    """Makes or mends work pools of type process, one after the other; nothing when they are as they should be.
+    """Creates or repairs work pools of type ``process``, one after the other; leaves correct ones unchanged.
 
-    Workers would make them, but two at once lock the server's SQLite file against each other.
+    Workers could create them, but two that do so at once block each other on the server's SQLite file.
 
     Args:
-        pools: Their names.
-        environment: With the address and login of the Prefect API.
+        pools: Names of the work pools.
+        environment: Holds the address and login of the Prefect API.
 
     Raises:
         SiameseError: The Prefect server refuses.
@@ -98,10 +98,10 @@ def make_pools(pools: Iterable[str], environment: Mapping[str, str]) -> None:
 
 
 def job_template() -> dict[str, Any]:
-    """How workers start the process of a flow run: always the same way.
+    """Returns the job template by which workers start every flow run in the same way.
 
-    Prefect's own template lets each run name a command, a folder and an environment for its process, which the worker
-    would then use as its owner, with the owner's credentials. Here a run may name none of them.
+    Prefect's own template lets each run choose the command, folder and environment of its process, which the worker
+    would then start as its own user, with that user's credentials. With this template a run can choose none of them.
     """
     return {
         "job_configuration": {"command": shlex.join([sys.executable, "-c", _ENGINE]), "stream_output": False},
@@ -110,7 +110,7 @@ def job_template() -> dict[str, Any]:
 
 
 def remove_automation(name: str, environment: Mapping[str, str]) -> None:
-    """Removes an automation that an earlier version made; nothing when there is none.
+    """Removes an automation that an earlier version created, if there is one.
 
     Raises:
         SiameseError: The Prefect server refuses.

@@ -1,4 +1,4 @@
-"""Processes of the stack: started detached, known again by a mark in their environment, ended with their children."""
+"""Starts the stack's processes detached, finds them by a marker in their environment, and ends them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXEC_PATIENCE_S = 1.0
 
 
 class Identity(BaseModel):
-    """A process for good: a pid alone may be given to a stranger later."""
+    """Identifies a process uniquely; a pid alone may later be reused by an unrelated process."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Identity(BaseModel):
     created: float
 
     def find(self) -> psutil.Process | None:
-        """The process, if it still runs."""
+        """Returns the process, or None if it no longer runs."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < _CLOCK_TOLERANCE_S
@@ -40,7 +40,7 @@ class Identity(BaseModel):
 
 @dataclass(frozen=True)
 class Member:
-    """A running process of the stack, whoever started it: a service, its children, or a flow run of a worker."""
+    """A running process of the stack: a service, one of its children, or a flow run of a worker."""
 
     process: psutil.Process
     service: str
@@ -49,15 +49,15 @@ class Member:
 def start(
     service: str, command: Sequence[str], *, home: Path, folder: Path, environment: Mapping[str, str], log: Path
 ) -> Identity:
-    """Starts a process in a session of its own, so that it outlives the terminal and whoever called.
+    """Starts a process in its own session, so that it outlives the terminal and the caller.
 
     Args:
-        service: Name, kept in the process's environment and inherited by its children.
+        service: Name of the service, stored in the process's environment and inherited by its children.
         command: Program and arguments.
-        home: The stack's folder, kept likewise.
+        home: The stack's folder, stored in the same way.
         folder: Working directory.
-        environment: The whole environment, without the marks.
-        log: Where its output goes; moved aside first when it has grown large.
+        environment: The complete environment, without the markers.
+        log: File that receives its output; rotated first if it has grown large.
     """
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -77,12 +77,12 @@ def start(
     deadline = time.monotonic() + _EXEC_PATIENCE_S
     with contextlib.suppress(psutil.Error):
         while _mark(started) is None and time.monotonic() < deadline:
-            time.sleep(0.002)  # the kernel shows a new program's environment a moment after it starts
+            time.sleep(0.002)  # the kernel exposes a new program's environment a moment after it starts
     return identity
 
 
 def members(home: Path) -> list[Member]:
-    """Every running process that carries this stack's mark, except the caller and its ancestors."""
+    """Returns every running process that carries this stack's marker, except the caller and its ancestors."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for pid in psutil.pids():
@@ -100,7 +100,7 @@ def _mark(process: psutil.Process) -> tuple[str, str] | None:
 
 
 def session(process: psutil.Process) -> int | None:
-    """The id of a process's session; None when it has ended."""
+    """Returns the session id of a process; None when it has ended."""
     try:
         return os.getsid(process.pid)
     except OSError:
@@ -108,7 +108,7 @@ def session(process: psutil.Process) -> int | None:
 
 
 def listens(identity: Identity, port: int) -> bool:
-    """Whether a process or one of its children listens on a port, and not a stranger."""
+    """Returns whether it is this process or one of its children that listens on a port."""
     process = identity.find()
     if process is None:
         return False
@@ -121,9 +121,9 @@ def listens(identity: Identity, port: int) -> bool:
 
 
 def end(processes: Iterable[psutil.Process], *, grace_s: float) -> None:
-    """Asks processes to end, and kills those that have not after ``grace_s`` seconds.
+    """Asks processes to end, and kills those that still run after ``grace_s`` seconds.
 
-    psutil compares each process's creation time first, so a pid that has passed to a stranger is never signalled.
+    psutil compares each process's creation time first, so a pid reused by an unrelated process is never signalled.
     """
     alive = list(processes)
     for process in alive:
@@ -137,7 +137,7 @@ def end(processes: Iterable[psutil.Process], *, grace_s: float) -> None:
 
 
 def memory_bytes(process: psutil.Process) -> int:
-    """Memory that would be free again if this process ended; 0 when it has."""
+    """Returns the bytes of memory that would be freed if this process ended; 0 when it has ended."""
     try:
         return int(process.memory_full_info().uss)
     except psutil.Error:
@@ -145,7 +145,7 @@ def memory_bytes(process: psutil.Process) -> int:
 
 
 def last_lines(log: Path, count: int = 5) -> list[str]:
-    """The last lines of a log that say something."""
+    """Returns the last non-blank lines of a log."""
     if not log.is_file():
         return []
     with log.open("rb") as file:

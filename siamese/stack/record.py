@@ -1,4 +1,4 @@
-"""What the stack remembers between commands: its ports, and what it started; changed by one command at a time."""
+"""The stack's state between commands: its ports and started services, changed by one command at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _REBOOT_TOLERANCE_S = 60.0
 
 
 class Started(BaseModel):
-    """A service that was started and has not been brought down."""
+    """A service that was started and has not been stopped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,15 +40,15 @@ class Record(BaseModel):
 
     @property
     def before_reboot(self) -> bool:
-        """Whether the machine has been started again since."""
+        """Whether the record dates from before the machine's last boot."""
         return bool(self.services) and abs(psutil.boot_time() - self.booted) > _REBOOT_TOLERANCE_S
 
     @classmethod
     def read(cls, layout: Layout) -> Record:
-        """What is remembered; an empty record at first.
+        """Reads the record; an empty one if none has been written yet.
 
         Raises:
-            SiameseError: The file is broken.
+            SiameseError: The file is corrupt.
         """
         if not layout.record.is_file():
             return cls()
@@ -59,17 +59,17 @@ class Record(BaseModel):
             raise SiameseError("not a stack record", where=str(layout.record), fix=fix) from error
 
     def write(self, layout: Layout) -> None:
-        """Remembers."""
+        """Writes the record to disk."""
         write_private(layout.record, self.model_dump_json(indent=1) + "\n")
 
     def with_service(self, name: str, started: Started) -> Record:
-        """The record with one more service started."""
+        """Returns the record with one more started service."""
         return self.model_copy(update={"services": {**self.services, name: started}, "booted": psutil.boot_time()})
 
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """Lets one command at a time change the stack; the others wait."""
+    """Holds the lock that lets one command at a time change the stack; others wait for it."""
     with layout.lock.open("ab") as file:
         layout.lock.chmod(PRIVATE_FILE)
         try:

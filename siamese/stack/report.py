@@ -1,4 +1,4 @@
-"""What of the local stack runs, where its pages are, and what is wrong."""
+"""Status report of the local stack: what runs, where its web pages are, and what is wrong."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Frozen(BaseModel):
 
 
 class ServiceStatus(_Frozen):
-    """One service."""
+    """Status of one service."""
 
     name: str
     state: Literal["works", "ill", "dead", "down"] = Field(
@@ -54,7 +54,7 @@ class ServiceStatus(_Frozen):
 
 
 class StorageStatus(_Frozen):
-    """Which storage settings are in force for a client started here."""
+    """Storage settings that apply to a client started here."""
 
     source: str = Field(description="The local stack, or the caller's own settings by name.")
     endpoint: str | None
@@ -63,7 +63,7 @@ class StorageStatus(_Frozen):
 
 
 class StackStatus(_Frozen):
-    """The whole stack."""
+    """Status of the whole stack."""
 
     home: Path
     login: Path = Field(description="File with user and password of the Prefect and MLflow pages; for its owner alone.")
@@ -79,14 +79,14 @@ class StackStatus(_Frozen):
 
 
 def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None = None) -> StackStatus:
-    """Looks at everything and changes nothing.
+    """Inspects the whole stack without changing anything.
 
     Args:
         settings: The stack's folder and bucket names.
         outer: The caller's environment, ``os.environ`` by default.
 
     Raises:
-        SiameseError: The stack's record is broken.
+        SiameseError: The stack's record is corrupt.
     """
     settings = absolute(settings)
     outer = os.environ if outer is None else outer

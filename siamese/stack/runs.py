@@ -1,7 +1,7 @@
-"""Flow runs that Prefect believes to be alive: which of them have a process, and what becomes of those that have none.
+"""Finds flow runs that Prefect believes to be alive but that have no process, and has them run again.
 
-Every run of the stack is a process on this machine, so whether it lives is seen, not guessed from heartbeats: a run
-that lives while the Prefect server is away stays what it is, and one killed before its first heartbeat is found too.
+Every run of the stack is a process on this machine, so whether it is alive is observed, not inferred from heartbeats: a
+run that lives while the Prefect server is down keeps its state, and one killed before its first heartbeat is found too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAGE = 200
 
 
 class RunTrouble(BaseModel):
-    """A flow run that crashed, or hangs."""
+    """A flow run that has crashed or hangs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,7 +44,7 @@ class RunTrouble(BaseModel):
 
 
 def processes_of_runs() -> frozenset[str]:
-    """Ids of the flow runs that have a process on this machine, as far as this user may see."""
+    """Returns the ids of flow runs that have a process on this machine, as far as this user may see."""
     found = set()
     for pid in psutil.pids():
         with contextlib.suppress(psutil.Error, OSError):
@@ -58,12 +58,12 @@ def processes_of_runs() -> frozenset[str]:
 def lost_runs(
     client: httpx.Client, pools: Iterable[str], patience_s: Mapping[str, float] = PATIENCE_S
 ) -> list[dict[str, Any]]:
-    """Runs that Prefect believes to be alive and that have no process.
+    """Returns the runs that Prefect believes to be alive but that have no process.
 
     Args:
-        client: Of the Prefect API.
+        client: Client of the Prefect API.
         pools: Work pools whose workers run on this machine.
-        patience_s: How long each state may last without a process.
+        patience_s: Seconds that a run may spend in each state without a process.
     """
     # In this order: an engine reports the end of its run before its process ends.
     alive = processes_of_runs()
@@ -75,9 +75,9 @@ def lost_runs(
 
 
 def take_up(client: httpx.Client, run: Mapping[str, Any]) -> str:
-    """Has a worker run a lost run again, unless it was being cancelled or has been lost too often.
+    """Reschedules a lost run on a worker, unless it was being cancelled or has been lost too often.
 
-    Stages find what is published, so running again goes on where the run was lost.
+    Stages reuse what is already published, so the run resumes where it was lost.
 
     Returns:
         The run's new state.
@@ -90,13 +90,13 @@ def take_up(client: httpx.Client, run: Mapping[str, Any]) -> str:
     else:
         message = "Its process was gone: it, its worker or the machine was killed. It runs again and goes on."
         state = {"type": "SCHEDULED", "name": RESTARTED, "message": message}
-    # By force: Prefect lets nothing but the run itself leave some of these states; its slot is freed all the same.
+    # Forced, as Prefect lets only the run itself leave some of these states; its slot is freed all the same.
     client.post(f"/flow_runs/{run['id']}/set_state", json={"state": state, "force": True}).raise_for_status()
     return str(state.get("name", state["type"]))
 
 
 def troubled_runs(client: httpx.Client, pools: Sequence[str]) -> list[RunTrouble]:
-    """Runs that hang, and those that crashed with no completed run of the same deployment since; newest first."""
+    """Returns runs that hang, and crashed runs whose deployment has not completed a run since; newest first."""
     lost = [_trouble(client, run, "hangs") for run in lost_runs(client, pools)]
     late = [
         _trouble(client, run, "hangs")
@@ -119,7 +119,7 @@ def _due() -> dict[str, Any]:
 
 
 def _runs(client: httpx.Client, pools: Iterable[str], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All that match, those that ended last first."""
+    """Returns all matching runs, most recently ended first."""
     found: list[dict[str, Any]] = []
     while len(found) % _PAGE == 0:
         asked = {

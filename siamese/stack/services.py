@@ -1,4 +1,4 @@
-"""What the local stack consists of: each service, with which arguments it is started, and how to tell that it works."""
+"""Services of the local stack: how each is started, and how to check that it works."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STORAGE_MEMORY = "512MiB"
 
 @dataclass(frozen=True)
 class Service:
-    """One service: how it is started, and how to tell that it works."""
+    """One service: how it is started, and how to check that it works."""
 
     name: str
     command: tuple[str, ...]
@@ -51,7 +51,7 @@ class Service:
     needs: tuple[str, ...] = ()
 
     def fault(self, identity: Identity) -> str | None:
-        """What is wrong with the service that this process is; None when all is well."""
+        """Describes what is wrong with the service that runs as this process; None when it works."""
         if identity.find() is None:
             return "ended"
         for port in self.ports:
@@ -61,13 +61,13 @@ class Service:
 
 
 def storage_command(folder: Path, ports: Mapping[str, int], security: Path) -> tuple[str, ...]:
-    """The command line of a SeaweedFS server that only this machine can reach, and only by S3 requests.
+    """Returns the command line of a SeaweedFS server that only this machine can reach, and only through S3 requests.
 
-    It is to be started in a folder that only its owner can enter: it makes sockets there that ask for no credentials.
+    Start it in a folder that only its owner can enter: it creates sockets there that require no credentials.
 
     Args:
-        folder: Its data.
-        ports: Of ``storage``, ``storage-master``, ``storage-volume``, ``storage-filer`` and ``storage-admin``.
+        folder: The data folder.
+        ports: Ports of ``storage``, ``storage-master``, ``storage-volume``, ``storage-filer`` and ``storage-admin``.
         security: Folder that ``write_security`` has filled.
 
     Raises:
@@ -87,12 +87,12 @@ def storage_command(folder: Path, ports: Mapping[str, int], security: Path) -> t
 
 
 def own_command(service: str, *arguments: str) -> tuple[str, ...]:
-    """The command line of a service that is a module of this package."""
+    """Returns the command line of a service implemented in this package."""
     return (sys.executable, "-m", "siamese.stack", service, *arguments)
 
 
 def remove_storage_sockets(ports: Mapping[str, int]) -> None:
-    """Removes the sockets that SeaweedFS leaves behind when it ends, named by port."""
+    """Removes the sockets that SeaweedFS leaves behind when it ends; their names contain the ports."""
     for name, port in ports.items():
         if name.startswith(STORAGE):
             for number in (port, port + GRPC_OFFSET):
@@ -101,7 +101,7 @@ def remove_storage_sockets(ports: Mapping[str, int]) -> None:
 
 
 def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
-    """An S3 server; its credentials come from the environment."""
+    """Returns the S3 server, whose credentials come from the environment."""
     folder = layout.data(STORAGE)
     named = [port for name, port in ports.items() if name.startswith(STORAGE)]
     return Service(
@@ -116,7 +116,7 @@ def storage(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, 
 
 
 def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
-    """The Prefect server, on SQLite, closed to whoever has not its auth string."""
+    """Returns the Prefect server, which uses SQLite and requires its auth string."""
     port = ports[PREFECT]
     page = f"http://{LOOPBACK}:{port}"
     own = {
@@ -139,9 +139,9 @@ def orchestrator(layout: Layout, ports: Mapping[str, int], environment: Mapping[
 
 
 def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], environment: Mapping[str, str]) -> Service:
-    """The MLflow server, on SQLite, closed to whoever has not the login; clients write artifacts to S3 themselves.
+    """Returns the MLflow server, which uses SQLite and requires the login; clients write artifacts to S3 directly.
 
-    One process, and none of those for language-model jobs: half a gigabyte less.
+    It runs as one process, without those for language-model jobs, which saves half a gigabyte.
     """
     port, folder = ports[MLFLOW], layout.data(MLFLOW)
     return Service(
@@ -161,7 +161,7 @@ def tracker(settings: Settings, layout: Layout, ports: Mapping[str, int], enviro
 
 
 def worker(pool: str, root: Path, layout: Layout, environment: Mapping[str, str]) -> Service:
-    """A Prefect worker of one pool; it runs each flow as a process, in the project's folder."""
+    """Returns a Prefect worker of one pool, which runs each flow as a process in the project's folder."""
     name = f"{WORKER}{pool}"
     limit = ("--limit", "1") if pool == "gpu" else ()
     return Service(
@@ -195,7 +195,7 @@ def worker(pool: str, root: Path, layout: Layout, environment: Mapping[str, str]
 
 
 def watchdog(layout: Layout, environment: Mapping[str, str]) -> Service:
-    """A process that has lost flow runs run again."""
+    """Returns the watchdog, a process that reschedules lost flow runs."""
     folder = layout.data(WATCHDOG)
     return Service(
         WATCHDOG,
@@ -216,15 +216,15 @@ def services(
     *,
     own_storage: bool,
 ) -> tuple[Service, ...]:
-    """Every service of the stack, in the order in which they may start.
+    """Returns every service of the stack, in the order in which they may start.
 
     Args:
         settings: Bucket names.
-        layout: Where data and logs lie.
-        ports: By name, as in ``USUAL_PORTS``.
-        environment: The whole environment that all share.
+        layout: Paths of data and logs.
+        ports: Ports by name, as in ``USUAL_PORTS``.
+        environment: The complete environment that all services share.
         root: The project's folder.
-        own_storage: The user has an S3 endpoint; no server is started for it.
+        own_storage: Whether the user has an S3 endpoint, so that no S3 server is started.
     """
     return (
         *(() if own_storage else (storage(layout, ports, environment),)),

@@ -1,7 +1,7 @@
-"""Runs the Prefect or the MLflow server behind a check of who asks.
+"""Runs the Prefect or MLflow server behind a gate that checks Host header and login.
 
-Neither server closes itself: Prefect accepts any Host header, so a web page whose name resolves to 127.0.0.1 could
-speak to it through a browser, and MLflow asks for no login. Secrets come from the environment, never from arguments.
+Neither server protects itself: Prefect accepts any Host header, so a web page whose name resolves to 127.0.0.1 could
+reach it through a browser, and MLflow requires no login. Secrets come from the environment, never from arguments.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _LEASE, _MOST_LEASES = datetime.timedelta(minutes=5), 10_000
 
 
 class Gate:
-    """An ASGI app in front of another, which only sees requests to this machine's own names and with the login."""
+    """ASGI middleware that passes on only requests addressed to this machine's own names and carrying the login."""
 
     def __init__(self, app: App, *, login: str | None = None, hosts: Iterable[str] = HOSTS) -> None:
         """Puts the gate in front of an app.
 
         Args:
-            app: What answers the requests that pass.
-            login: ``user:password`` that every request but one for ``/health`` has to carry, by HTTP Basic; None when
-                the app asks for a login itself.
+            app: App that answers the requests that pass.
+            login: ``user:password`` that every request except ``/health`` must carry, as HTTP Basic; None when the app
+                checks the login itself.
             hosts: Host names that requests may be addressed to.
         """
         self._app = app
@@ -47,7 +47,7 @@ class Gate:
         self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Passes a request on, or refuses it."""
+        """Passes a request on or refuses it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -67,7 +67,7 @@ class Gate:
 
 
 def _host(header: bytes) -> str:
-    """The name in a Host header, without its port."""
+    """Returns the name in a Host header, without the port."""
     return header.decode("latin-1").partition(":")[0].lower()
 
 
@@ -83,7 +83,7 @@ async def _refuse(scope: Message, send: Send, status: int, text: bytes) -> None:
 
 
 def run_prefect(port: int) -> None:
-    """Runs the Prefect server as `prefect server start` does; it asks for its auth string itself."""
+    """Runs the Prefect server as `prefect server start` does; it checks its auth string itself."""
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
@@ -101,9 +101,9 @@ def run_prefect(port: int) -> None:
 
 
 async def _extend_leases() -> None:
-    """Gives runs time to renew the leases of their concurrency slots, which may have expired while nobody answered.
+    """Renews the leases of concurrency slots at startup, as runs could not renew them while the server was down.
 
-    Prefect would end a run whose lease has expired, though it lives.
+    Otherwise Prefect would end a run whose lease has expired although it is alive.
     """
     from prefect.server.concurrency.lease_storage import get_concurrency_lease_storage
 
@@ -128,5 +128,5 @@ def run_mlflow(port: int) -> None:
 
 
 def serve(server: str, port: int) -> None:
-    """Runs the Prefect or the MLflow server until it is ended."""
+    """Runs the Prefect or MLflow server until it is stopped."""
     {"prefect": run_prefect, "mlflow": run_mlflow}[server](port)

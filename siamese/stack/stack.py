@@ -1,4 +1,4 @@
-"""Brings the local stack up and down; each may be called again at any time."""
+"""Brings the local stack up and down; both operations are idempotent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ROUNDS = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """A stack as it should be, for the caller's settings and environment."""
+    """The desired stack for the caller's settings and environment."""
 
     settings: Settings
     layout: Layout
@@ -59,13 +59,13 @@ class Plan:
 
 
 def absolute(settings: Settings | None) -> Settings:
-    """Settings whose folder is meant wherever they are read."""
+    """Returns the settings with an absolute home folder, valid in any working directory."""
     settings = settings or Settings()
     return settings.model_copy(update={"home": settings.home.expanduser().resolve()})
 
 
 def plan(settings: Settings, record: Record, outer: Mapping[str, str]) -> Plan:
-    """Works out the whole stack from what is kept and what the caller's environment says; starts nothing."""
+    """Plans the whole stack from its record and the caller's environment; starts nothing."""
     layout = Layout(settings.home)
     own = own_storage(settings.home, outer)
     credentials = Credentials.kept_or_new(layout)
@@ -82,20 +82,20 @@ def up(
     outer: Mapping[str, str] | None = None,
     deploying: bool | None = None,
 ) -> list[Healthy]:
-    """Starts what does not run, and waits until everything works; changes nothing when it does.
+    """Starts services that are not running and waits until all work; changes nothing when they already do.
 
     Args:
         settings: The stack's folder and bucket names.
-        root: The project's folder, the current one by default; its deployments are made, and its DVC remote is pointed
-            here. Workers run in it if it was the one that the stack was first brought up from.
+        root: The project's folder, the current one by default; its deployments are created, and its DVC remote is
+            pointed at this stack. Workers run in it if the stack was first brought up from it.
         outer: The caller's environment, ``os.environ`` by default.
-        deploying: Whether to make the deployments of prefect.yaml; None makes them when they have changed.
+        deploying: Whether to create the deployments of prefect.yaml; None creates them when they have changed.
 
     Returns:
         Every service, in the order in which they were found to work.
 
     Raises:
-        SiameseError: A port is taken, or a service does not work; with what its log says.
+        SiameseError: A port is taken, or a service does not work; the message includes its log.
     """
     settings, root = absolute(settings), (root or Path.cwd()).resolve()
     layout = Layout(settings.home)
@@ -134,7 +134,7 @@ def down(settings: Settings | None = None) -> int:
     """Ends every process of the stack, workers and their flow runs first, and keeps the data.
 
     Returns:
-        How many processes were ended.
+        Number of processes that were ended.
 
     Raises:
         SiameseError: A process cannot be ended, even by SIGKILL.
@@ -170,9 +170,11 @@ def _kept_root(record: Record) -> Path | None:
 
 
 def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.Process]:
-    """Which processes end next: the watchdog, which would have flow runs run again; these, while they can still report
-    their end, and what they leave; then workers; then servers.
-    """  # noqa: D205
+    """Returns the processes to end next.
+
+    First the watchdog, which would reschedule flow runs; then flow runs, while they can still report their end, and
+    what they leave behind; then workers; then servers.
+    """
     services = {began.identity.pid for began in record.services.values()}
     workers = [member.process for member in found if member.service.startswith(WORKER)]
     runs = [process for process in workers if process.pid not in services]
@@ -182,7 +184,7 @@ def _first_to_end(found: list[processes.Member], record: Record) -> list[psutil.
 
 
 def running_services(stack: Plan, record: Record) -> dict[str, processes.Identity]:
-    """The services that run: those remembered, and one whose caller was killed before it could remember."""
+    """Returns the running services: recorded ones, and any whose caller was killed before it could record them."""
     running = {name: began.identity for name, began in record.services.items() if began.identity.find()}
     commands = {service.name: list(service.command) for service in stack.services}
     for member in processes.members(stack.layout.home):

@@ -1,4 +1,4 @@
-"""Starts what does not run, as soon as what it needs works, and waits until everything works."""
+"""Starts each missing service as soon as its dependencies work, and waits until all work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Healthy:
 
 
 def settings_hash(service: Service) -> str:
-    """A hash of what this project decides of how a service is started."""
+    """Returns a hash of the settings by which this project starts a service."""
     managed = sorted(item for item in service.environment.items() if item[0].startswith(MANAGED))
     said = json.dumps([service.command, str(service.folder), managed])
     return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -44,17 +44,17 @@ def bring_up(
     remember: Callable[[str, Started], None],
     prepare: Callable[[str], None],
 ) -> list[Healthy]:
-    """Starts each service that does not run, and waits for all.
+    """Starts each service that is not running, and waits until all work.
 
     Args:
         services: In the order in which they may start.
-        running: Those that run already.
-        layout: Where logs go.
-        remember: Told at once of each process that was started.
-        prepare: Told of each service when it works, before others that need it start.
+        running: Services that are already running.
+        layout: Locates the logs.
+        remember: Called with each process as soon as it is started.
+        prepare: Called with the name of each service once it works, before its dependents start.
 
     Raises:
-        SiameseError: A service ended, or does not work in time; with the last lines of its log.
+        SiameseError: A service ended, or does not work in time; the message includes the last lines of its log.
     """
     for service in services:
         if service.name not in running:

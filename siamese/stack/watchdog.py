@@ -1,4 +1,4 @@
-"""A process of the stack that takes up lost flow runs."""
+"""The stack's watchdog process, which reschedules lost flow runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STALE_S = 300.0
 
 
 def watch(pools: tuple[str, ...], beat: Path) -> None:
-    """Looks for lost runs for ever, and touches a file each time that the Prefect server answered."""
+    """Looks for lost runs forever, and touches a file each time the Prefect server answers."""
     while True:
         try:
             with prefect_api(os.environ, TIMEOUT_S * 4) as client:
@@ -33,11 +33,11 @@ def watch(pools: tuple[str, ...], beat: Path) -> None:
 
 
 def watchdog_fault(beat: Path, created: float) -> str | None:
-    """What is wrong with the watchdog; None when it has reached the Prefect server lately.
+    """Describes what is wrong with the watchdog; None when it has reached the Prefect server recently.
 
     Args:
-        beat: The file that it touches.
-        created: When its process was made, seconds since 1970.
+        beat: The file that the watchdog touches.
+        created: Creation time of its process, in seconds since 1970.
     """
     last = beat.stat().st_mtime if beat.is_file() else 0.0
     if last < created:

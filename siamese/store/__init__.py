@@ -1,4 +1,4 @@
-"""Object storage: addresses, objects, manifests written once, pointers that move."""
+"""Object storage: addresses, objects, write-once manifests, and movable pointers."""
 
 from siamese.store.context import Context, open_context
 from siamese.store.manifest import Blob, Manifest, Origin, put_blob, put_file

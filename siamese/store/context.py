@@ -1,4 +1,4 @@
-"""The context that a command, a flow or a test makes at its door and hands on: settings, environment, storage."""
+"""The context that a command, flow or test opens at its entry point and passes on: settings, environment, storage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siamese.store.objects import ObjectStore
 
 @dataclass(frozen=True)
 class Context:
-    """Where everything is. Making one changes nothing of the process; several can live side by side."""
+    """Settings, environment and storage. Creating one leaves the process unchanged; several can coexist."""
 
     settings: Settings
     environment: Mapping[str, str]
@@ -22,26 +22,26 @@ class Context:
 
     @cached_property
     def store(self) -> ObjectStore:
-        """Object storage of this context."""
+        """The object storage of this context."""
         return ObjectStore(self.settings, self.environment)
 
     def export(self) -> None:
-        """Points libraries that read nothing but the process's environment (MLflow, Prefect, DVC, GDAL) at it.
+        """Applies it to the process's environment, for libraries that read nothing else (MLflow, Prefect, DVC, GDAL).
 
-        Only for the door of a process that serves one context: the command line, or a flow's worker.
+        Only for the entry point of a process that serves one context: the command line, or a flow's worker.
         """
         for name, value in self.environment.items():
             os.environ.setdefault(name, value)
-        # Burning polygons into an array in memory warns of that array's lack of a georeference, once in every thread.
+        # Rasterizing polygons into an in-memory array warns in every thread that the array has no georeference.
         warnings.filterwarnings("ignore", message="Dataset has no geotransform|The given matrix is equal")
 
 
 def open_context(settings: Settings | None = None, environment: Mapping[str, str] | None = None) -> Context:
-    """Makes a context.
+    """Opens a context.
 
     Args:
-        settings: By default those of the process's environment.
-        environment: By default the process's.
+        settings: Settings; by default read from the process's environment.
+        environment: Environment; by default the process's.
     """
     settings = settings or Settings()
     return Context(settings, effective_environment(settings, os.environ if environment is None else environment))

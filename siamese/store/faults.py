@@ -1,4 +1,4 @@
-"""What storage's own errors mean to a person: one line each, with the setting that puts it right."""
+"""Translates storage errors for people: one line each, with the setting that fixes it."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ _ACTIONS: Final = {
 
 
 def error_code(error: Exception) -> str:
-    """The code that storage answered with; empty when it did not answer."""
+    """Returns the error code that storage answered with; empty when it did not answer."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
 def lacks_body(error: Exception) -> bool:
-    """Whether the answer had no body, as with every HEAD request, so that its code is a bare HTTP status."""
+    """Returns whether the answer had no body, as for every HEAD request, so that its code is a bare HTTP status."""
     return isinstance(error, ClientError) and error.operation_name.startswith("Head") and error_code(error).isdigit()
 
 
 def translated(error: Exception, uri: S3Uri) -> SiameseError:
-    """Turns what the storage client raised into an error that names the cause and what to do."""
+    """Turns an exception of the storage client into an error that names the cause and what to do."""
     if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
         error = error.__context__
     if isinstance(error, ResponseParserError | RecursionError) or _is_page(error):
@@ -69,7 +69,7 @@ def translated(error: Exception, uri: S3Uri) -> SiameseError:
 
 
 def _is_page(error: Exception) -> bool:
-    """Whether a web page was answered; a gateway that shows one while the server behind it is away does not count."""
+    """Returns whether the answer was a web page; a gateway's page for an unreachable server does not count."""
     if not isinstance(error, ClientError) or error_code(error) in _PASSING:
         return False
     kind = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", "")
@@ -94,7 +94,7 @@ def _answered(error: ClientError, uri: S3Uri) -> SiameseError:
             what = f"storage does not support {error.operation_name} as it was asked"
             return SiameseError(what, where=str(uri), fix=fix)
         case "InternalError" | "500" | "507" | "XMinioStorageFull":
-            # What servers answer when they can write nothing more: SeaweedFS has no writable volumes then.
+            # What servers answer when they are full: SeaweedFS then has no writable volumes.
             fix = "look whether the disk of the storage server is full, and in its log; then run again"
             return TransientError(f"the storage server failed: {error}", where=str(uri), fix=fix)
         case _:
@@ -103,7 +103,7 @@ def _answered(error: ClientError, uri: S3Uri) -> SiameseError:
 
 
 def _credentials(error: ClientError, region: str) -> tuple[str, str] | None:
-    """What is wrong with the login, and what to do; None when the fault is another."""
+    """Returns what is wrong with the credentials and what to do; None when the cause is another."""
     match error_code(error):
         case "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired":
             fix = "get new credentials (e.g. `aws sso login`), and set all three of AWS_ACCESS_KEY_ID, "

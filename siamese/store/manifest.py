@@ -1,4 +1,4 @@
-"""Manifests: small frozen records that say what a stage made, from what, and where it lies."""
+"""Manifests: small immutable records of what a stage made, from which inputs, and where the result is stored."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SCHEMA = 2
 
 
 def upgraded(raw: dict[str, Any], number: int) -> dict[str, Any]:
-    """Returns a manifest's JSON as the present schema has it, by a chain of steps from its own number."""
+    """Returns a manifest's JSON upgraded step by step from its own schema number to the current schema."""
     for step in _UPGRADES[number - 1 :]:
         raw = step(raw)
     return raw
 
 
 def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 1 (before stages were declared) named inputs by digest alone and recorded no surroundings."""
+    """Upgrades schema 1 (before stages were declared), which named inputs by digest and recorded no surroundings."""
     origin = raw.get("origin")
     if isinstance(origin, dict):
         origin = {"sources": origin.get("inputs", {})} | origin
@@ -42,7 +42,7 @@ _UPGRADES = (_from_1,)
 
 
 class Blob(BaseModel):
-    """An immutable object that a manifest names."""
+    """An immutable object that a manifest refers to."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,10 +51,10 @@ class Blob(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
     def read(self, store: ObjectStore) -> bytes:
-        """The bytes, checked against the sha256.
+        """Reads the bytes and checks them against the sha256.
 
         Raises:
-            SiameseError: The object is missing or is not what was published.
+            SiameseError: The object is missing or differs from what was published.
         """
         data = store.get(S3Uri.parse(self.uri))
         if hashlib.sha256(data).hexdigest() != self.sha256:
@@ -63,7 +63,7 @@ class Blob(BaseModel):
 
 
 class Origin(BaseModel):
-    """What a result is of: its stage, what went in, the params. Its digest is the identity of the work."""
+    """Origin of a result: its stage, inputs and params. Its digest is the identity of the work."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -77,7 +77,7 @@ class Origin(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a stage made. Its bytes lie under its digest, and are written once."""
+    """Record of a stage's result, stored under its digest and written once."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True, validate_by_name=True)
     kind: ClassVar[str]
@@ -97,12 +97,12 @@ class Manifest(BaseModel):
 
     @property
     def digest(self) -> str:
-        """The identity of the work: same digest, same work."""
+        """Identity of the work: same digest, same work."""
         return self.origin.digest
 
     @property
     def content(self) -> str:
-        """The identity of what came out, however it was made: what the stages after this one depend on."""
+        """Identity of the result, however it was made; later stages depend on it."""
         aside = {"schema_number", "origin", "revision", "surroundings", "created"} | self.described
         held = {name: _held(getattr(self, name)) for name in type(self).model_fields if name not in aside}
         whole = json.dumps([self.kind, held], sort_keys=True)
@@ -110,15 +110,15 @@ class Manifest(BaseModel):
 
     @classmethod
     def folder(cls, store: ObjectStore, digest: str) -> S3Uri:
-        """Where the objects of a result lie."""
+        """Returns the folder of a result's objects."""
         return store.lake / cls.kind / digest
 
     @classmethod
     def find(cls, store: ObjectStore, digest: str) -> Self | None:
-        """The manifest published under a digest; None when that work is not done.
+        """Returns the manifest published under a digest; None when that work has not been done.
 
         Raises:
-            SiameseError: It is not done, and storage could not publish it: no work should begin.
+            SiameseError: The work has not been done and should not begin, as storage could not publish its result.
         """
         found = cls._published(store, digest)
         if found is None:
@@ -134,11 +134,11 @@ class Manifest(BaseModel):
 
     @classmethod
     def load(cls, store: ObjectStore, reference: S3Uri | str) -> Self:
-        """Reads a manifest by its digest, its address or its folder's address; older ones are brought up to date.
+        """Reads a manifest by its digest, its address or its folder's address; older schemas are upgraded.
 
         Raises:
-            NotPublishedError: There is none.
-            SiameseError: It is not a manifest of this kind, or one that only a newer version can use.
+            NotPublishedError: There is no such manifest.
+            SiameseError: It is not a manifest of this kind, or only a newer version can read it.
         """
         if isinstance(reference, str) and "/" not in reference:
             found = cls._published(store, reference)
@@ -154,11 +154,11 @@ class Manifest(BaseModel):
 
     @classmethod
     def resolve(cls, store: ObjectStore, reference: str) -> Self:
-        """Finds a manifest by what a person typed.
+        """Finds a manifest by a reference that a person typed.
 
         Args:
-            store: Where manifests lie.
-            reference: ``latest``, a digest, an s3:// address, or a local file that a verb wrote with ``--out``.
+            store: Holds the manifests.
+            reference: ``latest``, a digest, an s3:// address, or a local file written by a verb's ``--out``.
 
         Raises:
             SiameseError: There is no such manifest.
@@ -172,10 +172,10 @@ class Manifest(BaseModel):
 
     @classmethod
     def parse(cls, data: bytes, where: str) -> Self:
-        """Reads a manifest of any schema up to this version's.
+        """Parses a manifest of any schema up to the current one.
 
         Raises:
-            SiameseError: It is not a manifest of this kind, or one that only a newer version can use.
+            SiameseError: It is not a manifest of this kind, or only a newer version can read it.
         """
         try:
             raw = json.loads(data)
@@ -194,7 +194,7 @@ class Manifest(BaseModel):
 
     @classmethod
     def former_ones(cls, store: ObjectStore) -> Iterator[Self]:
-        """Every result of this kind from before stages were declared."""
+        """Yields every result of this kind made before stages were declared."""
         if cls.former:
             for info in store.list(store.lake / cls.former / ""):
                 if info.uri.name == MANIFEST:
@@ -210,23 +210,23 @@ class Manifest(BaseModel):
         return (new, store.lake / cls.former / digest / MANIFEST) if cls.former else (new,)
 
     def home(self, store: ObjectStore) -> S3Uri:
-        """The folder that this manifest and its objects lie in."""
+        """Returns the folder of this manifest and its objects."""
         if self.former and not self.origin.stage:
             return store.lake / self.former / self.digest
         return self.folder(store, self.digest)
 
     def uri(self, store: ObjectStore) -> S3Uri:
-        """Where this manifest lies."""
+        """Returns the address of this manifest."""
         return self.home(store) / MANIFEST
 
     @property
     def series(self) -> str | None:
-        """Which of several series of its kind this one belongs to, each with a latest one of its own; mostly None."""
+        """Series of its kind that this manifest belongs to; each has its own latest manifest. Usually None."""
         return None
 
     @classmethod
     def latest(cls, store: ObjectStore, series: str | None = None) -> Self:
-        """The manifest of this kind, and of this series of it, that was made last.
+        """Returns the latest manifest of this kind and series.
 
         Raises:
             NotPublishedError: There is none yet.
@@ -239,21 +239,21 @@ class Manifest(BaseModel):
         )
 
     def mark_latest(self, store: ObjectStore) -> None:
-        """Makes this the manifest that :meth:`latest` gives."""
+        """Makes this the manifest that :meth:`latest` returns."""
         move_pointer(store, _latest(store, self.kind, self.series), lambda _: {"digest": self.digest})
 
     def blobs(self) -> Iterator[Blob]:
-        """Every object that this manifest names."""
+        """Yields every object that this manifest refers to."""
         yield from _blobs_in(self)
 
     def publish(self, store: ObjectStore) -> Self:
-        """Makes the stage's work visible, once: checks every object it names, then writes the manifest if absent.
+        """Publishes the stage's result once: checks every object it refers to, then writes the manifest if absent.
 
         Returns:
-            The manifest that readers will see: this one, or that of whoever was first.
+            The manifest that readers will see: this one, or the one that was published first.
 
         Raises:
-            SiameseError: An object is missing or differs from what the manifest says.
+            SiameseError: An object is missing or differs from its entry in the manifest.
         """
         for blob in self.blobs():
             found = store.head(S3Uri.parse(blob.uri))
@@ -276,14 +276,14 @@ def _latest(store: ObjectStore, kind: str, series: str | None) -> S3Uri:
 
 
 def put_blob(store: ObjectStore, folder: S3Uri, name: str, data: bytes, content_type: str | None = None) -> Blob:
-    """Writes an immutable object whose name carries its own sha256, so that two writers can never clash.
+    """Writes an immutable object whose name carries its own sha256, so that two writers never conflict.
 
     Args:
-        store: Where to.
+        store: Store to write to.
         folder: The stage's folder.
         name: E.g. ``"index.parquet"``; becomes ``index-<12 digits>.parquet``.
         data: The bytes.
-        content_type: Media type; by default plain bytes.
+        content_type: Media type; by default that of plain bytes.
     """
     digest = hashlib.sha256(data).hexdigest()
     stem, dot, suffix = name.partition(".")
@@ -295,13 +295,13 @@ def put_blob(store: ObjectStore, folder: S3Uri, name: str, data: bytes, content_
 
 
 def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path) -> Blob:
-    """Writes a local file of any size as :func:`put_blob` writes bytes.
+    """Writes a local file of any size in the same way as :func:`put_blob`.
 
     Args:
-        store: Where to.
+        store: Store to write to.
         folder: The stage's folder.
         name: E.g. ``"scenes.parquet"``; becomes ``scenes-<12 digits>.parquet``.
-        path: The file.
+        path: The local file.
     """
     digest, size = file_sha256(path), path.stat().st_size
     stem, dot, suffix = name.partition(".")
@@ -328,7 +328,7 @@ def _blobs_in(value: object) -> Iterator[Blob]:
 
 
 def _held(value: object) -> object:
-    """What a field holds, as JSON: an object counts by its bytes, not by where it lies."""
+    """Returns a field's value as JSON in which an object is identified by its bytes, not by its location."""
     match value:
         case Blob():
             return value.sha256

@@ -1,4 +1,4 @@
-"""Large files in parts, so that an upload that was killed goes on where it was."""
+"""Uploads large files in parts, so that an interrupted upload resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def upload_resumable(
     workers: int = 4,
     on_bytes: Callable[[int], None] | None = None,
 ) -> ObjectInfo:
-    """Writes a file in parts; parts that an earlier, broken upload left on storage are not sent again.
+    """Uploads a file in parts; parts that an earlier, interrupted upload left on storage are not sent again.
 
     Args:
-        store: Where to.
+        store: Store to write to.
         path: Local file, not empty.
-        uri: Where it goes.
-        sha256: Of the file; kept beside the object.
-        workers: Parts sent at once.
-        on_bytes: Told how many bytes have arrived, or had before, since the last call; from several threads.
+        uri: Destination.
+        sha256: Sha256 of the file; stored as metadata of the object.
+        workers: Number of parts sent concurrently.
+        on_bytes: Called from several threads with the bytes newly sent, or found on storage, since the last call.
 
     Raises:
-        SiameseError: Storage refuses, the file changed meanwhile, or what arrived is not the file.
+        SiameseError: Storage refuses, the file changed during the upload, or what arrived differs from the file.
     """
     before = path.stat()
     for _ in range(_TRIES):
@@ -62,7 +62,7 @@ def upload_resumable(
 
 
 def part_size(size: int) -> int:
-    """Bytes in a part of a file of this size; the same whenever it is asked, so that parts fit after a restart."""
+    """Returns the part size in bytes for a file size; deterministic, so that parts still fit after a restart."""
     return max(PART, -(-size // _MOST_PARTS))
 
 
@@ -99,7 +99,7 @@ def _send(
 
 
 def _begun(store: ObjectStore, uri: S3Uri, sha256: str) -> tuple[str, dict[int, PartTypeDef]]:
-    """The upload of this object that was begun last, with the parts it has; else a new one."""
+    """Returns the most recent unfinished upload of this object with its parts, else begins a new one."""
     client = store.client
     found = client.list_multipart_uploads(Bucket=uri.bucket, Prefix=uri.key).get("Uploads", [])
     same = sorted((one for one in found if one["Key"] == uri.key), key=lambda one: one["Initiated"])

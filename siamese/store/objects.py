@@ -1,4 +1,4 @@
-"""Objects on any S3 endpoint: read, list, write, and write only if nobody else did."""
+"""Reads, lists and writes objects on any S3 endpoint, including conditional writes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TRANSFER = TransferConfig(multipart_threshold=32 * 2**20, multipart_chunksize=1
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What storage says of one object, without its bytes."""
+    """Metadata of one object, without its bytes."""
 
     uri: S3Uri
     size: int
@@ -52,15 +52,15 @@ class ObjectInfo:
 
 
 class RaceLostError(SiameseError):
-    """A conditional write found that somebody else had written first."""
+    """Raised when a conditional write finds that another writer came first."""
 
 
 class ObjectStore:
-    """An S3 endpoint, found by the usual AWS settings or else the local stack's. Safe to share between threads.
+    """An S3 endpoint, configured by the usual AWS settings or else the local stack's. Thread-safe.
 
     Args:
-        settings: Names the buckets and the local stack's folder; by default those of the process's environment.
-        environment: Where AWS settings are looked up; by default the process's environment, which is never changed.
+        settings: Names of the buckets and the local stack's folder; by default read from the process's environment.
+        environment: Source of AWS settings; by default the process's environment, which is never changed.
     """
 
     def __init__(self, settings: Settings | None = None, environment: Mapping[str, str] | None = None) -> None:
@@ -69,11 +69,11 @@ class ObjectStore:
 
     @cached_property
     def client(self) -> S3Client:
-        """The boto3 client, made when first needed."""
+        """The boto3 client, created on first use."""
         given = self.environment
         missing = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not given.get(name)]
         if len(missing) == 1 and not given.get("AWS_PROFILE"):
-            # Given one of them by hand, boto3 itself would send requests that nobody signed.
+            # Given only one of them, boto3 itself would send unsigned requests.
             raise PartialCredentialsError(provider="environment", cred_var=missing[0])
         session = boto3.session.Session(
             aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
@@ -87,17 +87,17 @@ class ObjectStore:
 
     @cached_property
     def conditional_writes(self) -> ConditionalWrites:
-        """Checks that storage keeps the conditions of writes; whoever begins work to be published asks it first."""
+        """Checker for conditional writes, used before any work begins whose result is to be published."""
         return ConditionalWrites(lambda: self.client)
 
     @property
     def lake(self) -> S3Uri:
-        """Root of manifests and what they name."""
+        """Root of manifests and the objects they refer to."""
         return S3Uri(self.settings.lake_bucket)
 
     @property
     def raw(self) -> S3Uri:
-        """Root of what arrives."""
+        """Root of raw input."""
         return S3Uri(self.settings.raw_bucket)
 
     @property
@@ -106,7 +106,7 @@ class ObjectStore:
         return S3Uri(self.settings.maps_bucket)
 
     def head(self, uri: S3Uri, version_id: str | None = None) -> ObjectInfo | None:
-        """What storage says of an object; None when there is none."""
+        """Returns the metadata of an object; None when it does not exist."""
         try:
             found = self.client.head_object(**_address(uri, version_id))
         except STORAGE_ERRORS as error:
@@ -118,10 +118,10 @@ class ObjectStore:
         )
 
     def check_bucket(self, uri: S3Uri) -> None:
-        """Makes sure that the bucket is there; some servers make one at the first write, whatever its name.
+        """Checks that the bucket exists; some servers would create it at the first write, whatever its name.
 
         Raises:
-            SiameseError: It is not.
+            SiameseError: The bucket does not exist.
         """
         try:
             self.client.head_bucket(Bucket=uri.bucket)
@@ -132,7 +132,7 @@ class ObjectStore:
             raise self._explained(error, S3Uri(uri.bucket)) from error
 
     def list(self, prefix: S3Uri) -> Iterator[ObjectInfo]:
-        """The current version of every object under a prefix, in key order, page by page."""
+        """Yields the current version of every object under a prefix, in key order, fetched page by page."""
         try:
             versioned = self.client.get_paginator("list_object_versions")
             for page in versioned.paginate(Bucket=prefix.bucket, Prefix=prefix.key):
@@ -150,7 +150,7 @@ class ObjectStore:
             raise translated(error, prefix) from error
 
     def get(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0, length: int | None = None) -> bytes:
-        """The bytes of an object, or of ``length`` bytes of it from ``start``.
+        """Reads the bytes of an object, or ``length`` bytes of it from ``start``.
 
         Raises:
             SiameseError: There is no such object, or storage does not answer.
@@ -168,7 +168,7 @@ class ObjectStore:
             raise translated(error, uri) from error
 
     def open(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0) -> BinaryIO:
-        """A forward-only stream of an object's bytes; close it when done."""
+        """Opens a forward-only stream of an object's bytes; the caller closes it."""
         stream: BinaryIO = self._body(uri, version_id, start, None)
         return stream
 
@@ -181,18 +181,18 @@ class ObjectStore:
         if_match: str | None = None,
         content_type: str = "application/octet-stream",
     ) -> ObjectInfo:
-        """Writes an object whole; storage checks its sha256 on arrival.
+        """Writes an object in one request; storage verifies its sha256 on arrival.
 
         Args:
-            uri: Where.
-            data: What.
+            uri: Destination.
+            data: The bytes.
             if_absent: Write only if there is no such object.
             if_match: Write only over the object with this etag.
-            content_type: Media type that browsers are told.
+            content_type: Media type sent to browsers.
 
         Raises:
             RaceLostError: The condition did not hold.
-            SiameseError: Storage refuses, or would not keep the condition.
+            SiameseError: Storage refuses, or would ignore the condition.
         """
         if if_absent or if_match is not None:
             self.conditional_writes.check(uri.bucket)
@@ -217,15 +217,15 @@ class ObjectStore:
         return ObjectInfo(uri, len(data), answer["ETag"], answer.get("VersionId"), digest.hexdigest())
 
     def upload(self, path: Path, uri: S3Uri, *, on_bytes: Callable[[int], None] | None = None) -> ObjectInfo:
-        """Writes a file of any size, in parts when large, with its sha256 kept beside it.
+        """Uploads a file of any size, in parts when large, with its sha256 as metadata.
 
         Args:
             path: Local file.
-            uri: Where it goes.
-            on_bytes: Told how many bytes have gone since the last call.
+            uri: Destination.
+            on_bytes: Called with the number of bytes sent since the last call.
 
         Raises:
-            SiameseError: Storage refuses, or what arrived has another size.
+            SiameseError: Storage refuses, or what arrived differs in size.
         """
         digest = file_sha256(path)
         extra = {"Metadata": {_SHA256: digest}, "ChecksumAlgorithm": "SHA256"}
@@ -241,7 +241,7 @@ class ObjectStore:
         return arrived
 
     def download(self, uri: S3Uri, path: Path, *, version_id: str | None = None) -> None:
-        """Copies an object to a local file that appears only when it is whole."""
+        """Downloads an object to a local file, which appears only once it is complete."""
         partial = path.with_name(f".{path.name}.part")
         path.parent.mkdir(parents=True, exist_ok=True)
         extra = {"VersionId": version_id} if version_id else None
@@ -253,13 +253,13 @@ class ObjectStore:
         partial.replace(path)
 
     def erase(self, prefix: S3Uri) -> int:
-        """Deletes every version of every object under a prefix for good; only for what no manifest names.
+        """Permanently deletes all versions of all objects under a prefix; only for objects that no manifest refers to.
 
         Args:
             prefix: A folder or an object; never a whole bucket.
 
         Returns:
-            How many versions were deleted.
+            Number of versions that were deleted.
 
         Raises:
             SiameseError: The prefix is a whole bucket, or storage refuses.
@@ -278,13 +278,13 @@ class ObjectStore:
         return erased
 
     def share(self, uri: S3Uri, seconds: int) -> str:
-        """An address that anyone who has it can read the object by, for so many seconds (a week at most)."""
+        """Returns a URL that lets anyone read the object for so many seconds (a week at most)."""
         return self.client.generate_presigned_url(
             "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
         )
 
     def _explained(self, error: Exception, uri: S3Uri, version_id: str | None = None) -> SiameseError:
-        """The fault behind an answer that has no body, learned from a request whose answer has one."""
+        """Returns the error behind an answer; if it has no body, repeats the request in a form whose answer has one."""
         if lacks_body(error):
             try:
                 if uri.key:
@@ -297,7 +297,7 @@ class ObjectStore:
         return translated(error, uri)
 
     def _read(self, uri: S3Uri, version_id: str | None, start: int, length: int | None) -> bytes:
-        # The client tries a request again by itself, but not an answer that breaks off.
+        # The client retries a request by itself, but not an answer that breaks off.
         with self._body(uri, version_id, start, length) as body:
             return bytes(body.read())
 
@@ -313,7 +313,7 @@ class ObjectStore:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file, read in pieces, as 64 hexadecimal digits."""
+    """Returns the sha256 of a file, read in pieces, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

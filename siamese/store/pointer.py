@@ -1,4 +1,4 @@
-"""Pointers: the few small objects that move, changed by compare-and-set so that no update is lost."""
+"""Pointers: the few small mutable objects, changed by compare-and-set so that no update is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TRIES = 20
 
 
 def read_pointer(store: ObjectStore, uri: S3Uri) -> dict[str, Any] | None:
-    """What a pointer says now; None when it has never been set."""
+    """Returns the current value of a pointer; None when it has never been set."""
     if store.head(uri) is None:
         return None
     value: dict[str, Any] = json.loads(store.get(uri))
@@ -24,15 +24,15 @@ def read_pointer(store: ObjectStore, uri: S3Uri) -> dict[str, Any] | None:
 def move_pointer(
     store: ObjectStore, uri: S3Uri, change: Callable[[dict[str, Any] | None], dict[str, Any] | None]
 ) -> dict[str, Any] | None:
-    """Changes a pointer without losing anybody's change.
+    """Changes a pointer without losing concurrent changes.
 
     Args:
-        store: Where it lies.
-        uri: The pointer.
-        change: From what it says now to what it should say; None leaves it as it is. May be called again.
+        store: Holds the pointer.
+        uri: Address of the pointer.
+        change: Maps the current value to the new one; None leaves the pointer as it is. May be called repeatedly.
 
     Returns:
-        What the pointer says afterwards.
+        The value of the pointer afterwards.
     """
     for _ in range(_TRIES):
         info = store.head(uri)

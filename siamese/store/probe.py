@@ -1,7 +1,7 @@
-"""Whether storage keeps the promise that everything published rests on: conditional writes.
+"""Checks that storage supports conditional writes, on which everything published relies.
 
-Some S3 servers refuse a write with ``If-None-Match`` or ``If-Match``; others, or proxies before them, ignore the header
-and overwrite. Both are noticed before a stage begins, instead of after its work.
+Some S3 servers refuse a write with ``If-None-Match`` or ``If-Match``; others, or proxies in front of them, ignore the
+header and overwrite. Either is detected before a stage begins, instead of after its work.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _REFUSALS: Final = {"NotImplemented", "InvalidArgument", "InvalidRequest", "Meth
 
 
 class ConditionalWrites:
-    """Checks each bucket once in the life of a store; safe to share between threads."""
+    """Checks each bucket once in the lifetime of a store; thread-safe."""
 
     def __init__(self, client: Callable[[], S3Client]) -> None:
-        """Nothing is asked yet.
+        """Prepares the checks; sends no request yet.
 
         Args:
-            client: Gives the client when it is first needed.
+            client: Returns the client; called on first use.
         """
         self._client = client
         self._kept: set[str] = set()
         self._lock = threading.Lock()
 
     def check(self, bucket: str) -> None:
-        """Makes sure that a bucket refuses a write whose condition does not hold; two small requests, the first time.
+        """Checks that a bucket refuses a write whose condition does not hold; takes two small requests the first time.
 
-        The probe object stays: as long as it is there, one refused write proves the point.
+        The probe object stays: as long as it exists, one refused write is proof.
 
         Raises:
             SiameseError: Storage does not support conditional writes, or cannot be written to at all.
@@ -67,7 +67,7 @@ class ConditionalWrites:
                 if error_code(error) in _REFUSALS and isinstance(error, ClientError) and self._takes_plain(uri):
                     raise _lacking(uri, f"a write with {header} is answered with {error_code(error)}") from error
                 raise translated(error, uri) from error
-            # The first write of all goes through, and so does one after the object was swept away.
+            # The very first write succeeds, and so does one after the object was deleted.
         raise _lacking(uri, f"{header} is ignored, and the object overwritten")
 
     def _write(self, uri: S3Uri, header: Literal["If-None-Match", "If-Match"]) -> None:
@@ -77,7 +77,7 @@ class ConditionalWrites:
             self._client().put_object(Bucket=uri.bucket, Key=uri.key, Body=_BODY, IfMatch=_NO_ETAG)
 
     def _takes_plain(self, uri: S3Uri) -> bool:
-        """Whether the condition is what storage refuses, and not the write."""
+        """Returns whether storage accepts a write without a condition, so that it refuses only the condition."""
         try:
             self._client().put_object(Bucket=uri.bucket, Key=uri.key, Body=_BODY)
         except STORAGE_ERRORS:

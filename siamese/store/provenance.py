@@ -1,4 +1,4 @@
-"""What made a result: the code that its stage reaches, git revision, libraries, machine. Recorded, not identity."""
+"""Provenance of a result: code, git revision, libraries, machine. Recorded, but not part of its identity."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Surroundings(BaseModel):
-    """What a stage ran on."""
+    """Code, libraries and machine that a stage ran on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -36,7 +36,7 @@ class Surroundings(BaseModel):
 
     @classmethod
     def here(cls) -> Surroundings:
-        """Those of this process."""
+        """Returns the surroundings of this process."""
         return _surroundings()
 
 
@@ -67,8 +67,8 @@ def _processor() -> str:
 def code_version(module: str) -> str:
     """Returns a hash of all code of this project that a package can reach; 12 hexadecimal digits.
 
-    Comments, docstrings and layout do not count, nor do the modules that merely carry bytes. The same code gives the
-    same hash on every version of Python.
+    Comments, docstrings and layout do not count, nor do modules that merely move bytes. The same code gives the same
+    hash on every version of Python.
 
     Args:
         module: The stage's package, e.g. ``"siamese.pairs"``.
@@ -115,7 +115,7 @@ def git_revision() -> str:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module of this project, or of what is on the path beside it; found without importing anything."""
+    """Finds the file of a module, in this project or elsewhere on the path, without importing anything."""
     parts = module.split(".")
     for root in (_ROOT, *map(Path, sys.path)):
         package, file = root.joinpath(*parts, "__init__.py"), root.joinpath(*parts).with_suffix(".py")
@@ -137,7 +137,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 
 
 def _bare(node: object) -> Iterator[str]:
-    """A syntax tree as text, without docstrings and without the empty fields that Python versions differ in."""
+    """Yields a syntax tree as text, without docstrings and the empty fields in which Python versions differ."""
     match node:
         case ast.AST():
             yield f"({type(node).__name__}"

@@ -1,8 +1,8 @@
-"""Stages: what makes two results the same result. Every digest is made here.
+"""Stages, which define when two results are the same. Every digest is computed here.
 
 A result's identity is its stage's name and declared version, the contents of its inputs, and the params that differ
 from their neutral values. The code, libraries and machine that made it are recorded beside it (``provenance``), so an
-upgrade redoes nothing that nobody asked for.
+upgrade alone causes no work to be redone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Input = str | Manifest | Sequence[Manifest]
 class Stage(Generic[M]):
     """One step of the chain, declared once, beside its verb.
 
-    Raise ``version`` when the same inputs and params are to give another result from now on. Results of earlier
+    Raise ``version`` when the same inputs and params are to give a different result from now on. Results of earlier
     versions stay valid; ``runs.redo_older`` decides whether flows make them again.
     """
 
@@ -41,14 +41,14 @@ class Stage(Generic[M]):
 
     @property
     def noun(self) -> str:
-        """What the stage makes."""
+        """Name of what the stage makes."""
         return self.name or self.manifest.kind
 
     def plan(self, *, inputs: Mapping[str, Input], params: Mapping[str, Section]) -> Origin:
         """Returns the identity of the stage's work before it is done.
 
         Args:
-            inputs: What goes in, by name: manifests, which count by their content, or identities of other things.
+            inputs: Inputs by name: manifests, identified by their content, or identities of other things.
             params: The params sections, by name.
         """
         values = {name: section.identity() for name, section in params.items()}
@@ -64,12 +64,12 @@ class Stage(Generic[M]):
         )
 
     def find(self, store: ObjectStore, origin: Origin, *, older: bool = False) -> M | None:
-        """Returns what is published of this work; None when it is not done.
+        """Returns the published result of this work; None when it has not been done.
 
         Args:
-            store: Where to look.
-            origin: The work.
-            older: Also take what an earlier version of this stage made of the same inputs and params.
+            store: Store to search.
+            origin: Identity of the work.
+            older: Also accept what an earlier version of this stage made from the same inputs and params.
         """
         found = self.manifest.find(store, origin.digest)
         return found or (self._find_older(store, origin) if older else None)
@@ -79,14 +79,14 @@ class Stage(Generic[M]):
             digest = _digest(self.noun, version, origin.inputs, origin.params)
             if found := self.manifest.find(store, digest):
                 return found
-        # The digests of results from before stages were declared cannot be derived, so each is looked at.
+        # The digests of results from before stages were declared cannot be derived, so each is inspected.
         for made in self.manifest.former_ones(store):
             if self.same_work(made, origin):
                 return made
         return None
 
     def same_work(self, made: Manifest, origin: Origin) -> bool:
-        """Whether a manifest of any version, also of those before stages had versions, is of this work."""
+        """Returns whether a manifest of any version, even from before stages had versions, is a result of this work."""
         if made.origin.stage:
             return (made.origin.stage, made.origin.inputs, made.origin.params) == (
                 origin.stage, origin.inputs, origin.params,
@@ -96,7 +96,10 @@ class Stage(Generic[M]):
         return before == plain | origin.sources and self._former_params(made) == origin.params
 
     def _former_params(self, made: Manifest) -> dict[str, Any]:
-        """The params of a manifest from before, without those that are neutral now; of unknown ones, all."""
+        """Returns the params of a manifest from before stages were declared, without those that are neutral now.
+
+        Params that are now unknown are all kept.
+        """
         known: dict[str, Any] = {}
         for name, values in made.origin.params.items():
             section = self.sections.get(name)

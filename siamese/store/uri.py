@@ -13,17 +13,17 @@ _PATTERN = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?
 
 @dataclass(frozen=True, order=True)
 class S3Uri:
-    """``s3://bucket/key``; the key may be a prefix, and empty."""
+    """An address ``s3://bucket/key``; the key may be a prefix or empty."""
 
     bucket: str
     key: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads ``s3://bucket/key``.
+        """Parses ``s3://bucket/key``.
 
         Raises:
-            SiameseError: The text is no such address.
+            SiameseError: The text is not such an address.
         """
         match = _PATTERN.match(text)
         if match is None:
