@@ -34,9 +34,11 @@ def pretrain(
 
     It learns that two views of one place belong together: SimSiam, BYOL or DINO. Which encoder, and whether it starts
     from ImageNet weights, is said by network.encoder and network.pretrained. Its state is kept on the bucket about once
-    a minute: after a kill or Ctrl-C the same command goes on from there. Done already, it says so at once.
+    a minute: after a kill or Ctrl-C the same command goes on from there. Where that is done already, it prints the
+    result at once.
 
-    The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, and that is told.
+    The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, and a warning
+    says so.
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params

@@ -46,8 +46,8 @@ def train(
     """Train the Siamese U-Net on a pair set.
 
     Its state is kept on the bucket about once a minute: after a kill, the same command goes on from there, and so it
-    does after Ctrl-C, which waits for the step to end. Done already with the same pairs and params, it says so at
-    once. Without --minutes, the same seed gives the same weights on the same machine.
+    does after Ctrl-C, which waits for the step to end. Where that is done already with the same pairs and params, it
+    prints the result at once. Without --minutes, the same seed gives the same weights on the same machine.
 
     With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
     go there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
@@ -62,7 +62,7 @@ def train(
     from siamese.store import ObjectStore
 
     if parent and pretraining:
-        raise SiameseError("a training starts from a model or from an encoder, not from both", where="--pretraining")
+        raise SiameseError("a run starts from a model or from an encoder, not from both", where="--pretraining")
     shortcuts = {"training.minutes": minutes, "training.epochs": epochs, "training.processes": processes}
     given = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
     settings = load_params(params, [*(overrides or ()), *given])
