@@ -10,6 +10,7 @@ import copy
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic
 
 from torch import Tensor
@@ -79,7 +80,7 @@ class Loop(Generic[N, B, O, M]):
             SiameseError: The loss is not a number, or ``stop`` asks to end early; then the state is kept.
         """
         label = f"{self._task.verb}, %"
-        with progress_bar(label, 100) as advance, Loader(self._source.batch, self._recipe.loader_threads) as loader:
+        with _bar(label) as advance, Loader(self._source.batch, self._recipe.loader_threads) as loader:
             batches = loader.batches(self._learner.steps, self._steps)
             self._show(advance)
             while (share := self._agreed(stop)) < 1:
@@ -194,3 +195,12 @@ class Loop(Generic[N, B, O, M]):
         told = "".join(f", {name.replace('_', ' ')} {figures[name]:.3f}" for name in known)
         speed = now.epoch_steps * self._recipe.step_size / max(time.monotonic() - self._epoch_began, 1e-9)
         advance(self._shown - done, note=f"epoch {len(now.rows) + 1}{told}, {speed:.1f} {self._task.examples}/s")
+
+
+def _bar(label: str) -> AbstractContextManager[Advance]:
+    """The progress of the run in percent, shown by the first process alone."""
+
+    def silent(_: float = 1, /, *, note: str = "") -> None:
+        del note
+
+    return progress_bar(label, 100) if rank() == 0 else nullcontext(silent)

@@ -1,4 +1,4 @@
-"""Example pictures of a training: pre, post, truth and prediction side by side."""
+"""Example pictures of a training run: pre, post, truth and prediction side by side."""
 
 from __future__ import annotations
 

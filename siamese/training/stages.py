@@ -16,7 +16,7 @@ Stage = Literal["localization", "damage"]
 
 
 def stage_of(progress: float, params: TrainingParams) -> Stage:
-    """What is learned at a point of a training, 0..1."""
+    """What is learned at a point of a run, 0..1."""
     return "localization" if progress < params.localization_share else "damage"
 
 

@@ -1,4 +1,4 @@
-"""What a training starts from: another model, ImageNet, or random weights."""
+"""What a training run starts from: another model, ImageNet, or random weights."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_new_param_with_its_neutral_value_changes_nothing_even_when_its_defaul
 
 
 def test_a_raised_version_changes_that_stage_and_only_what_its_content_reaches() -> None:
-    raised = Stage(PairSet, version=2, package=PAIR_SET.package, sections=PAIR_SET.sections)
+    raised = Stage(PairSet, version=PAIR_SET.version + 1, package=PAIR_SET.package, sections=PAIR_SET.sections)
     same = pair_set()
     catalog = same.origin.inputs["catalog"]
     newer = same.model_copy(
