@@ -11,7 +11,7 @@ import numpy as np
 from siamese.model.backends.backend import Floats
 
 _NEGLIGIBLE = -60.0
-"""Log-odds small enough to make no difference in a float32 probability."""
+"""Log-odds of a negligible probability; smaller ones are clamped to it."""
 
 
 def building_probability(logits: Floats, factor: int, size: tuple[int, int]) -> Floats:
@@ -33,7 +33,7 @@ def building_probability(logits: Floats, factor: int, size: tuple[int, int]) -> 
 
 
 def damage_probabilities(logits: Floats, factor: int, size: tuple[int, int]) -> Floats:
-    """Upsamples logits and applies the softmax: ``(4, h, w)`` to ``(4, H, W)`` float32. See :func:`building_probability`."""
+    """Upsamples logits and applies the softmax: ``(4, h, w)`` to ``(4, H, W)`` float32."""
     # Subtracting the same value from all four before upsampling changes nothing after it, and prevents overflow.
     small = np.maximum(logits - logits.max(0), np.float32(_NEGLIGIBLE))
     values = np.stack([_enlarged(plane, factor) for plane in small])
