@@ -18,7 +18,7 @@ def turned(image: Image, turns: int, *, flip: bool) -> Image:
 def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
     """Changes brightness, contrast, gamma and balance through one table, and saturation of RGB through one matrix.
 
-    Bands other than red, green and blue are not mixed: radar and infrared have no common colour to saturate.
+    Bands other than red, green and blue are not mixed: radar and infrared share no colour.
 
     Args:
         image: ``(H, W, bands)``.

@@ -14,7 +14,7 @@ from siamese.metrics.xview2 import DAMAGE_WEIGHT, EPSILON, LOCALIZATION_WEIGHT, 
 
 LEVEL: Final = 0.95
 _AT_ONCE: Final = 2_000_000
-"""Weights drawn at a time; keeps memory constant in the number of scenes."""
+"""Number of weights drawn at a time; keeps memory constant in the number of scenes."""
 
 Matrix = NDArray[np.float64]
 

@@ -96,7 +96,7 @@ def _to_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: int, pa
 
 
 def _padded(images: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
-    """Four times as fast as ``pad``, which needs memory in axis order and copies even where nothing is added."""
+    """Pads four times as fast as ``pad``, which needs memory in axis order and copies even if nothing is added."""
     if not any(sides):
         return images
     return functional.pad(images.permute(0, 2, 3, 1), (0, 0, *sides)).permute(0, 3, 1, 2)

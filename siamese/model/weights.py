@@ -120,7 +120,7 @@ def deserialize(data: bytes, where: str) -> dict[str, Tensor]:
 
 
 def assign(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Loads weights into a network: every name, shape and number kind must match, and every number must be finite.
+    """Loads weights into a network: every name, shape and data type must match, and every number must be finite.
 
     Raises:
         SiameseError: One of these does not hold; the message names the first tensor concerned.

@@ -21,7 +21,7 @@ from siamese.model.network import SiameseUNet
 from siamese.model.precision import has_bf16
 
 _MOST_SIZES = 4
-"""Number of models compiled at once; each has its own activations in memory."""
+"""Maximum number of image sizes kept compiled; each has its own activations in memory."""
 _TOLERANCE = 0.01
 """How far float32 results may deviate from PyTorch's, relative to the largest value."""
 
