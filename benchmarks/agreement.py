@@ -1,10 +1,10 @@
-"""How far what runs a trained network changes what it says: each backend beside PyTorch in float32.
+"""How much each backend changes the predictions of a trained network, compared with PyTorch in float32.
 
-Asks about every scene of one split of a pair set and prints one JSON line: for each backend its official score, the
-share of pixels, building for it or for PyTorch, that get another class, the share of PyTorch's buildings most of whose
-pixels do, and how far probabilities lie apart on pixels that may be building. A building goes over to another class as
-a whole where its vote is a near tie, so a network that is unsure shows more changes than one that is sure. A model that
-`siamese quantize` made adds its 8-bit integers.
+Predicts every scene of one split of a pair set and prints one JSON line: for each backend its official score, the
+share of pixels (building for it or for PyTorch) that get another class, the share of PyTorch's buildings most of whose
+pixels do, and how far probabilities differ on pixels that may be building. A building changes class as a whole where
+its vote is nearly tied, so an uncertain network shows more changes than a confident one. A model made by
+`siamese quantize` adds its 8-bit integers.
 
     python benchmarks/agreement.py [--minutes 10] [--model latest] [--pairs latest] [--split test]
 """
@@ -106,7 +106,7 @@ def _ask(backend: Backend, truth: SceneTruth) -> Prediction:
 
 @dataclass
 class _Tally:
-    """What one backend says, beside the base."""
+    """The predictions of one backend, compared with the baseline."""
 
     counts: list[Any] = field(default_factory=list)
     pixels: int = 0
@@ -137,7 +137,7 @@ class _Tally:
         self.damage_apart.append(np.abs(base.damage - said.damage)[:, perhaps].max(0))
 
     def told(self) -> dict[str, float]:
-        """The figures."""
+        """Returns the figures."""
         from siamese.metrics import Counts
 
         found = {

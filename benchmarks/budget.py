@@ -1,4 +1,4 @@
-"""How long a benchmark may take: it shows what it is at, ends in time, and names what it left out."""
+"""Limits how long a benchmark takes: shows progress, ends in time, and names what was left out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 WITHIN = 0.9
-"""Share of the time for the pieces; the rest is for the record of them, and for ending processes."""
+"""Share of the time for the pieces; the rest is for recording them, and for stopping processes."""
 _NAMED = 20
 
 
@@ -29,15 +29,15 @@ class Budget:
 
         Args:
             benchmark: Its name, for progress and for the record.
-            minutes: Time that it may take; None for as long as it takes.
-            clock: Seconds; only differences mean anything.
+            minutes: Time limit; None for no limit.
+            clock: Returns seconds; only differences are meaningful.
         """
         self.benchmark, self.minutes, self.left_out = benchmark, minutes, list[str]()
         self._clock, self._began = clock, clock()
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left; infinite without a limit."""
+        """Seconds left; infinite without a limit."""
         if self.minutes is None:
             return math.inf
         return 60 * self.minutes - (self._clock() - self._began)
@@ -47,15 +47,15 @@ class Budget:
         print(f"{self._clock() - self._began:6.0f} s  {self.benchmark}: {piece}", file=sys.stderr, flush=True)
 
     def attempt(self, piece: str, work: Callable[[], T], *, within: float = WITHIN) -> T | None:
-        """Does a piece of the work, as far as there is time for it.
+        """Runs a piece of the work, as far as time allows.
 
         Args:
             piece: Its name.
             work: Does it. It is interrupted when time is up, so it must leave nothing half-changed that is used later.
-            within: Share of the whole time after which it is interrupted, so that some is left for what follows.
+            within: Share of the total time after which it is interrupted, to leave some for what follows.
 
         Returns:
-            What the work returned; None when it was left out or interrupted, which ``left_out`` then names.
+            What the work returned; None if it was skipped or interrupted, in which case ``left_out`` names it.
         """
         left_s = self.left_s if self.minutes is None else self.left_s - 60 * self.minutes * (1 - within)
         if left_s <= 0:
@@ -70,7 +70,7 @@ class Budget:
             return None
 
     def record(self, found: Mapping[str, Any]) -> str:
-        """The benchmark's one JSON line; floats are rounded to four decimals."""
+        """Returns the benchmark's one JSON line, with floats rounded to four decimals."""
         about: dict[str, Any] = {"benchmark": self.benchmark}
         if self.minutes is not None:
             about["asked_minutes"] = self.minutes
@@ -87,7 +87,7 @@ def add_minutes(parser: argparse.ArgumentParser) -> None:
 
 
 def rounded(value: Any) -> Any:  # noqa: ANN401
-    """The same with every float at four decimals."""
+    """Rounds every float to four decimals."""
     match value:
         case float():
             return round(value, 4)
@@ -99,12 +99,12 @@ def rounded(value: Any) -> Any:  # noqa: ANN401
 
 
 class _OutOfTime(BaseException):
-    """Nothing that handles errors may stop it."""
+    """Raised when time is up; no error handling may stop it."""
 
 
 @contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raises ``_OutOfTime`` in the main thread when the seconds are over."""
+    """Raises ``_OutOfTime`` in the main thread when the given seconds have passed."""
     if math.isinf(seconds):
         yield
         return

@@ -1,9 +1,9 @@
-"""What ways to decide are worth: thresholds, cores, votes and temperatures, on the networks that `quality.py` trained.
+"""Compares ways to decide: thresholds, cores, votes and temperatures, on the networks that `quality.py` trained.
 
-Takes every network of this project's kind that lies on the storage of --work (or on the storage that is set up here),
-asks it about the test scenes of the folds that it was trained for, and decides by params.yaml and in each of the ways
+Takes every network of this project's kind on the storage of --work (or on the configured storage), predicts the test
+scenes of the folds for which it was trained, and decides by params.yaml and in each of the ways
 of contest/decisions.yaml; temperatures are the network's own unless a way sets them. Nothing is trained. The gain is
-over the first way, network by network, so that what networks differ by does not blur it. Prints one JSON line.
+relative to the first way, per network, so that differences between networks do not blur it. Prints one JSON line.
 
     python benchmarks/decisions.py [--minutes 10] [--work data/quality] [--flips 1] [--markdown]
 """
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> str:
 
 
 def _trained(store: ObjectStore, minutes: float | None) -> Iterator[Checkpoint]:
-    """Networks of both dates, in full numbers, whose pair set is a fold of the contest's."""
+    """Returns networks of both dates, not quantized, whose pair set is a fold of the contest's."""
     from siamese.manifests import Checkpoint, PairSet
     from siamese.store.manifest import MANIFEST
 

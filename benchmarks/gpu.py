@@ -1,8 +1,8 @@
-"""What this project does on one GPU: agreement with the CPU, training and prediction speed, memory, DDP, loading.
+"""Measures this project on one GPU: agreement with the CPU, training and prediction speed, memory, DDP, loading.
 
 Needs this checkout, torch >= 2.11 and the packages that `--requirements` lists; no network, no servers, no data:
-tensors are random and weights seeded. Every part runs in a process of its own with a time of its own, so that one
-which fails or takes too long costs no other. Progress goes to stderr, one JSON document to stdout.
+tensors are random and weights seeded. Every part runs in its own process with its own time limit, so that one
+that fails or takes too long does not affect the others. Progress goes to stderr, one JSON document to stdout.
 Exit code 2: there is no GPU.
 
     python benchmarks/gpu.py [--minutes 8] [--only PART]
@@ -32,7 +32,7 @@ REQUIREMENTS = (
     "pydantic>=2.10", "pydantic-settings", "python-dotenv", "opencv-python-headless>=4.11", "rich",
     "lightning-fabric>=2.6", "lightning-utilities",
 )  # fmt: skip
-"""With what these need in turn: ``pip download`` finds it."""
+"""Together with their dependencies, which ``pip download`` resolves."""
 NO_GPU = 2
 ENCODERS = ("tf_efficientnet_lite0", "resnet50", "vit_small_patch16_224")
 TINY = ("test_efficientnet", "test_resnet", "test_vit")
@@ -43,9 +43,9 @@ class Part:
     """One thing to measure.
 
     Attributes:
-        name: As it stands in the result.
-        encoder: Which of :data:`ENCODERS`.
-        share: Of the time asked for, at most.
+        name: Its name in the result.
+        encoder: Index into :data:`ENCODERS`.
+        share: Maximum share of the requested time.
     """
 
     name: str
@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def _parts(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of every part, one process each, until the time is used up."""
+    """Returns the figures of every part, one process each, until the time is used up."""
     whole = 60 * options.minutes
     deadline, peak = time.monotonic() + whole, 0.0
     found: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def _parts(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _run(name: str, encoder: str, peak: float, limit_s: float, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs a part and collects its rows; what it had reported counts though it fails or is ended."""
+    """Runs a part and collects its rows; rows already reported count even if it then fails or is stopped."""
     words = [sys.executable, __file__, "--part", name, "--encoder", encoder, "--peak", str(peak)]
     words += ["--device", options.device, *(["--quick"] if options.quick else [])]
     print(f"gpu: {name}, {encoder}: at most {limit_s:.0f} s", file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
-"""How fast a pair is classified, from PNG bytes to class raster, beside what this machine could do and a reference.
+"""How fast a pair is classified, from PNG bytes to class raster, compared with the machine's peak and a reference.
 
-Each contender runs in a process of its own; a round asks each for one pair in turn, so that other load on the machine
-meets all of them, and what counts is the median over rounds. Processor seconds (of all threads) are the cost of a pair
+Each contender runs in its own process; a round asks each for one pair in turn, so that other load on the machine
+affects all of them, and the median over rounds counts. Processor seconds (of all threads) are the cost of a pair
 whatever else runs. The reference is a common way to build and run such a network, with the memory allocator's
-defaults (benchmarks/speed/contenders.py). Weights are random: nothing here depends on them.
+defaults (benchmarks/speed/contenders.py). Weights are random, since nothing here depends on them.
 
-With --minutes, contenders that start too late or too slowly are left out, and there are as many rounds as fit.
+With --minutes, contenders that start too late or too slowly are left out, and as many rounds are run as fit.
 
     python benchmarks/inference.py [--minutes 10] [--side-px 1024] [--rounds 7] [--encoder NAME] [--beside NAME …]
 """
@@ -61,7 +61,7 @@ def _started(options: argparse.Namespace, budget: Budget, stack: ExitStack) -> l
 
 
 def _beside(options: argparse.Namespace, budget: Budget) -> list[Contender]:
-    """The others that were asked for; by default all in number formats that this machine does not emulate."""
+    """Returns the other contenders asked for; by default all whose number formats this machine does not emulate."""
     from siamese.model.precision import best_device, has_bf16
 
     if options.beside is not None:
@@ -72,7 +72,7 @@ def _beside(options: argparse.Namespace, budget: Budget) -> list[Contender]:
 
 
 def _rounds(workers: list[Worker], count: int, budget: Budget) -> list[Round]:
-    """As many rounds as asked for or as fit; the warm-up counts only where no round is whole."""
+    """Runs as many rounds as asked for or as fit; the warm-up counts only if no round is complete."""
     warm, costs = Round(), dict[Worker, float]()
     for worker in workers:
         seen = budget.attempt(f"warm-up of {worker.contender.name}", partial(_ask, worker))
@@ -150,7 +150,7 @@ def _gflop(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _ours(options: argparse.Namespace, runner: str, record: dict[str, Any], rounds: list[Round]) -> dict[str, Any]:
-    """What a pair costs, part by part, beside the machine's peak and the reference."""
+    """Returns the cost of a pair, part by part, compared with the machine's peak and the reference."""
     found: dict[str, Any] = {"runner": runner}
     for job in JOBS:
         for unit in ("s", "processor_s"):
@@ -176,7 +176,7 @@ def _ratio(over: str, under: str, rounds: list[Round]) -> float:
 
 
 def _break_even(record: dict[str, Any]) -> float | None:
-    """Pairs after which OpenVINO has won back, in processor time, what it takes longer to start; None: never."""
+    """Returns the pairs after which OpenVINO makes up, in processor time, for its longer start; None: never."""
     later = record["openvino_bf16_start_processor_s"] - record["torch_bf16_start_processor_s"]
     gain = record["torch_bf16_pair_processor_s"] - record["openvino_bf16_pair_processor_s"]
     return later / gain if gain > 0 else None

@@ -1,4 +1,4 @@
-"""How fast scenes are uploaded and ingested, and ingested again, in how much memory. Prints one JSON line.
+"""How fast scenes are uploaded, ingested and re-ingested, and in how much memory. Prints one JSON line.
 
 python benchmarks/ingest.py [--minutes 5] [--scenes 24] [--form tar.gz] [--folder FOLDER]
 """
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def main() -> None:
-    """Makes or takes scenes, brings them to an S3 server of its own, ingests them three times."""
+    """Makes or takes scenes, uploads them to a private S3 server, and ingests them three times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_minutes(parser)
     parser.add_argument("--folder", type=Path, help="xBD scenes, or an archive of them; by default made-up ones")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def measure(store: ObjectStore, source: Path, params: IngestParams, budget: Budget) -> dict[str, Any]:
-    """Uploads and ingests, as far as there is time; ``unchanged_s`` and ``one_more_object_s`` are later ingests."""
+    """Uploads and ingests, as far as time allows; ``unchanged_s`` and ``one_more_object_s`` are later ingests."""
     target = store.raw / "scenes"
     uploaded = budget.attempt("upload", lambda: _timed(lambda: upload(source, target, store)))
     if uploaded is None:
@@ -82,7 +82,7 @@ def _packed(folder: Path, archive: Path) -> Path:
 
 
 def _timed(work: Callable[[], T]) -> tuple[T, float, float]:
-    """What the work gave, and its seconds on the wall and of processors."""
+    """Returns the result of the work, and its wall-clock and processor seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     return found, time.perf_counter() - wall, time.process_time() - cpu

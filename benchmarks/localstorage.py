@@ -1,4 +1,4 @@
-"""An S3 server of a benchmark's own, on free ports of this machine, gone when the benchmark ends."""
+"""A private S3 server for a benchmark, on free ports of this machine, removed when the benchmark ends."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PATIENCE_S = 30.0
 
 @contextmanager
 def local_storage(kept: Path | None = None) -> Iterator[ObjectStore]:
-    """Starts the server, points this process at it, and makes the three buckets.
+    """Starts the server, points this process to it, and creates the three buckets.
 
     Args:
-        kept: Folder that its data stay in, so that the next server goes on with them; by default they are gone too.
+        kept: Folder that keeps the data, so that the next server continues with them; by default they are removed too.
 
     Raises:
-        SiameseError: It does not answer.
+        SiameseError: The server does not answer.
     """
     with nullcontext(kept) if kept else tempfile.TemporaryDirectory(prefix="siamese-benchmark-") as name:
         folder = Path(name).absolute()
@@ -46,7 +46,7 @@ def local_storage(kept: Path | None = None) -> Iterator[ObjectStore]:
         data.mkdir(parents=True, exist_ok=True)
         write_security(data)
         with (folder / "server.log").open("wb") as log:
-            # In a session of its own Ctrl-C does not reach it: whoever is stopped may still keep its state.
+            # In its own session, so that Ctrl-C does not reach it: an interrupted run may still store its state.
             server = subprocess.Popen(  # noqa: S603
                 storage_command(data, ports, data), cwd=data, stdout=log, stderr=log, start_new_session=True
             )

@@ -35,7 +35,7 @@ class CountingStore(ObjectStore):
         self.requests = self.bytes = 0
 
     def get(self, uri: S3Uri, *, version_id: str | None = None, start: int = 0, length: int | None = None) -> bytes:
-        """Reads, and counts."""
+        """Reads an object and counts it."""
         data = super().get(uri, version_id=version_id, start=start, length=length)
         self.requests += 1
         self.bytes += len(data)
@@ -43,7 +43,7 @@ class CountingStore(ObjectStore):
 
 
 def main() -> None:
-    """Makes or takes scenes, brings them to an S3 server of its own, builds pairs, reads crops."""
+    """Makes or takes scenes, uploads them to a private S3 server, builds pairs, reads crops."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_minutes(parser)
     parser.add_argument("--folder", type=Path, help="xBD scenes; by default made-up ones")
@@ -76,20 +76,20 @@ def main() -> None:
 
 
 class _Clock:
-    """Seconds on the wall and of processors."""
+    """Measures wall-clock and processor seconds."""
 
     def __init__(self) -> None:
         self.wall, self.cpu = -time.perf_counter(), -time.process_time()
 
     def stop(self) -> _Clock:
-        """Stops it."""
+        """Stops the clock."""
         self.wall += time.perf_counter()
         self.cpu += time.process_time()
         return self
 
 
 def read(store: ObjectStore, pair_set: PairSet, build: _Clock, crops: int, size: int, budget: Budget) -> dict[str, Any]:
-    """Reads crops at random, first from storage, then from the cache, as far as there is time."""
+    """Reads random crops, first from storage, then from the cache, as far as time allows."""
     counting = CountingStore(store.settings)
     uncached = PairReader(counting, pair_set, cache=None)
     scenes = uncached.scenes("train")

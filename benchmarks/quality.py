@@ -1,19 +1,19 @@
-"""How good the network is on real scenes, beside others that learned as long from the same scenes.
+"""How good the network is on real scenes, compared with others trained as long on the same scenes.
 
-Cross-validation over a folder of labelled scenes in xBD's layout: neighbouring scenes are in one fold, each scene is
-tested once, and what is decided (best epoch, thresholds) is decided on a part of the training scenes. Contestants:
+Cross-validation over a folder of labelled scenes in xBD's layout: neighbouring scenes share a fold, each scene is
+tested once, and all choices (best epoch, thresholds) are made on a part of the training scenes. Contestants:
 this project's network with params.yaml; the same given the post image as both dates; torchgeo's FCSiamDiff; a Unet of
 segmentation_models_pytorch over both dates. The last two have the same encoder, ImageNet weights, crops, augmentation
-and optimizer (benchmarks/contest/references.py), and one judge scores all.
+and optimizer (benchmarks/contest/references.py), and all are scored by the same judge.
 
-Each network is trained for --train-minutes of processor time over the number of threads that it computes with: other
-load on the machine then hardly changes how much is learned (alone on a machine it is about time on the wall; --clock
-wall counts that). --jobs N trains N at a time, each on its share of the threads: more is learned in all, less by each
-in its minutes. Validation counts as training; the last fit of thresholds and the test do not.
+Each network is trained for --train-minutes of processor time divided by the number of threads that it uses: other
+load on the machine then hardly changes how much is learned (alone on a machine this is about wall-clock time; --clock
+wall counts that instead). --jobs N trains N at a time, each on its share of the threads: more is learned in total, less
+by each in its minutes. Validation counts as training; the final fit of thresholds and the test do not.
 
-Each result is kept in --work; run again, the command goes on where it was, so --minutes splits a long contest into
-runs as short as one likes. Storage is what is set up here (AWS settings, `siamese up`), else a server whose data lie
-in --work too. Prints one JSON line, and a table on stderr.
+Each result is kept in --work; when run again, the command resumes where it stopped, so --minutes splits a long contest
+into runs as short as needed. It uses the configured storage (AWS settings, `siamese up`), otherwise a server whose
+data are kept in --work too. Prints one JSON line, and a table on stderr.
 
     python benchmarks/quality.py [--train-minutes 10] [--minutes 60] [--folds N] [--only ours] [--markdown]
     python benchmarks/quality.py --leave-one-event-out
@@ -104,7 +104,7 @@ def _screen(options: argparse.Namespace, budget: Budget) -> str:
         collection = collect(options.data, params.ingest, store)
         placed = [(one, parts[n % len(parts)]) for n, one in enumerate(runs)]
         results = _results(options, collection, store, placed, budget)
-    if len(results) < len(runs):  # Only all of them together tell the changes apart.
+    if len(results) < len(runs):  # Only all of them together separate the changes.
         return budget.record(
             {"data": collection.fingerprint, "runs": len(results), "runs_missing": len(runs) - len(results)}
         )
@@ -128,7 +128,7 @@ def _results(
     runs: Sequence[tuple[Contestant, Fold]],
     budget: Budget,
 ) -> list[Result]:
-    """The results that are kept or that there is time for; a training run that is cut off goes on the next time."""
+    """Returns the results that are stored or fit into the time; an interrupted training run continues the next time."""
     from contest.results import Results
     from contest.running import Contest, run_side_by_side
 
@@ -178,7 +178,7 @@ def _report(
 def _params(options: argparse.Namespace, more: Iterable[str] = ()) -> Params:
     from siamese.params import load_params
 
-    # Minutes alone end a training.
+    # Training ends by minutes alone.
     budget = [f"training.minutes={options.train_minutes}", f"training.clock={options.clock}", "training.epochs=1000000"]
     return load_params(options.params, [*budget, *options.set, *more])
 

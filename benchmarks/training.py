@@ -1,9 +1,9 @@
-"""How fast a network is trained: crops a second, how much of it is waiting for the loader, peak memory.
+"""How fast a network is trained: crops per second, the share of time spent waiting for the loader, peak memory.
 
-Trains on made-up scenes through the pipeline's own parts; the same steps once more with the allocator's defaults; and
+Trains on synthetic scenes through the pipeline's own parts; the same steps again with the allocator's defaults; and
 as many steps of a reference, so that every gain is a ratio from one run. The reference is this project's own network
 as it is often built and trained: encoder ResNet-34, fusion by concatenation, nothing frozen, eager float32, the
-allocator's defaults. It starts an S3 server of its own, unless `--pairs` names a pair set of the storage that is set up
+allocator's defaults. It starts its own S3 server, unless `--pairs` names a pair set of the configured storage
 (the usual AWS settings or `siamese up`).
 
     python benchmarks/training.py [--minutes 10] [--steps 12] [--scenes 6] [--crop-px 256] [--batch 16] [--encoder NAME]
@@ -32,7 +32,7 @@ REFERENCE = "own Siamese U-Net, encoder resnet34, fusion concat, nothing frozen,
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process measured."""
+    """The measurements of one process."""
 
     crops_per_second: float
     step_s: float
@@ -90,7 +90,7 @@ def _run(allocator: dict[str, str], pairs: str, *more: str) -> dict[str, float]:
 
 @contextmanager
 def _pairs(options: argparse.Namespace, budget: Budget) -> Iterator[str | None]:
-    """The digest of a pair set: the one that was named, or one of made-up scenes; None when there is no time for it."""
+    """Returns the digest of a pair set: the named one, or one of synthetic scenes; None if there is no time for it."""
     if options.pairs:
         yield options.pairs
         return
@@ -142,7 +142,7 @@ def _measure(options: argparse.Namespace) -> Measured:
     watched = progress("training, steps", options.steps + 2)
     with watched as advance, Loader(CropSource(reader, params).batch, params.loader_threads) as loader:
         for step, batch in enumerate(loader.batches(0, options.steps + 2)):
-            if step == 2:  # the first two make buffers and choose kernels
+            if step == 2:  # The first two allocate buffers and choose kernels.
                 loader.waited_s, started = 0.0, time.perf_counter()
             losses.append(learner.step(batch, step / (options.steps + 2))["loss"])
             advance()

@@ -1,6 +1,6 @@
-"""What each variant of the network costs: parameters, operations, time for a pair, time for a training step.
+"""The cost of each variant of the network: parameters, operations, time for a pair, time for a training step.
 
-Every variant is a few overrides of params.yaml, the ones that docs/network.md tells of. Weights are random: cost does
+Every variant is a few overrides of params.yaml, the ones described in docs/network.md. Weights are random: cost does
 not depend on them. Times are medians of one run on this machine; compare them with each other, not with other runs.
 
     python benchmarks/variants.py [--minutes 10] [--only NAME] [--side-px 1024] [--markdown]
@@ -51,13 +51,13 @@ VARIANTS: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a variant costs."""
+    """The cost of a variant."""
 
     variant: str
     overrides: list[str]
     parameters_m: float
     gflop: float
-    """Of a pair, multiply and add counted apart."""
+    """For a pair, counting multiplications and additions separately."""
     pair_s: float
     """One pair through the network, in this machine's number format."""
     step_s: float

@@ -1,4 +1,4 @@
-"""Prediction on a card: megapixels a second by number format, compilation and batch."""
+"""Prediction on a card: megapixels per second by number format, compilation and batch size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siamese.model.backends import TorchBackend
 
 
 def inference(scale: Scale, encoder: str, peak: float) -> None:
-    """The network alone on pairs in a batch, then whole answers as the predictor asks for them."""
+    """Measures the network alone on batches of pairs, then complete predictions through the predictor."""
     side = scale.of(1024, 64)
     pairs = scale.of(8, 1)
     network = seeded(encoder).eval()

@@ -18,11 +18,11 @@ from siamese.training.objective import DamageObjective
 
 DEFAULT = "tf_efficientnet_lite0"
 _AGREED = 0.02
-"""Losses of one step are taken as the same within this share."""
+"""Losses of one step that differ by no more than this share count as equal."""
 
 
 def made_batch(crops: int, side: int, seed: int = 0) -> Batch:
-    """Random images with buildings of every damage class, brighter before than after."""
+    """Makes random images with buildings of every damage class, brighter before than after."""
     draw = torch.Generator().manual_seed(seed)
     mask = torch.zeros(crops, side, side, dtype=torch.uint8)
     for crop in range(crops):
@@ -35,24 +35,24 @@ def made_batch(crops: int, side: int, seed: int = 0) -> Batch:
 
 
 def seeded(encoder: str, **changes: object) -> SiameseUNet:
-    """A network with the random weights of seed 0."""
+    """Builds a network with the random weights of seed 0."""
     torch.manual_seed(0)
     return build_network(NetworkParams.model_validate({"encoder": encoder, "pretrained": False, **changes}))
 
 
 def objective(precision: str, batch: int) -> DamageObjective:
-    """Training as params.yaml has it, with nothing frozen."""
+    """Returns the training objective of params.yaml, with nothing frozen."""
     return DamageObjective(TrainingParams.model_validate({"precision": precision, "batch": batch, "frozen_scales": 0}))
 
 
 def agreement(scale: Scale, encoder: str) -> None:
-    """The first steps in float32 on the CPU, on the card, and on the CPU from weights that differ by rounding."""
+    """Compares first steps in float32 on the CPU, on the card, and on the CPU from weights that differ by rounding."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     steps, batch, side = scale.of(50, 3), scale.of(8, 2), scale.of(128, 64)
     batches = [made_batch(batch, side, seed) for seed in range(4)]
 
     def curve(device: torch.device, nudge: float = 0.0) -> list[float]:
-        # Dropout draws from another generator on a card.
+        # Dropout uses a different random generator on a card.
         network, aim = seeded(encoder, dropout=0.0), objective("fp32", batch)
         with torch.no_grad():
             for weight in network.parameters():
@@ -78,7 +78,7 @@ def agreement(scale: Scale, encoder: str) -> None:
 
 
 def training(scale: Scale, encoder: str, peak: float) -> None:
-    """Crops a second by number format, with and without compilation and CUDA graphs."""
+    """Measures crops per second by number format, with and without compilation and CUDA graphs."""
     batch, side = scale.of(64, 2), scale.of(256, 64)
     crops = made_batch(batch, side)
     operations: dict[str, float] = {}
@@ -115,7 +115,7 @@ def training(scale: Scale, encoder: str, peak: float) -> None:
 
 
 def ddp(scale: Scale, encoder: str) -> None:
-    """The same steps in a group of one process as without a group: NCCL on a card, gloo on a CPU."""
+    """Compares the same steps in a group of one process and without a group: NCCL on a card, gloo on a CPU."""
     batch, side, steps = scale.of(64, 2), scale.of(256, 64), scale.of(10, 2)
     crops = made_batch(batch, side)
 
@@ -143,7 +143,7 @@ def ddp(scale: Scale, encoder: str) -> None:
 
 
 def half(scale: Scale, encoder: str) -> None:
-    """Float16 with scaled gradients: whether it learns, and how fast."""
+    """Checks whether float16 with scaled gradients learns, and how fast."""
     batch, side, steps = scale.of(64, 2), scale.of(256, 64), scale.of(30, 2)
     crops = made_batch(batch, side)
 

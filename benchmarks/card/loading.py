@@ -1,4 +1,4 @@
-"""The loader alone: crops a second from scenes that are already decoded, by how many threads prepare them."""
+"""The loader alone: crops per second from already decoded scenes, by number of preparing threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BLOCK = 128
 
 @dataclass(frozen=True)
 class MadeScene:
-    """As much of an entry of a pair set's index as crops look at."""
+    """The part of an entry in a pair set's index that crops need."""
 
     scene: str
     height: int
@@ -49,18 +49,18 @@ class MadeReader:
         self._entries = tuple(MadeScene(str(number), side, side, counts[number]) for number in range(scenes))
 
     def scenes(self, split: str) -> tuple[MadeScene, ...]:
-        """All are to learn from."""
+        """Returns all scenes, as training scenes."""
         return self._entries if split == "train" else ()
 
     def crop(self, scene: str, row: int, col: int, size: int) -> tuple[Image, Image, Image]:
-        """A window of a scene."""
+        """Returns a window of a scene."""
         window = np.s_[row : row + size, col : col + size]
         pre, post = (image[window] for image in self._images[int(scene)])
         return pre, post, self._masks[int(scene)][window].astype(np.uint8)
 
 
 def loading(scale: Scale, encoder: str) -> None:
-    """Crops as training cuts, resizes and changes them."""
+    """Measures crops as training cuts, resizes and augments them."""
     del encoder
     cv2.setNumThreads(1)
     params = TrainingParams(batch=scale.of(64, 2), crop_px=scale.of(256, 64))

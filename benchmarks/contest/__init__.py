@@ -1,1 +1,1 @@
-"""Parts of ``benchmarks/quality.py``: folds, contestants, one judge for all of them, results, tables."""
+"""Parts of ``benchmarks/quality.py``: folds, contestants, a common judge, results, tables."""

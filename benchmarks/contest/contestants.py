@@ -1,4 +1,4 @@
-"""Who is compared: this project's network, what it is without the pre image, two references, and ablations."""
+"""The contestants: this project's network, the same without the pre image, two references, and ablations."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _LIBRARIES = ("torchgeo", "segmentation_models_pytorch")
 
 @dataclass(frozen=True)
 class Contestant:
-    """One network with its way to be trained."""
+    """One network and how it is trained."""
 
     name: str
     kind: Kind
     title: str
     overrides: tuple[str, ...] = ()
-    """Of params, ``section.key=value`` each."""
+    """Overrides of params, ``section.key=value`` each."""
 
     @property
     def is_reference(self) -> bool:
-        """Whether it is others' work."""
+        """Whether it is a third-party network."""
         return self.kind in ("fcsiamdiff", "unet")
 
 
@@ -43,10 +43,10 @@ CONTEST = (
 
 
 def chosen(names: Sequence[str]) -> tuple[Contestant, ...]:
-    """The contestants with these names; all when there is no name.
+    """Returns the contestants with these names; all of them if no name is given.
 
     Raises:
-        SiameseError: A reference is among them whose library is not installed.
+        SiameseError: One of them is a reference whose library is not installed.
     """
     found = tuple(one for one in CONTEST if not names or one.name in names)
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
@@ -57,12 +57,12 @@ def chosen(names: Sequence[str]) -> tuple[Contestant, ...]:
 
 
 def ablation_table() -> dict[str, tuple[str, ...]]:
-    """Overrides by name of ablation."""
+    """Returns overrides by name of ablation."""
     return {name: tuple(overrides) for name, overrides in yaml.safe_load(_ABLATIONS.read_text()).items()}
 
 
 def ablations(names: Iterable[str]) -> tuple[Contestant, ...]:
-    """The default and the ablations with these names; ``all`` names every one.
+    """Returns the default and the ablations with these names; ``all`` selects every one.
 
     Raises:
         SiameseError: There is no such ablation.

@@ -1,4 +1,4 @@
-"""Ways to turn one network's probabilities into classes, each judged on the same predictions."""
+"""Compares ways to turn one network's probabilities into classes, all on the same predictions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Changes = Mapping[str, Mapping[str, Any]]
 
 
 class Judgement(NamedTuple):
-    """What was counted over scenes of one network, decided in one way."""
+    """Counts over scenes of one network under one decision."""
 
     counts: Counts
     buildings: BuildingCounts
@@ -33,17 +33,17 @@ class Judgement(NamedTuple):
     """Of damage, on the pixels of labelled buildings."""
 
     def plus(self, other: Judgement) -> Judgement:
-        """Both together."""
+        """Adds the counts of both."""
         buildings, reliability = self.buildings + other.buildings, self.reliability + other.reliability
         return Judgement(self.counts + other.counts, buildings, reliability)
 
 
 Judged = dict[str, Judgement]
-"""By name of the way to decide."""
+"""Judgements by name of the way to decide."""
 
 
 class Way(BaseModel):
-    """What one way to decide comes to over some networks; scores and F1 are means over them."""
+    """The results of one way to decide over some networks; scores and F1 are means over them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,10 +62,10 @@ class Way(BaseModel):
 
 
 def decisions_table() -> dict[str, dict[str, Any]]:
-    """Changed fields of :class:`siamese.model.Decision` by name of the way to decide.
+    """Returns the changed fields of :class:`siamese.model.Decision` by name of the way to decide.
 
     Raises:
-        SiameseError: There is no such field, or it cannot have that value.
+        SiameseError: A field does not exist, or cannot have that value.
     """
     table: dict[str, dict[str, Any]] = yaml.safe_load(_DECISIONS.read_text())
     for name, fields in table.items():
@@ -74,7 +74,7 @@ def decisions_table() -> dict[str, dict[str, Any]]:
 
 
 def changed(decision: Decision, fields: Mapping[str, Any], name: str) -> Decision:
-    """A decision with some fields set."""
+    """Returns a decision with some fields replaced."""
     try:
         return Decision.model_validate(decision.model_dump() | dict(fields))
     except ValidationError as error:
@@ -84,13 +84,13 @@ def changed(decision: Decision, fields: Mapping[str, Any], name: str) -> Decisio
 
 
 def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision, ways: Changes, iou: float) -> Judged:
-    """Asks a network about each scene once, and decides in every way.
+    """Runs a network on each scene once, and decides in every way.
 
     Args:
         tasks: The scenes.
         network: The network.
-        decision: What ways are changes of.
-        ways: Changes of it.
+        decision: The decision that the ways modify.
+        ways: Modifications of it.
         iou: Overlap from which a predicted building is a match.
     """
     decisions = {name: changed(decision, fields, name) for name, fields in ways.items()}
@@ -106,7 +106,7 @@ def judge_ways(tasks: Iterable[SceneTask], network: Network, decision: Decision,
 
 
 def compare(networks: Sequence[Judged]) -> tuple[Way, ...]:
-    """What each way comes to over networks, in the order of the first."""
+    """Compares the ways over networks, in the order of the first network's."""
     first = next(iter(networks[0]))
     base = [judged[first].counts.scores().score for judged in networks]
     return tuple(_way(name, [judged[name] for judged in networks], base) for name in networks[0])
@@ -134,7 +134,7 @@ def _way(name: str, judged: Sequence[Judgement], base: Sequence[float]) -> Way:
 
 
 def ways_markdown(ways: Sequence[Way], command: str) -> str:
-    """Rows for docs/results.md."""
+    """Returns rows for docs/results.md."""
     columns = (
         "way to decide",
         "score, mean ± sd over networks (least)",

@@ -1,4 +1,4 @@
-"""The judge of all contestants: the official counts, the buildings and their ranks, of each scene."""
+"""The common judge of all contestants: official counts, buildings and their ranks for each scene."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Network(Protocol):
     """A trained network with its decision."""
 
     def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
-        """What it says of a pair of ``(H, W, 3)`` uint8 images, told what struck."""
+        """Predicts a pair of ``(H, W, 3)`` uint8 images, given the disaster type."""
 
     def decide(self, prediction: Prediction, /) -> Decided:
-        """The buildings and classes that this comes to."""
+        """Returns the buildings and classes of a prediction."""
 
 
 class SceneResult(BaseModel):
-    """What was counted of one test scene."""
+    """The counts of one test scene."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class SceneResult(BaseModel):
 
 
 def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[SceneResult, ...]:
-    """Asks a network about each scene, once.
+    """Runs a network on each scene, once.
 
     Args:
         tasks: The scenes.
@@ -68,7 +68,7 @@ def judge(tasks: Sequence[SceneTask], network: Network, iou: float) -> tuple[Sce
 
 
 def count_decided(truth: SceneTruth, decided: Decided, iou: float) -> tuple[Counts, BuildingCounts]:
-    """The official counts and the buildings of one scene; ``iou`` is the overlap from which a building is a match."""
+    """Returns the official counts and the buildings of one scene; ``iou`` is the overlap from which one matches."""
     counts = count_scene(decided.classes, decided.classes, truth.localization, truth.damage)
     found = Buildings.numbered(decided.buildings, decided.classes)
     return counts, count_buildings(truth.buildings, found, iou)

@@ -1,4 +1,4 @@
-"""This project's own network, by its own verb."""
+"""This project's own network, trained by its own verb."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from siamese.training import train
 
 
 def train_ours(pairs: PairSet, params: Params, store: ObjectStore) -> tuple[Network, Learned]:
-    """Trains, or goes on with a training that was cut off."""
+    """Trains the network, or resumes an interrupted training run."""
     checkpoint = train(pairs, params.network, params.training, store)
     learned = Learned(
         minutes=checkpoint.minutes,

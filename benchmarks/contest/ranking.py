@@ -1,7 +1,7 @@
-"""How well a network ranks labelled buildings by damage, whatever thresholds and votes make of it.
+"""Measures how well a network ranks labelled buildings by damage, independent of thresholds and votes.
 
-The official score hangs on a few large buildings and on where classes are cut; an area under the curve counts every
-building once and needs no cut, so it tells two settings apart from fewer trainings.
+The official score depends on a few large buildings and on where classes are cut; an area under the curve counts every
+building once and needs no cut, so it distinguishes two settings with fewer training runs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from siamese.metrics import Buildings
 from siamese.model.decision import Prediction
 
 Severities = tuple[tuple[float, ...], ...]
-"""For each damage class, the severity told for each building that is labelled so."""
+"""For each damage class, the predicted severity of each building labelled with it."""
 
 NO_SEVERITIES: Severities = ((),) * len(DAMAGE_CLASSES)
 
 
 def building_severities(prediction: Prediction, buildings: Buildings) -> Severities:
-    """The expected class of each labelled building, 0 (no damage) to 3 (destroyed), mean over its pixels.
+    """Returns the expected class of each labelled building, 0 (no damage) to 3 (destroyed), averaged over its pixels.
 
     Args:
-        prediction: What a network says of a scene.
-        buildings: As labelled; un-classified ones and those without a pixel are left out.
+        prediction: A network's prediction for a scene.
+        buildings: Labelled buildings; un-classified ones and those without a pixel are left out.
     """
     inside = np.flatnonzero(buildings.ids)
     expected = np.tensordot(np.arange(len(DAMAGE_CLASSES)), prediction.damage, 1).ravel()[inside]
@@ -41,9 +41,9 @@ def building_severities(prediction: Prediction, buildings: Buildings) -> Severit
 
 
 def damage_auc(scenes: Iterable[Severities]) -> float | None:
-    """The mean area under the curve of "worse than class k?", over the three k; buildings of all scenes together.
+    """Returns the mean area under curve of "worse than class k?", over the three k, of the buildings of all scenes.
 
-    None when there is a k with buildings on one side alone.
+    Returns None if for some k all buildings are on the same side.
     """
     classes: Sequence[Sequence[float]] = [sum(parts, ()) for parts in zip(NO_SEVERITIES, *scenes, strict=True)]
     truth = np.repeat(np.arange(len(classes)), [len(one) for one in classes])

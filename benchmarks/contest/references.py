@@ -1,8 +1,8 @@
 """The references: what a practitioner would build from torchgeo or segmentation_models_pytorch in an afternoon.
 
-Encoder, its ImageNet weights and its quick depthwise convolutions, crops, augmentation, optimizer, learning rates,
-schedule, number format, budget and which epoch is kept are those of this project's network. Network, loss and decision
-differ: five classes, weighted cross-entropy + dice, the likeliest class of each pixel. Nobody tells them what struck.
+The encoder, its ImageNet weights and fast depthwise convolutions, crops, augmentation, optimizer, learning rates,
+schedule, number format, budget and the choice of epoch are those of this project's network. Network, loss and decision
+differ: five classes, weighted cross-entropy + dice, the likeliest class of each pixel. The disaster type is not used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MULTIPLE = 32
 
 
 class Reference(nn.Module):
-    """A network of others with the encoder's own normalisation of images."""
+    """A third-party network with the encoder's own image normalisation."""
 
     mean: Tensor
     std: Tensor
@@ -53,7 +53,7 @@ class Reference(nn.Module):
         self.register_buffer("std", encoder.std)
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
-        """Takes two ``(N, 3, H, W)`` float32 in 0..1, H and W multiples of 32; gives ``(N, 5, H, W)`` logits."""
+        """Takes two ``(N, 3, H, W)`` float32 in 0..1, H and W multiples of 32; returns ``(N, 5, H, W)`` logits."""
         dates = [(images - self.mean) / self.std for images in (pre, post)]
         both = torch.stack(dates, 1) if self.kind == "fcsiamdiff" else torch.cat(dates, 1)
         logits: Tensor = self.network(both)
@@ -61,7 +61,7 @@ class Reference(nn.Module):
 
 
 def build_reference(kind: Kind, params: NetworkParams) -> tuple[Reference, str]:
-    """A reference with ImageNet weights, and where they came from."""
+    """Builds a reference with ImageNet weights; also returns where they came from."""
     import segmentation_models_pytorch as smp
     from torchgeo.models import FCSiamDiff
 
@@ -77,7 +77,7 @@ def build_reference(kind: Kind, params: NetworkParams) -> tuple[Reference, str]:
 
 
 def widened(weights: dict[str, Tensor], slots: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights for an encoder of twice the bands: those of the first convolution repeated, and halved."""
+    """Returns weights for an encoder with twice the bands: those of the first convolution repeated, and halved."""
     return {
         name: tensor if tensor.shape == slots[name].shape else torch.cat([tensor, tensor], 1) / 2
         for name, tensor in weights.items()
@@ -85,12 +85,12 @@ def widened(weights: dict[str, Tensor], slots: dict[str, Tensor]) -> dict[str, T
 
 
 def reference_loss(logits: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
-    """Weighted cross-entropy + dice over the classes present; un-classified pixels are ignored.
+    """Computes weighted cross-entropy + dice over the classes present; un-classified pixels are ignored.
 
     Args:
         logits: ``(N, 5, H, W)``.
         mask: ``(N, H, W)`` uint8: 0 background, 1..4 damage, 255 un-classified.
-        weights: Of each class in the cross-entropy.
+        weights: Weight of each class in the cross-entropy.
     """
     known = mask != UNCLASSIFIED
     logits, target = logits.permute(0, 2, 3, 1)[known], mask[known].long()
@@ -118,14 +118,14 @@ def train_reference(
 
 
 class Classifier:
-    """The likeliest class of each pixel of a pair of any size."""
+    """Predicts the likeliest class of each pixel, for a pair of any size."""
 
     def __init__(self, model: Reference) -> None:
         self._model, self._device = model, next(model.parameters()).device
 
     @torch.inference_mode()
     def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
-        """The five probabilities of ``(H, W, 3)`` uint8 images, as building and damage."""
+        """Predicts the five probabilities of ``(H, W, 3)`` uint8 images, as building and damage."""
         del disaster_type
         self._model.eval()
         height, width = pre.shape[:2]
@@ -136,7 +136,7 @@ class Classifier:
         return Prediction(building, probability[1:] / np.maximum(building, np.finfo(np.float32).tiny))
 
     def decide(self, prediction: Prediction, /) -> Decided:
-        """The likeliest of the five; buildings are 8-connected components of them."""
+        """Selects the likeliest of the five; buildings are 8-connected components of the classes."""
         background, damage = 1 - prediction.building, prediction.building * prediction.damage
         classes = np.asarray(np.concatenate([background[None], damage]).argmax(0), np.uint8)
         return Decided(classes, Buildings.from_classes(classes).ids)
@@ -147,7 +147,7 @@ class Classifier:
 
 
 class _Training:
-    """The loop of a training, with the weights to keep."""
+    """The training loop, with the weights to keep."""
 
     def __init__(self, model: Reference, reader: PairReader, params: TrainingParams) -> None:
         self.model, self._reader, self._params = model, reader, params
@@ -180,7 +180,7 @@ class _Training:
         self._spent_s = self._elapsed()
 
     def learned(self, start: str) -> Learned:
-        """What it came to."""
+        """Returns the outcome of the training run."""
         return Learned(
             minutes=self._spent_s / 60,
             crops=self._steps * self._params.crops_a_step,
@@ -209,7 +209,7 @@ class _Training:
         return float(loss.detach())
 
     def _end_epoch(self) -> None:
-        """Validates, and keeps the weights: always, or if they are the best so far."""
+        """Validates, and keeps the weights: always, or only if they are the best so far."""
         self._epochs += 1
         scores = self._validate(self._scenes) if self._scenes else None
         best = scores is None or self._kept_scores is None or scores.score >= self._kept_scores.score

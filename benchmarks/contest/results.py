@@ -1,4 +1,4 @@
-"""Results of one contestant on one fold, each kept as a JSON file named by what it depends on."""
+"""Results of one contestant on one fold, each stored as a JSON file named by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JUDGE = ("siamese.pairs", "contest.scenes", "contest.judging")
 
 
 class Learned(BaseModel):
-    """What a training came to."""
+    """The outcome of a training run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,7 +34,7 @@ class Learned(BaseModel):
 
 
 class Result(BaseModel):
-    """One contestant on one fold."""
+    """The result of one contestant on one fold."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,12 +48,12 @@ class Result(BaseModel):
 
 
 def result_key(contestant: Contestant, fold: Fold, params: Params, data: str) -> str:
-    """A hash of all that a result depends on: scenes, fold, params, budget, code.
+    """Returns a hash of everything that a result depends on: scenes, fold, params, budget, code.
 
     Args:
-        contestant: Who.
-        fold: Which scenes are tested.
-        params: With the contestant's overrides and the budget.
+        contestant: The contestant.
+        fold: Determines the test scenes.
+        params: Including the contestant's overrides and the budget.
         data: Fingerprint of the scenes.
     """
     network = params.network.identity()
@@ -80,14 +80,14 @@ class Results:
         self._folder = folder
 
     def find(self, contestant: Contestant, fold: Fold, key: str) -> Result | None:
-        """The result that was kept; None when there is none, or it cannot be read."""
+        """Returns the stored result; None if there is none, or it cannot be read."""
         try:
             return Result.model_validate_json(self._path(contestant.name, fold.name, key).read_bytes())
         except (OSError, ValidationError):
             return None
 
     def keep(self, result: Result) -> None:
-        """Writes a result, whole or not at all."""
+        """Writes a result atomically."""
         path = self._path(result.contestant, result.fold, result.key)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(".part")
@@ -99,7 +99,7 @@ class Results:
 
 
 def by_contestant(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Results in the order in which contestants come first."""
+    """Groups results by contestant, in order of first appearance."""
     found: dict[str, list[Result]] = {}
     for result in results:
         found.setdefault(result.contestant, []).append(result)

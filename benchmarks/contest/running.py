@@ -1,4 +1,4 @@
-"""Runs contestants on folds, or takes up what is kept of them."""
+"""Runs contestants on folds, or reuses stored results."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from siamese.store.provenance import git_revision
 
 
 def run_side_by_side(contest: Contest, runs: Sequence[tuple[Contestant, Fold]], jobs: int) -> None:
-    """Makes the results that are not kept yet, some at a time, each in a process with its share of the threads.
+    """Computes the results not stored yet, several at a time, each in a process with its share of the threads.
 
     Raises:
-        SiameseError: One of them failed; those that were done are kept.
+        SiameseError: One of them failed; those already finished are stored.
     """
     threads = max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
@@ -40,7 +40,7 @@ def run_side_by_side(contest: Contest, runs: Sequence[tuple[Contestant, Fold]], 
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in active_children():
-                process.terminate()  # A training keeps its state.
+                process.terminate()  # A training run stores its state.
             raise
 
 
@@ -67,17 +67,17 @@ class Contest:
     store: ObjectStore
     results: Results
     params: Callable[[Sequence[str]], Params]
-    """Params of the contest with some overrides."""
+    """Returns the params of the contest with some overrides."""
 
     def kept(self, contestant: Contestant, fold: Fold) -> Result | None:
-        """The result of one contestant on one fold, if it was made before."""
+        """Returns the stored result of one contestant on one fold, if any."""
         return self.results.find(contestant, fold, self._key(contestant, fold))
 
     def _key(self, contestant: Contestant, fold: Fold) -> str:
         return result_key(contestant, fold, self.params(contestant.overrides), self.collection.fingerprint)
 
     def run(self, contestant: Contestant, fold: Fold) -> Result:
-        """The result of one contestant on one fold; made now unless it is kept."""
+        """Returns the result of one contestant on one fold; computed now unless stored."""
         params, kept = self.params(contestant.overrides), self.kept(contestant, fold)
         if kept is not None:
             LOGGER.info(f"{contestant.name}, {fold.name}: kept from before")

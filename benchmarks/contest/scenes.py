@@ -1,4 +1,4 @@
-"""The scenes of the contest: brought to storage by the project's own verbs, and divided into folds."""
+"""The scenes of the contest: uploaded and ingested by the project's own verbs, and divided into folds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from siamese.settings import Settings, own_storage, read_stack_environment
 from siamese.store import ObjectStore, Stage, put_blob
 
 ENOUGH = 5
-"""Buildings of each class from which an event's official score says something."""
+"""Number of buildings of each class from which an event's official score is meaningful."""
 _SPANS = ("offset", "length")
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One way to hold scenes out for test."""
+    """One split into training and test scenes."""
 
     name: str
     params: PairsParams
@@ -46,7 +46,7 @@ class Collection:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the images and labels, wherever they lie."""
+        """Hash of the images and labels, independent of where they are stored."""
         refs = ((s.scene, s.pre_image, s.post_image, s.pre_label, s.post_label) for s in self.scenes)
         rows = sorted("\t".join([name, *(ref.sha256 if ref else "" for ref in parts)]) for name, *parts in refs)
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
@@ -54,7 +54,7 @@ class Collection:
 
 @contextmanager
 def storage(work: Path) -> Iterator[ObjectStore]:
-    """The storage that is set up here (AWS settings, ``siamese up``); else a server whose data lie in ``work``."""
+    """Uses the configured storage (AWS settings, ``siamese up``), otherwise a server with its data in ``work``."""
     home = Settings().home
     if own_storage(home, os.environ) or read_stack_environment(home):
         yield ObjectStore()
@@ -64,7 +64,7 @@ def storage(work: Path) -> Iterator[ObjectStore]:
 
 
 def collect(folder: Path, params: IngestParams, store: ObjectStore) -> Collection:
-    """Uploads and ingests a folder of scenes in xBD's layout; what is there already is not sent again.
+    """Uploads and ingests a folder of scenes in xBD's layout; what is already there is not sent again.
 
     Raises:
         SiameseError: There is no such folder, or it holds no accepted scene.
@@ -83,9 +83,9 @@ def collect(folder: Path, params: IngestParams, store: ObjectStore) -> Collectio
 
 
 def folds(params: PairsParams) -> tuple[Fold, ...]:
-    """Cross-validation: neighbours stay together, and every scene is tested once.
+    """Makes folds for cross-validation: neighbours stay together, and every scene is tested once.
 
-    Scenes without a known place are tested too, as false alarms on empty ground are part of the score.
+    Scenes without a known location are tested too, because false alarms on empty ground are part of the score.
     """
     base = {"split": "fold", "unplaced": "spread", "test_events": ()}
     return tuple(
@@ -94,7 +94,7 @@ def folds(params: PairsParams) -> tuple[Fold, ...]:
 
 
 def event_folds(scenes: Iterable[Scene], params: PairsParams) -> tuple[tuple[Fold, ...], dict[str, str]]:
-    """One fold an event that has enough of every class; and of the others, what they lack."""
+    """Makes one fold per event that has enough of every class; also returns what the other events lack."""
     held: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for scene in scenes:
         held[scene.disaster].update(scene.buildings)
@@ -115,7 +115,7 @@ def _lacking(buildings: Counter[str]) -> str:
 
 
 def post_only(pairs: PairSet, store: ObjectStore) -> PairSet:
-    """The same pair set with the post image in the place of the pre image: same scenes, splits, masks and targets."""
+    """Returns the pair set with the post image in place of the pre image: same scenes, splits, masks and targets."""
     origin = Stage(PairSet, version=1, package="contest.scenes", sections={}, name="post-only").plan(
         inputs={"pairs": pairs, "dates": "post, post"}, params={}
     )

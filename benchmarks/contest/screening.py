@@ -1,8 +1,8 @@
-"""Many changes told apart from few runs: each run makes about half of them, and least squares tells what each is worth.
+"""Tests many changes with few runs: each run applies about half of them, and least squares estimates each one's effect.
 
-After Plackett & Burman 1946, "The Design of Optimum Multifactorial Experiments". Every run speaks for every change, so
-an effect's error is that of a comparison of half of the runs with the other half. Effects that only appear together
-(interactions) are spread over the others as noise.
+After Plackett & Burman 1946, "The Design of Optimum Multifactorial Experiments". Every run contributes to every
+estimate, so an effect's error is that of comparing half of the runs with the other half. Effects that only occur
+together (interactions) are spread over the others as noise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MEASURES = {
 
 
 class Effect(BaseModel):
-    """What one change is worth.
+    """The effect of one change.
 
     Attributes:
         change: Its name.
@@ -45,15 +45,15 @@ class Effect(BaseModel):
 
 
 def screen(names: Sequence[str], runs: int, folds: int) -> tuple[Contestant, ...]:
-    """The runs of a screen; run ``n`` belongs to fold ``n % folds``.
+    """Plans the runs of a screen; run ``n`` belongs to fold ``n % folds``.
 
     Args:
-        names: Changes, of contest/ablations.yaml.
-        runs: How many.
-        folds: How many folds they are shared out over.
+        names: Changes, from contest/ablations.yaml.
+        runs: Number of runs.
+        folds: Number of folds over which they are distributed.
 
     Raises:
-        SiameseError: There is no such change, two of them set one param, or there are too few runs to tell them apart.
+        SiameseError: A change does not exist, two of them set the same param, or the runs are too few to separate them.
     """
     table = ablation_table()
     overrides = {name: table[name] for name in names if name in table}
@@ -69,9 +69,9 @@ def screen(names: Sequence[str], runs: int, folds: int) -> tuple[Contestant, ...
 
 
 def design(changes: int, runs: int, folds: int) -> NDArray[np.bool_]:
-    """``(runs, changes)``: what is changed in each run. In each fold about half of the runs have a change.
+    """Returns ``(runs, changes)``: the changes of each run. In each fold about half of the runs have any given change.
 
-    Each column is, of many random ones, the one that is the least like those before it.
+    Each column is, out of many random ones, the one least similar to those before it.
     """
     rng = np.random.default_rng((changes, runs, folds))
     fold = np.arange(runs) % folds
@@ -84,12 +84,12 @@ def design(changes: int, runs: int, folds: int) -> NDArray[np.bool_]:
 
 
 def effects(names: Sequence[str], results: Sequence[Result], folds: int) -> tuple[Effect, ...]:
-    """What each change is worth, by ordinary least squares with a level for each fold.
+    """Estimates the effect of each change, by ordinary least squares with a level for each fold.
 
     Args:
         names: The changes.
-        results: Of the runs of :func:`screen`, in order.
-        folds: As given to :func:`screen`.
+        results: Results of the runs of :func:`screen`, in order.
+        folds: As passed to :func:`screen`.
     """
     runs = len(results)
     fold = np.arange(runs) % folds
@@ -119,7 +119,7 @@ def _measured(result: Result) -> list[float]:
 
 
 def effects_markdown(found: Sequence[Effect], command: str) -> str:
-    """Effects as rows for docs/results.md, the most useful first."""
+    """Formats effects as rows for docs/results.md, the most useful first."""
     measures = list(found[0].gain)
     head = (
         f"`{command}`",

@@ -1,4 +1,4 @@
-"""What the results come to: figures a fold, over folds, and pooled over all scenes; as a table, Markdown and JSON."""
+"""Summarises results: figures per fold, over folds, and pooled over all scenes; as a table, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASS_FIGURES = tuple(f"damage_f1_{name}" for name in DAMAGE_CLASSES)
 
 
 class Figures(BaseModel):
-    """Figures of some scenes together."""
+    """Figures over several scenes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,7 @@ class Figures(BaseModel):
 
     @classmethod
     def of(cls, fold: str, scenes: Sequence[SceneResult]) -> Figures:
-        """Adds up scenes."""
+        """Sums up scenes."""
         counts = sum((scene.counts for scene in scenes), Counts())
         buildings = sum((scene.buildings for scene in scenes), BuildingCounts())
         return cls(
@@ -48,7 +48,7 @@ class Figures(BaseModel):
 
 
 class Standing(BaseModel):
-    """One contestant over all folds."""
+    """The results of one contestant over all folds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,7 +63,7 @@ class Standing(BaseModel):
 
     @classmethod
     def of(cls, results: Sequence[Result], *, resamples: int, seed: int) -> Standing:
-        """Adds up the folds of one contestant."""
+        """Sums up the folds of one contestant."""
         scenes = [scene for result in results for scene in result.scenes]
         folds = tuple(Figures.of(result.fold, result.scenes) for result in results)
         scores = [figures.scores.score for figures in folds]
@@ -81,25 +81,25 @@ class Standing(BaseModel):
 
 
 def standings(results: Iterable[Result], *, resamples: int, seed: int) -> tuple[Standing, ...]:
-    """One standing a contestant, in the order in which they come."""
+    """Returns one standing per contestant, in the order of their first results."""
     found = by_contestant(results).values()
     return tuple(Standing.of(folds, resamples=resamples, seed=seed) for folds in found)
 
 
 def ratio_to_references(found: Sequence[Standing], references: Iterable[str]) -> float | None:
-    """The mean score of ours over that of the better reference; None when one of them is not there."""
+    """Returns the mean score of ours divided by that of the better reference; None if one of them is missing."""
     others = [one.mean for one in found if one.contestant in set(references)]
     ours = next((one.mean for one in found if one.contestant == "ours"), None)
     return ours / max(others) if ours is not None and others and max(others) > 0 else None
 
 
 def table(found: Sequence[Standing], titles: Mapping[str, str], *, differences: bool) -> Table:
-    """The standings for a terminal: a row a fold, and one for all.
+    """Formats the standings for a terminal: one row per fold, and one for all.
 
     Args:
         found: The standings.
-        titles: Of the contestants.
-        differences: Also show how far each pooled score is from the first contestant's.
+        titles: Titles of the contestants.
+        differences: Whether to also show each pooled score's difference from the first contestant's.
     """
     rates = ("localization", *DAMAGE_CLASSES, "by building", "damage AUC")
     columns = ("contestant", "fold", "scenes", "buildings", "score", *rates)
@@ -129,7 +129,7 @@ def _auc(figures: Figures) -> str:
 
 
 def markdown(found: Sequence[Standing], titles: Mapping[str, str], command: str) -> str:
-    """The standings as rows for docs/results.md, under their own head."""
+    """Formats the standings as rows for docs/results.md, under their own header."""
     head = (
         f"`{command}`",
         "",

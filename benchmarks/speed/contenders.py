@@ -1,4 +1,4 @@
-"""Who is measured."""
+"""The contenders to be measured."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Runner = Literal["auto", "torch bf16", "torch fp32", "openvino int8", "openvino 
 
 @dataclass(frozen=True)
 class Contender:
-    """A network and what runs it."""
+    """A network and the backend that runs it."""
 
     name: str
     runner: Runner
     reference: bool = False
-    """The ResNet-34 network in place of ours."""
+    """Whether to use the ResNet-34 network instead of ours."""
     tuned: bool = True
-    """Started with siamese.allocator's environment."""
+    """Whether it is started with siamese.allocator's environment."""
 
 
 OURS = Contender("siamese", "auto")
@@ -41,7 +41,7 @@ CONTENDERS = {contender.name: contender for contender in (OURS, REFERENCE, *ALON
 
 
 def shape(contender: Contender, encoder: str) -> NetworkParams:
-    """The contender's network."""
+    """Returns the network params of the contender."""
     from siamese.params import NetworkParams
 
     if not contender.reference:

@@ -1,4 +1,4 @@
-"""What the machine could do at most."""
+"""The peak performance of the machine."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 _ENOUGH_S = 0.02
-"""A smaller product that takes so long has shown how slow the larger one would be: minutes, where bf16 is emulated."""
+"""A smaller product that takes this long shows how slow the larger one would be: minutes, where bf16 is emulated."""
 
 
 def matmul_gflops(kind: Literal["bf16", "fp32"], side: int = 2048) -> tuple[float, float]:
-    """One large matrix product: 10^9 operations a second, and the same a second of processor time."""
+    """Measures one large matrix product: 10^9 operations per second, and per second of processor time."""
     import torch
 
     left, right = _matrices(kind, side)

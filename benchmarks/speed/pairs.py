@@ -1,4 +1,4 @@
-"""A pair to be classified."""
+"""A pair to classify."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Image = npt.NDArray[np.uint8]
 
 
 def pair_of_png(side: int) -> tuple[bytes, bytes]:
-    """Two dates of structured noise, about as hard to decode as imagery."""
+    """Makes two dates of structured noise, about as hard to decode as imagery."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (2, side // 16, side // 16, 3), np.uint8)
     large = [cv2.resize(image, (side, side)) for image in coarse]
@@ -19,5 +19,5 @@ def pair_of_png(side: int) -> tuple[bytes, bytes]:
 
 
 def decode(data: bytes) -> Image:
-    """``(H, W, 3)`` uint8."""
+    """Decodes a PNG to ``(H, W, 3)`` uint8."""
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -1,4 +1,4 @@
-"""What each contender does with a pair."""
+"""The work that each contender does for a pair."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 Predict = Callable[[Image, Image], "Prediction"]
 
 MANY = 10_000
-"""Pairs to come, as in the evaluation of a whole data set."""
+"""Number of expected pairs, as in the evaluation of a whole data set."""
 
 
 def start(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, str]:
-    """Gets a runner ready.
+    """Prepares a runner.
 
     Returns:
-        What predicts a pair; what predicts one that shows no building; what runs it.
+        A function that predicts a pair; one that predicts a pair without buildings; the name of the backend.
     """
     if runner == "auto":
         return _predictor(network)
@@ -74,7 +74,7 @@ def _int8(network: SiameseUNet) -> tuple[Graph, ...]:
 
 
 def _eager(network: SiameseUNet) -> tuple[Predict, Predict, str]:
-    """As one would write it in a notebook."""
+    """Builds the network in eager mode, as one would write it in a notebook."""
     import torch
 
     from siamese.model import Prediction

@@ -1,4 +1,4 @@
-"""One contender in a process of its own, which does one thing when told to and says how long it took."""
+"""One contender in its own process, which performs one task per request and reports how long it took."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from speed.pairs import decode, pair_of_png
 
 
 class Worker:
-    """A contender, as its measurer sees it."""
+    """A contender, as seen by the measuring process."""
 
     def __init__(self, contender: Contender, encoder: str, side: int) -> None:
-        """Starts it, without the variables of siamese.allocator unless it is tuned."""
+        """Starts the process, without the variables of siamese.allocator unless it is tuned."""
         from siamese.allocator import allocator_environment
 
         plain = {name: value for name, value in os.environ.items() if name not in allocator_environment({})}
@@ -33,11 +33,11 @@ class Worker:
         self._asked = True
 
     def wait_until_ready(self) -> None:
-        """Returns when it can be asked; until then nothing is known about it."""
+        """Waits until it accepts requests; nothing is known about it before that."""
         self.about = self._answer()
 
     def do(self, job: str) -> tuple[float, float]:
-        """Does one thing; gives seconds, and seconds of processor time."""
+        """Performs one task; returns wall-clock seconds and processor seconds."""
         assert self._process.stdin is not None  # noqa: S101
         self._asked = True
         print(job, file=self._process.stdin, flush=True)
@@ -48,7 +48,7 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends it, in the middle of an answer that nobody waits for any more."""
+        """Stops the process, even in the middle of an answer that is no longer needed."""
         if self._asked:
             self._process.kill()
         assert self._process.stdin is not None  # noqa: S101
@@ -56,7 +56,7 @@ class Worker:
         self._process.wait(60)
 
     def peak_rss_mib(self) -> float | None:
-        """Most memory that it has held; None while it owes an answer."""
+        """Returns its peak memory; None while an answer is pending."""
         return None if self._asked else float(self.do("memory")[0])
 
     def _answer(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Worker:
 
 
 def serve(contender: Contender, encoder: str, side: int) -> None:
-    """The worker's own process: one JSON line about itself, then one for each word on stdin."""
+    """Runs in the worker process: prints one JSON line about itself, then one for each word on stdin."""
     began = time.perf_counter()
     about, jobs = _ready(contender, encoder, side)
     _say(about | {"ready_s": time.perf_counter() - began})
@@ -99,7 +99,7 @@ def _ready(contender: Contender, encoder: str, side: int) -> tuple[dict[str, Any
     predict, empty, runner = start(contender.runner, network)
     prediction = predict(pre, post)
     start_s, start_processor_s = time.perf_counter() - began, time.process_time() - used
-    # About as many buildings as a scene has that has some.
+    # About as many buildings as a scene that has any.
     decision = Decision(building=float(np.quantile(prediction.building, 0.95)), damaged_building=1)
     jobs = {
         "pair": lambda: class_raster(predict(*map(decode, files)), decision),

@@ -1,4 +1,4 @@
-"""How good a network is: on a split of a pair set, or on a folder of scenes."""
+"""Evaluates a network: on a split of a pair set, or on a folder of scenes."""
 
 from siamese.evaluation.report import Report
 from siamese.evaluation.verb import evaluate, evaluate_folder, read_counts, read_report

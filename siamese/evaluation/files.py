@@ -1,4 +1,4 @@
-"""Metrics and plots as local files, where DVC looks for them."""
+"""Writes metrics and plots as local files, where DVC looks for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write_metrics(report: Report, path: Path) -> None:
 
 
 def write_plots(report: Report, folder: Path) -> None:
-    """Writes every plot as PNG and what it shows as CSV, for ``dvc plots``."""
+    """Writes every plot as PNG and its data as CSV, for ``dvc plots``."""
     for name, picture in draw_plots(report).items():
         _write(folder / f"{name}.png", picture)
     for name, table in plot_tables(report).items():

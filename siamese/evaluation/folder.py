@@ -1,4 +1,4 @@
-"""Scenes of a local folder in xBD's layout, to be judged without ingest."""
+"""Scenes of a local folder in xBD's layout, to be evaluated without ingest."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ _FIX: Final = "add it, or take the scene away"
 
 @dataclass(frozen=True)
 class FolderScenes:
-    """What a folder holds."""
+    """The scenes found in a folder."""
 
     tasks: tuple[SceneTask, ...]
     """Labelled scenes by name."""
     unlabelled: tuple[str, ...]
-    """Pairs without labels, which cannot be judged."""
+    """Pairs without labels, which cannot be evaluated."""
 
 
 def scan_folder(folder: Path) -> FolderScenes:
-    """Finds scenes by their files' names: flat (``images/``, ``labels/``) or in split folders (``test/images/`` …).
+    """Finds scenes by their file names: flat (``images/``, ``labels/``) or in split folders (``test/images/`` …).
 
-    Reads no file. Where a ``targets/`` folder beside ``images/`` holds a scene's official targets, they count;
+    Reads no file. Where a ``targets/`` folder beside ``images/`` holds a scene's official targets, these are used;
     otherwise targets are drawn from the labels.
 
     Raises:
-        SiameseError: It is no folder, holds no labelled scene, or a scene lacks a file or has one twice.
+        SiameseError: The folder does not exist, holds no labelled scene, or a scene lacks a file or has one twice.
     """
     if not folder.is_dir():
         raise SiameseError("not a folder", where=str(folder), fix="pass a folder with images/ and labels/")

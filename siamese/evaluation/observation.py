@@ -1,4 +1,4 @@
-"""Judging scenes: what a network predicts beside what is known, one small record a scene."""
+"""Evaluates scenes: compares a network's predictions with the truth, in one small record per scene."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Keep = Callable[[SceneTask, SceneTruth, Classes], None]
 
 
 class Observation(BaseModel):
-    """Everything counted of one scene or of many; adds up, and ``Observation()`` is nothing."""
+    """All counts of one scene or of many; additive, with ``Observation()`` as zero."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,16 +63,16 @@ class Observation(BaseModel):
 
 
 def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) -> tuple[Classes, Observation]:
-    """Decides and judges one scene.
+    """Applies the decision to one scene and evaluates it.
 
     Args:
-        truth: What is known. Where an image holds no data nothing is predicted or counted, as on maps.
-        raw: Probabilities as the network gave them.
-        decision: Makes classes of them.
+        truth: The labels. Where an image holds no data, nothing is predicted or counted, as on maps.
+        raw: Probabilities as the network returned them.
+        decision: Turns them into classes.
         iou: Overlap from which two buildings match.
 
     Returns:
-        (H, W) uint8 in 0..4, the prediction once decided; and what was counted.
+        (H, W) uint8 in 0..4, the predicted classes; and the counts.
     """
     raw = raw.without(truth.unseen)
     prediction, decided = calibrate(raw, decision), decide(raw, decision)
@@ -95,7 +95,7 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
 
 
 def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.float32]:
-    """How sure each predicted building is, ``(n,)``: probability of building times that of its class, as on maps."""
+    """Returns each predicted building's confidence, ``(n,)``: P(building) times P(its class), as on maps."""
     inside = np.flatnonzero(found.ids)
     ids = found.ids.ravel()[inside] - 1
     count = len(found.classes)
@@ -106,14 +106,14 @@ def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.
 
 
 def damage_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
-    """Of the likeliest damage class, over the pixels of labelled buildings but un-classified ones."""
+    """Returns the reliability of the likeliest damage class, over pixels of classified labelled buildings."""
     known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
     damage = prediction.damage[:, known]
     return count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known])
 
 
 def _building_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
-    """Over all pixels but un-classified ones."""
+    """Returns the reliability of the building probability, over all pixels except un-classified ones."""
     certain = truth.mask != UNCLASSIFIED
     return count_reliability(prediction.building[certain], truth.mask[certain] > 0)
 
@@ -121,14 +121,14 @@ def _building_reliability(truth: SceneTruth, prediction: Prediction) -> Reliabil
 def observe_all(
     tasks: Iterable[SceneTask], predictor: Predictor, iou: float, *, workers: int, keep: Keep | None = None
 ) -> Iterator[tuple[SceneTask, Observation]]:
-    """Judges scenes in order; reading and counting go on beside the network, and only a few scenes are held at once.
+    """Evaluates scenes in order; reading and counting run alongside the network, with only a few scenes held at once.
 
     Args:
         tasks: The scenes.
         predictor: The network.
         iou: Overlap from which two buildings match.
-        workers: Scenes read and counted at once.
-        keep: Given each scene's class raster, e.g. to write it.
+        workers: Number of scenes read and counted at once.
+        keep: Called with each scene's class raster, e.g. to write it.
     """
 
     def judge(task: SceneTask, truth: SceneTruth, prediction: Prediction) -> tuple[SceneTask, Observation]:

@@ -1,4 +1,4 @@
-"""Scenes of one split of a pair set, to be judged."""
+"""Scenes of one split of a pair set, to be evaluated."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from siamese.store import ObjectStore
 
 
 def split_tasks(pairs: PairSet, split: Split, store: ObjectStore) -> tuple[SceneTask, ...]:
-    """The scenes of a split, in order of name.
+    """Returns the scenes of a split, in order of name.
 
     Raises:
-        SiameseError: The split holds none.
+        SiameseError: The split is empty.
     """
     reader = PairReader(store, pairs, cache=store.settings.cache)
     tasks = tuple(

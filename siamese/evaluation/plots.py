@@ -1,4 +1,4 @@
-"""The report as pictures."""
+"""Plots of the evaluation report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GREY = "#546e7a"
 
 
 def draw_plots(report: Report) -> dict[str, bytes]:
-    """PNG by name: ``classes``, ``confusion``, ``reliability``, ``events``."""
+    """Returns PNG images by name: ``classes``, ``confusion``, ``reliability``, ``events``."""
     return {
         "classes": _png(_classes(report)),
         "confusion": _png(_confusion(report)),

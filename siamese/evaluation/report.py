@@ -25,7 +25,7 @@ class Frozen(BaseModel):
 
 
 class Figures(Frozen):
-    """How well one class is found."""
+    """Quality figures of one class."""
 
     f1: float = Field(ge=0, le=1)
     precision: float = Field(ge=0, le=1)
@@ -37,7 +37,7 @@ class Figures(Frozen):
 
     @classmethod
     def of(cls, tally: Tally) -> Self:
-        """The figures of a tally."""
+        """Returns the figures of a tally."""
         return cls(
             f1=tally.f1,
             precision=tally.precision,
@@ -58,7 +58,7 @@ class PixelFigures(Frozen):
 
     @classmethod
     def of(cls, counts: Counts) -> Self:
-        """The figures of counts."""
+        """Returns the figures of counts."""
         return cls(
             scores=counts.scores(),
             localization=Figures.of(counts.localization),
@@ -69,7 +69,7 @@ class PixelFigures(Frozen):
 
 
 class BuildingFigures(Frozen):
-    """The same by building: predicted components matched one to one with labelled ones."""
+    """Figures per building: predicted components matched one to one with labelled ones."""
 
     detection: Figures
     damage: dict[str, Figures] = Field(description="End to end: missed, false and wrongly classed buildings all count.")
@@ -81,7 +81,7 @@ class BuildingFigures(Frozen):
 
     @classmethod
     def of(cls, counts: BuildingCounts, unclassified: int) -> Self:
-        """The figures of counts."""
+        """Returns the figures of counts."""
         damage, matched = counts.damage, counts.matched_damage
         return cls(
             detection=Figures.of(counts.detection),
@@ -95,7 +95,7 @@ class BuildingFigures(Frozen):
 
 
 class EventFigures(Frozen):
-    """One disaster."""
+    """Figures of one disaster."""
 
     scenes: int = Field(gt=0)
     pixels: PixelFigures
@@ -103,7 +103,7 @@ class EventFigures(Frozen):
 
 
 class ReliabilityPoint(Frozen):
-    """One interval of confidence."""
+    """One confidence interval of a reliability diagram."""
 
     confidence: float = Field(description="Mean, in 0..1.")
     accuracy: float = Field(description="Share that is right, in 0..1.")
@@ -111,14 +111,14 @@ class ReliabilityPoint(Frozen):
 
 
 class Calibration(Frozen):
-    """Whether probabilities can be taken at their word."""
+    """How well calibrated the probabilities are."""
 
     expected_calibration_error: float = Field(ge=0, le=1)
     bins: tuple[ReliabilityPoint, ...] = Field(description="Equal widths over 0..1, from low to high.")
 
     @classmethod
     def of(cls, reliability: Reliability) -> Self:
-        """The calibration that counts show."""
+        """Returns the calibration figures of counts."""
         points = (
             ReliabilityPoint(confidence=one.confidence, accuracy=one.accuracy, count=one.count)
             for one in reliability.bins
@@ -127,7 +127,7 @@ class Calibration(Frozen):
 
 
 class RiskPoint(Frozen):
-    """What is left, and how much of it is wrong, when buildings of less confidence are put aside for review."""
+    """The remaining buildings, and their share of errors, when less confident ones are set aside for review."""
 
     confidence: float = Field(ge=0, le=1, description="Buildings of less are put aside.")
     coverage: float = Field(ge=0, le=1, description="Share of the predicted buildings that is left.")
@@ -136,7 +136,7 @@ class RiskPoint(Frozen):
 
 
 def risk_coverage(confidence: Reliability) -> tuple[RiskPoint, ...]:
-    """The risk-coverage curve (El-Yaniv & Wiener 2010) of predicted buildings, from all of them to the surest."""
+    """Returns the risk-coverage curve (El-Yaniv & Wiener 2010) of predicted buildings, from all to the surest."""
     bins = confidence.bins
     whole = sum(one.count for one in bins)
     points = []
@@ -151,7 +151,7 @@ def risk_coverage(confidence: Reliability) -> tuple[RiskPoint, ...]:
 
 
 class Member(Frozen):
-    """What one model of an ensemble reaches and costs, or all of them together."""
+    """Scores and cost of one model of an ensemble, or of the whole ensemble."""
 
     models: tuple[str, ...] = Field(description="Digests of the Checkpoints.")
     scores: Scores
@@ -161,7 +161,7 @@ class Member(Frozen):
 
 
 class SceneRow(Frozen):
-    """One scene in figures."""
+    """Figures of one scene."""
 
     scene: str
     event: str
@@ -175,7 +175,7 @@ class SceneRow(Frozen):
 
     @classmethod
     def of(cls, scene: str, event: str, seen: Observation) -> Self:
-        """The row of a scene."""
+        """Returns the row of a scene."""
         detection = seen.buildings.detection
         return cls(
             scene=scene,
@@ -191,7 +191,7 @@ class SceneRow(Frozen):
 
 
 class Report(Scores):
-    """The official figures, and everything behind them."""
+    """The official figures, and the figures behind them."""
 
     format: Literal[1] = 1
     checkpoint: str = Field(description="Digest of the Checkpoint.")
@@ -221,7 +221,7 @@ class Report(Scores):
 
 
 Seen = tuple[str, str, Observation]
-"""Scene, event, and what was counted."""
+"""Scene, event, and counts."""
 
 
 def build_report(
@@ -233,15 +233,15 @@ def build_report(
     skipped: Mapping[str, str],
     members: Sequence[Member] = (),
 ) -> Report:
-    """Sums up scenes, at least one.
+    """Builds the report of at least one scene.
 
     Args:
         seen: The scenes.
         checkpoints: Digests of the network, or of those that are averaged.
-        data: What was scored.
-        params: How.
+        data: The evaluated data.
+        params: How it was evaluated.
         skipped: Scenes left out, with reasons.
-        members: What each model of an ensemble reaches.
+        members: Results of each model of an ensemble.
     """
     whole = _total(observation for _, _, observation in seen)
     by_event: dict[str, list[Observation]] = defaultdict(list)

@@ -13,9 +13,9 @@ _PREDICTED = ("(missed)", *DAMAGE_CLASSES)
 
 
 def plot_tables(report: Report) -> dict[str, bytes]:
-    """CSV by name: ``classes``, ``events``, ``risk_coverage``, ``confusion``, ``reliability_damage``, and so on.
+    """Returns CSV by name: ``classes``, ``events``, ``risk_coverage``, ``confusion``, ``reliability_damage`` etc.
 
-    ``confusion`` has one row a building, labelled (``actual``) and ``predicted``, as DVC's confusion template wants.
+    ``confusion`` has a row per building, labelled (``actual``) and ``predicted``, as DVC's confusion template needs.
     """
     return {
         "classes": csv_bytes(("class", "f1", "low", "high", "precision", "recall", "support"), _classes(report)),

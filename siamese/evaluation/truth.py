@@ -1,4 +1,4 @@
-"""What is known of a scene, against which a prediction is judged."""
+"""The truth of a scene, against which a prediction is evaluated."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SceneTruth:
         localization: (H, W) uint8, the official localization target.
         damage: (H, W) uint8 in 0..4, the official damage target.
         buildings: Labelled buildings on the post image.
-        disaster_type: What struck, as the labels name it.
-        unseen: (H, W) bool, where either image holds no data, so that nothing is counted; None: nowhere. There the
+        disaster_type: The disaster type, as named in the labels.
+        unseen: (H, W) bool, where either image holds no data, so that nothing is counted; None if nowhere. There the
             targets are 0 and no building has a pixel.
     """
 
@@ -44,7 +44,7 @@ class SceneTruth:
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A scene to be judged; its pixels are read only when ``load`` is called."""
+    """A scene to be evaluated; its pixels are read only when ``load`` is called."""
 
     scene: str
     event: str
@@ -54,13 +54,13 @@ class SceneTask:
 def label_buildings(
     footprints: Sequence[tuple[BaseGeometry, str]], height: int, width: int, unseen: NDArray[np.bool_] | None = None
 ) -> Buildings:
-    """Gives each labelled building its own number in a raster; where two overlap, the smaller one lies on top.
+    """Assigns each labelled building its own number in a raster; where two overlap, the smaller one lies on top.
 
     Args:
         footprints: Polygon in pixels (x = column, y = row) and xBD subtype of each.
         height: Rows.
         width: Columns.
-        unseen: Pixels that belong to no building, since no image shows them.
+        unseen: Pixels that belong to no building because no image shows them.
     """
     shapes = [polygonal(footprint) for footprint, _ in footprints]
     order = sorted(range(len(shapes)), key=lambda index: -shapes[index].area)

@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: a checkpoint and scenes in, every figure of how good it is out."""
+"""The verb ``evaluate``: measures the quality of a checkpoint on scenes."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def evaluate(
     predictions: Path | None = None,
     reuse_older: bool = False,
 ) -> Evaluation:
-    """Scores a network on one split of a pair set; what is already published is only read.
+    """Scores a network on one split of a pair set; if already published, the evaluation is only read.
 
     Args:
         checkpoint: The network.
-        pairs: Where the scenes are.
-        params: Which split, and how.
-        store: Where manifests lie.
-        further: More networks; all their probabilities are averaged.
-        predictions: Also write predictions and targets here, in the official naming; then the network runs in any case.
-        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
+        pairs: The pair set that holds the scenes.
+        params: Which split, and how to evaluate it.
+        store: Where manifests are stored.
+        further: More networks; the probabilities of all are averaged.
+        predictions: Also write predictions and targets here, in the official naming; the network then runs in any case.
+        reuse_older: Whether to use the result of an earlier version of this stage, if any, instead of a new one.
 
     Returns:
         The published evaluation.
 
     Raises:
-        SiameseError: The split holds no scenes, or an object is not what was published.
+        SiameseError: The split is empty, or an object differs from what was published.
     """
     checkpoints = [checkpoint, *further]
     digests = [one.digest for one in checkpoints]
@@ -98,14 +98,14 @@ def evaluate_folder(
 ) -> Report:
     """Scores a network on a local folder of scenes in xBD's layout; publishes nothing.
 
-    Of an ensemble, each network is scored by itself too, so that its gain stands beside its cost.
+    For an ensemble, each network is also scored on its own, so that its gain can be compared with its cost.
 
     Args:
         checkpoint: The network.
         folder: ``images/`` and ``labels/``, flat or in split folders; all of its labelled scenes are scored.
-        params: How; the split does not matter.
-        store: Where the network lies.
-        further: More networks; all their probabilities are averaged.
+        params: How to evaluate; the split is ignored.
+        store: Where the network is stored.
+        further: More networks; the probabilities of all are averaged.
         predictions: Also write predictions and targets here, in the official naming.
 
     Raises:
@@ -126,17 +126,17 @@ def evaluate_folder(
 
 
 def read_report(evaluation: Evaluation, store: ObjectStore) -> Report:
-    """The report of a published evaluation."""
+    """Returns the report of a published evaluation."""
     return Report.model_validate_json(evaluation.report.read(store))
 
 
 def read_counts(evaluation: Evaluation, store: ObjectStore) -> Counts:
-    """The pixels behind the scores of a published evaluation, whichever version wrote its report."""
+    """Returns the pixel counts behind the scores of a published evaluation, whichever version wrote its report."""
     return Counts.model_validate(json.loads(evaluation.report.read(store))["counts"])
 
 
 def scene_table(seen: Sequence[Seen]) -> bytes:
-    """CSV, one row a scene: its figures, and the counts behind the official score."""
+    """Returns CSV with one row per scene: its figures, and the counts behind the official score."""
     figures = [name for name in SceneRow.model_fields if name != "counts"]
     rows = [SceneRow.of(*one) for one in seen]
     tallies = [f"{name}_{kind}" for name in type(rows[0].counts).model_fields for kind in ("tp", "fp", "fn")]
@@ -149,7 +149,7 @@ def scene_table(seen: Sequence[Seen]) -> bytes:
 
 
 class _Timed(Predictor):
-    """Counts the seconds that its networks take."""
+    """Measures the seconds that its networks take."""
 
     seconds = 0.0
 

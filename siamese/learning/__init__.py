@@ -1,1 +1,1 @@
-"""The engine behind everything that learns: one loop, run alike by every process, for any :class:`Task`."""
+"""The engine behind all training: one loop, run identically by every process, for any :class:`Task`."""

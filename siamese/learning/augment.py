@@ -1,4 +1,4 @@
-"""Changes of images that every kind of learning makes, and the order in which examples are shown."""
+"""Image augmentations shared by every kind of training, and the order in which examples are shown."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Image = NDArray[np.uint8]
 
 
 def turned(image: Image, turns: int, *, flip: bool) -> Image:
-    """Turned by so many quarters, then mirrored or not."""
+    """Rotates by the given number of quarter turns, then mirrors if asked to."""
     found = np.rot90(image, turns)
     return np.ascontiguousarray(found[:, ::-1] if flip else found)
 
 
 def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, gamma and balance through one table; saturation of RGB through one matrix.
+    """Changes brightness, contrast, gamma and balance through one table, and saturation of RGB through one matrix.
 
-    Other bands than red, green and blue are not mixed: what radar and infrared have in common is no colour.
+    Bands other than red, green and blue are not mixed: radar and infrared share no colour.
 
     Args:
         image: ``(H, W, bands)``.
         strength: 0..1.
-        rng: Decides.
+        rng: Source of randomness.
     """
     bands = image.shape[2]
     contrast, gamma = np.exp(rng.uniform(-strength, strength, 2))
@@ -40,6 +40,6 @@ def recoloured(image: Image, strength: float, rng: np.random.Generator) -> Image
 
 
 def shuffled(number: int, count: int, seed: int) -> int:
-    """Which of ``count`` things comes at position ``number``: each once a round, each round in an order of its own."""
+    """Returns which of ``count`` items is at position ``number``: each once per round, each round in its own order."""
     turn, place = divmod(number, count)
     return int(np.random.default_rng((seed, turn)).permutation(count)[place])

@@ -1,7 +1,7 @@
-"""What the processes of one run exchange; alone, every function returns what it was given.
+"""Communication between the processes of one run; in a single process, every function returns its argument.
 
-Each process runs the network on its part of the examples. Batch norm and the loss see all of them, so N processes
-learn what one would from the same batches.
+Each process runs the network on its share of the examples. Batch norm and the loss see all of them, so N processes
+learn what a single one would from the same batches.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 def world() -> int:
-    """How many processes learn together."""
+    """Returns the number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number among them; the first one also validates, tracks, keeps states and publishes."""
+    """Returns this process's rank; the first process also validates, tracks, stores states and publishes."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def from_first(value: T) -> T:
-    """The value of the first process; the others wait for it."""
+    """Returns the first process's value; the others wait for it."""
     if world() == 1:
         return value
     box = [value if rank() == 0 else None]
@@ -37,12 +37,12 @@ def from_first(value: T) -> T:
 
 
 def by_first(work: Callable[[Callable[[], None]], T]) -> T:
-    """Has the first process do what is done once, and gives its result to all.
+    """Runs work in the first process only, and returns its result in all of them.
 
-    The others wait from one beat to the next, so the timeout of the group bounds a piece of the work, not all of it.
+    The others wait from one beat to the next, so the group's timeout bounds one piece of the work, not all of it.
 
     Args:
-        work: Called in the first process with a function to call between pieces of the work.
+        work: Called in the first process with a function that it must call between pieces of the work.
     """
     if world() == 1:
         return work(lambda: None)
@@ -58,7 +58,7 @@ def by_first(work: Callable[[Callable[[], None]], T]) -> T:
 
 
 def agree(share: float, signal: int, device: torch.device) -> tuple[float, int]:
-    """The first process's share of the run that is done, and the largest signal number of any process."""
+    """Returns the first process's completed share of the run, and the largest signal number of any process."""
     if world() == 1:
         return share, signal
     box = torch.tensor([share if rank() == 0 else 0.0, float(signal)], dtype=torch.float64, device=device)
@@ -67,16 +67,16 @@ def agree(share: float, signal: int, device: torch.device) -> tuple[float, int]:
 
 
 def total(tensor: Tensor) -> Tensor:
-    """The sum over the processes; its gradient is that of all of them."""
+    """Returns the sum over the processes; its gradient is that of all of them."""
     summed: Tensor = tensor if world() == 1 else _Total.apply(tensor)
     return summed
 
 
 def gathered(output: T) -> T:
-    """Tensors of the examples of all processes, in order.
+    """Returns the tensors of the examples of all processes, in order.
 
-    The gradient that comes back is scaled so that its mean over the processes, which is what data-parallel training
-    takes, is the gradient of one loss over all examples.
+    The gradient that comes back is scaled so that its mean over the processes, as taken by data-parallel training, is
+    the gradient of one loss over all examples.
     """
     if world() == 1:
         return output

@@ -1,4 +1,4 @@
-"""The curves of a run: one row an epoch."""
+"""The curves of a run: one row per epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Row = Mapping[str, float | int]
 
 
 def write_curves(rows: Sequence[Row]) -> bytes:
-    """The rows as CSV; a figure that was not taken in an epoch is empty."""
+    """Returns the rows as CSV; a figure that was not measured in an epoch is empty."""
     import pandas as pd
 
     return pd.DataFrame([dict(row) for row in rows]).to_csv(index=False, lineterminator="\n").encode()

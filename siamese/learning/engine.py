@@ -1,4 +1,4 @@
-"""Runs a task to its published manifest, in one process or several, resumable after any interruption."""
+"""Runs a task until its manifest is published, in one process or several, resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from siamese.store import ObjectStore
 
 
 def learn(make: Callable[[ObjectStore], Task[N, B, O, M]], store: ObjectStore) -> M:
-    """Runs a task; if that is done already, returns it at once; if it was cut off, goes on from its last state.
+    """Runs a task; returns at once if it is already published, and resumes from its last state if it was interrupted.
 
     Args:
-        make: Makes the task, in every process that takes part; must be picklable where there are several.
-        store: Where its inputs and outputs lie.
+        make: Builds the task in every participating process; must be picklable if there are several.
+        store: Where the task's inputs and outputs are stored.
 
     Returns:
-        What was published.
+        The published manifest.
 
     Raises:
-        SiameseError: As the task raises it, or the loss is not a number, or the run was asked to stop (its state is
+        SiameseError: The task raised it, the loss is not a number, or the run was asked to stop (its state is
             kept).
     """
     task = make(store)
@@ -53,7 +53,7 @@ def _learn_apart(
 
 
 def _learn(task: Task[N, B, O, M]) -> M:
-    """Runs a task in this process, and in those that have joined it."""
+    """Runs a task in this process and in those that have joined it."""
     origin, store = task.origin, task.store
     with ExitStack() as stack:
         fabric = stack.enter_context(opened(task.recipe, partial_steps=task.partial_steps))

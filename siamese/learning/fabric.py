@@ -1,4 +1,4 @@
-"""Device, number format and group of processes of a run, by Lightning Fabric."""
+"""Sets up device, number format and process group of a run with Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from siamese.learning.recipe import Recipe
 from siamese.model.precision import best_device, has_bf16
 
 TIMEOUT = timedelta(minutes=10)
-"""How long a process waits for the others: longer than any piece of work that one does alone."""
+"""How long a process waits for the others: longer than any piece of work that one process does alone."""
 
 
 @contextmanager
 def opened(
     recipe: Recipe, *, partial_steps: bool = False, device: torch.device | None = None, group: bool | None = None
 ) -> Iterator[Fabric]:
-    """Gets device and number format ready, and joins the other processes where there are some.
+    """Prepares device and number format, and joins the other processes if there are any.
 
     Args:
-        recipe: Number format, and section for messages.
+        recipe: Supplies the number format, and the section name for messages.
         partial_steps: Whether some steps leave parameters without a gradient.
-        device: By default the GPU when there is one.
-        group: Whether to make a group of processes, which may be of one; by default where others were started.
+        device: Defaults to the GPU if there is one.
+        group: Whether to form a process group, possibly of one; by default only if several processes were started.
 
     Raises:
-        SiameseError: The device does not compute in that format, or there are more processes than GPUs.
+        SiameseError: The device does not support that format, or there are more processes than GPUs.
         ProcessLostError: Another process has ended.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -69,16 +69,16 @@ def opened(
 
 
 def alone(recipe: Recipe, device: torch.device | None = None) -> Fabric:
-    """Device and number format of a run in this process alone; see :func:`opened`."""
+    """Returns device and number format of a run in this process alone; see :func:`opened`."""
     device = device or best_device()
     return Fabric(accelerator=device.type, devices=1, plugins=[precision_of(recipe, device)])
 
 
 def precision_of(recipe: Recipe, device: torch.device) -> Precision:
-    """The number format of a run; ``auto`` is bfloat16 where the hardware has it, else float32.
+    """Returns the number format of a run; ``auto`` is bfloat16 where the hardware has it, otherwise float32.
 
     Raises:
-        SiameseError: The device does not train in float16.
+        SiameseError: The device cannot train in float16.
     """
     if recipe.precision == "fp16" and device.type != "cuda":
         what = f"a {device.type} does not train in fp16"
@@ -95,7 +95,7 @@ def precision_of(recipe: Recipe, device: torch.device) -> Precision:
 
 
 class Autocast(MixedPrecision):
-    """Mixed precision that leaves images in float32 until the first layer, and outputs as the network returns them."""
+    """Mixed precision that keeps images in float32 up to the first layer, and returns outputs as the network does."""
 
     def convert_input(self, data: Any) -> Any:  # noqa: ANN401
         """Returns its argument."""
@@ -106,13 +106,13 @@ class Autocast(MixedPrecision):
         return data
 
     def unscale_gradients(self, optimizer: Any) -> None:  # noqa: ANN401
-        """Takes the scale off gradients, as PyTorch can for fused optimizers too, which Fabric refuses to clip."""
+        """Unscales gradients; PyTorch can do so for fused optimizers too, which Fabric refuses to clip."""
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
 
 def _stay_on_this_machine() -> None:
-    """Has processes of one machine talk over its loopback interface, whatever its name resolves to."""
+    """Makes processes on one machine communicate over its loopback interface, whatever its hostname resolves to."""
     if os.environ.get("MASTER_ADDR") in {"127.0.0.1", "localhost"}:
         loopback = "lo" if sys.platform.startswith("linux") else "lo0"
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
@@ -121,7 +121,7 @@ def _stay_on_this_machine() -> None:
 
 @contextmanager
 def _losses_named() -> Iterator[None]:
-    """Names a lost connection to another process as what it is."""
+    """Raises a lost connection to another process as a :class:`ProcessLostError`."""
     try:
         yield
     except RuntimeError as error:

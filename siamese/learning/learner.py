@@ -1,4 +1,4 @@
-"""A network that learns: its weights, their average, its optimizer, and what one step does to them."""
+"""A network in training: its weights, their average, its optimizer, and the effect of one step on them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MODEL, _AVERAGE, _OPTIMIZER, _SCALER = "model.", "average.", "optimizer.", "sca
 
 
 class Learner(Generic[N, B, O]):
-    """A network, the average of its weights, and its optimizer.
+    """A network in training, with the average of its weights and its optimizer.
 
     Attributes:
-        network: What learns.
-        average: With the mean of its last weights, which is better than any of them; None without ``ema_decay``.
-        steps: Updates so far.
-        share: How far the run was at the last of them, 0..1.
+        network: The network being trained.
+        average: A copy holding the mean of the latest weights, which beats any single one; None without ``ema_decay``.
+        steps: Number of updates so far.
+        share: The run's completed share at the last update, 0..1.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class Learner(Generic[N, B, O]):
         *,
         compiling: Mapping[str, Any] | None = None,
     ) -> None:
-        """Takes up a network.
+        """Sets up a network for training.
 
         Args:
-            network: On the CPU. Every process gets the weights of the first one's.
-            objective: What it learns.
-            fabric: Device, number format and group of processes.
+            network: On the CPU. Every process receives the first process's weights.
+            objective: The training objective.
+            fabric: Device, number format and process group.
             compiling: Options of ``torch.compile``; None runs eagerly.
 
         Raises:
-            SiameseError: The network does not suit the objective.
+            SiameseError: The network does not fit the objective.
         """
         self.objective, self.recipe, self.fabric = objective, objective.recipe, fabric
         if world() > 1:
@@ -75,24 +75,24 @@ class Learner(Generic[N, B, O]):
 
     @property
     def outcome(self) -> N:
-        """The network that would be published now."""
+        """The network that would be published at this point."""
         return self.network if self.average is None else self.average
 
     def step(self, batch: B, share: float) -> dict[str, float]:
         """Learns from the examples of one step, in ``accumulate`` parts.
 
-        The update is that of the mean of the parts' losses. What a loss or batch norm takes over a batch is taken over
-        each part; all else is as if the examples had been one batch.
+        The update uses the mean of the parts' losses. What a loss or batch norm computes over a batch is computed over
+        each part; everything else is as if the examples had been one batch.
 
         Args:
             batch: This process's examples.
-            share: How far the run is, 0..1.
+            share: The run's completed share, 0..1.
 
         Returns:
             The loss, and the objective's further figures.
 
         Raises:
-            SiameseError: The loss or a gradient is not a number; the weights are then left as they were.
+            SiameseError: The loss or a gradient is not a number; the weights are left unchanged.
         """
         self._prepare(share)
         parts = self.recipe.accumulate
@@ -115,10 +115,10 @@ class Learner(Generic[N, B, O]):
         return {"loss": loss, **figures}
 
     def check_finite(self) -> None:
-        """Refuses weights, averages or statistics that are not numbers, before they are kept.
+        """Rejects weights, averages or statistics that are not finite, before they are stored.
 
         Raises:
-            SiameseError: Some are not; it names the first tensor concerned.
+            SiameseError: Some are not finite; the message names the first such tensor.
         """
         for kind, network in (("weights", self.network), ("averaged weights", self.average)):
             for name, tensor in network.state_dict().items() if network is not None else ():
@@ -126,7 +126,7 @@ class Learner(Generic[N, B, O]):
                     raise self._not_finite(f"{name} of the {kind} holds a NaN or infinity after step {self.steps}")
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that a step changes, as named tensors; they may change with the next step."""
+        """Returns everything that a step changes, as named tensors; the next step may modify them."""
         state = {f"{_MODEL}{name}": tensor for name, tensor in self.network.state_dict().items()}
         if self.average is not None:
             state |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
@@ -135,12 +135,12 @@ class Learner(Generic[N, B, O]):
         return state | {f"{_SCALER}{name}": torch.tensor(float(value)) for name, value in scale.items()}
 
     def restore(self, state: Mapping[str, Tensor], steps: int, share: float = 1.0) -> None:
-        """Takes up a state that :meth:`state` returned.
+        """Restores a state that :meth:`state` returned.
 
         Args:
-            state: Its tensors.
-            steps: Steps that had been done.
-            share: How far the run was at the last of them, 0..1.
+            state: The tensors of the state.
+            steps: Number of steps done by then.
+            share: The run's completed share at the last of them, 0..1.
         """
         self.network.load_state_dict(part(state, _MODEL))
         if self.average is not None:
@@ -160,11 +160,11 @@ class Learner(Generic[N, B, O]):
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * rate
         self.optimizer.zero_grad(set_to_none=True)
-        # Dropout too goes on as if never cut off; it differs between processes.
+        # Dropout also continues as if never interrupted; it differs between processes.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.steps) * world() + rank())
 
     def _learn(self, examples: B, share: float, *, last: bool) -> tuple[Tensor, Mapping[str, float]]:
-        """Adds the gradients of one of several parts; returns its share of the loss over all processes."""
+        """Adds the gradients of one of several parts; returns its contribution to the loss over all processes."""
         alone = last or world() == 1
         with nullcontext() if alone else self.fabric.no_backward_sync(self._forward):
             scored = self.objective.loss(gathered(self._forward(examples, share)), share)
@@ -173,7 +173,7 @@ class Learner(Generic[N, B, O]):
         return loss.detach(), scored.figures
 
     def _rescales(self) -> bool:
-        """Whether gradients that are not numbers only mean that their scale is too large, so the update is left out."""
+        """Returns whether non-finite gradients only mean that their scale is too large, so the update is skipped."""
         scaler = getattr(self.precision, "scaler", None)
         return scaler is not None and scaler.get_scale() > 1
 
@@ -195,18 +195,18 @@ class Learner(Generic[N, B, O]):
 
 
 class _Forward(nn.Module, Generic[N, B, O]):
-    """The objective's forward pass as a module, which is what Fabric distributes."""
+    """Wraps the objective's forward pass in a module, as Fabric requires."""
 
     def __init__(self, network: N, objective: Objective[N, B, O]) -> None:
         super().__init__()
         self.network, self._objective = network, objective
 
     def forward(self, examples: B, share: float) -> O:
-        """See :meth:`Objective.forward`."""
+        """Runs the objective; see :meth:`Objective.forward`."""
         return self._objective.forward(self.network, examples, share)
 
 
 def split(batch: B, count: int) -> Iterator[B]:
-    """So many batches of as many examples each, in order."""
+    """Splits a batch into the given number of equally large ones, in order."""
     for number in range(count):
         yield apply_to_collection(batch, Tensor, lambda tensor, number=number: tensor.chunk(count)[number])

@@ -1,4 +1,4 @@
-"""Prepares the batches of the next steps in threads, while the network works on this one."""
+"""Prepares the batches of upcoming steps in threads while the network works on the current one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ B = TypeVar("B")
 
 
 class Loader(Generic[B]):
-    """Batches in order of steps, some ahead; use it as a context manager."""
+    """Yields batches in step order, preparing some in advance; a context manager."""
 
     def __init__(self, batch: Callable[[int], B], threads: int) -> None:
-        """Prepares ``batch(step)`` of so many steps at once."""
+        """Prepares ``batch(step)`` for the given number of steps at a time."""
         self._batch, self._threads = batch, threads
         self._pool = ThreadPoolExecutor(threads, "loader")
         self.waited_s = 0.0
@@ -28,7 +28,7 @@ class Loader(Generic[B]):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def batches(self, first: int, end: int) -> Iterator[B]:
-        """The batches of steps ``first`` to before ``end``; ``waited_s`` grows by how long the caller had to wait."""
+        """Yields the batches of steps ``first`` to before ``end``; adds the caller's waiting time to ``waited_s``."""
         ahead: deque[Future[B]] = deque()
         following = first
         for _ in range(first, end):

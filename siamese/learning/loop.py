@@ -1,7 +1,7 @@
-"""A run from where it stands to its end: steps, epochs, validation, states kept, and an end in good order.
+"""Carries a run from its current state to its end: steps, epochs, validation, stored states, and an orderly stop.
 
-Every process runs this one loop. What is done once (validating, keeping states, tracking) the first process does, in
-:func:`siamese.learning.collectives.by_first` where the others need the result.
+Every process runs this same loop. Work that is done once (validating, storing states, tracking) is done by the first
+process, in :func:`siamese.learning.collectives.by_first` where the others need the result.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LOG_EVERY = 10
 
 
 class Loop(Generic[N, B, O, M]):
-    """A run from where it stands to its end.
+    """Carries a run from its current state to its end.
 
     Attributes:
-        progress: How far it is.
+        progress: How far the run is.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Loop(Generic[N, B, O, M]):
         keeper: StateKeeper | None,
         tracker: Tracker | None,
     ) -> None:
-        """Gets ready.
+        """Prepares the loop.
 
         Args:
-            task: What is learned.
-            learner: The network, as it was when ``progress`` was made.
+            task: The task to learn.
+            learner: The network in the state that ``progress`` describes.
             progress: How far the run is.
-            keeper: Where states go, in the first process.
-            tracker: Where figures go, in the first process.
+            keeper: Stores states, in the first process.
+            tracker: Records figures, in the first process.
         """
         self.progress = progress
         self._task, self._learner, self._keeper, self._tracker = task, learner, keeper, tracker
@@ -69,15 +69,15 @@ class Loop(Generic[N, B, O, M]):
         self._shown = 0.0
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Takes up a state that was kept with ``progress``."""
+        """Restores the state stored with ``progress``."""
         self._best = {name.removeprefix(_BEST): tensor for name, tensor in state.items() if name.startswith(_BEST)}
         self._learner.restore(state, self.progress.step, self.progress.share)
 
     def run(self, stop: StopRequest) -> None:
-        """Learns until steps or minutes are used up.
+        """Trains until steps or minutes are used up.
 
         Raises:
-            SiameseError: The loss is not a number, or ``stop`` asks to end early; then the state is kept.
+            SiameseError: The loss is not a number, or ``stop`` requests an early end; then the state is kept.
         """
         label = f"{self._task.verb}, %"
         with _bar(label) as advance, Loader(self._source.batch, self._recipe.loader_threads) as loader:
@@ -95,7 +95,7 @@ class Loop(Generic[N, B, O, M]):
             self._keeper.wait()
 
     def outcome(self) -> N:
-        """The network that is to be published, by ``keep``."""
+        """Returns the network to publish, as selected by ``keep``."""
         if not self._best:
             return self._learner.outcome
         best = copy.deepcopy(self._learner.outcome)
@@ -103,7 +103,7 @@ class Loop(Generic[N, B, O, M]):
         return best
 
     def _agreed(self, stop: StopRequest) -> float:
-        """How far the run is, the same in every process; ends it when any of them was asked to stop."""
+        """Returns the completed share of the run, equal in every process; ends the run if any was asked to stop."""
         share, number = agree(self._share(), stop.signal, self._learner.fabric.device)
         if number:
             self._save()
@@ -123,7 +123,7 @@ class Loop(Generic[N, B, O, M]):
         self.progress = self.progress.model_copy(update=changes)
 
     def _take(self, figures: Mapping[str, float], share: float) -> None:
-        """Books a step."""
+        """Records a step."""
         now = self.progress
         self._update(
             step=self._learner.steps,
@@ -137,7 +137,7 @@ class Loop(Generic[N, B, O, M]):
             self._tracker.log({"step_loss": figures["loss"], "learning_rate": rate}, self._learner.steps)
 
     def _end_epoch(self, loader: Loader[B], *, last: bool = False) -> None:
-        """Validates, books the epoch, keeps the weights that would be published now."""
+        """Validates, records the epoch, and keeps the weights that would be published at this point."""
         now, spent = self.progress, max(time.monotonic() - self._epoch_began, 1e-9)
         learner, recipe = self._learner, self._recipe
         learner.check_finite()
@@ -167,7 +167,7 @@ class Loop(Generic[N, B, O, M]):
         loader.waited_s, self._epoch_began = 0.0, time.monotonic()
 
     def _judged(self, epoch: int, beat: Beat, *, last: bool) -> tuple[bool, Judgement | None]:
-        """Whether the epoch ends with a validation, and what that found."""
+        """Validates if the epoch ends with a validation; returns the result."""
         if not last and self._share() < 1 and epoch % self._recipe.validate_every:
             return False, None
         return True, self._task.judge(self._learner.outcome, beat)

@@ -1,4 +1,4 @@
-"""What a network learns: the part of a task that needs neither storage nor servers, only tensors."""
+"""Training objectives: the part of a task that needs neither storage nor servers, only tensors."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Scored(NamedTuple):
     """The loss of a batch.
 
     Attributes:
-        loss: One number, which gradients are taken of.
-        figures: Further numbers; their means over an epoch are tracked.
+        loss: A scalar from which gradients are computed.
+        figures: Further numbers whose means over an epoch are tracked.
     """
 
     loss: Tensor
@@ -29,7 +29,7 @@ class Scored(NamedTuple):
 
 
 class Objective(ABC, Generic[N, B, O]):
-    """How a network ``N`` learns from batches ``B``: tuples of tensors whose first axis is that of the examples.
+    """Defines how a network ``N`` learns from batches ``B``: tuples of tensors whose first axis runs over the examples.
 
     Attributes:
         recipe: What the engine needs to know.
@@ -39,10 +39,10 @@ class Objective(ABC, Generic[N, B, O]):
 
     @abstractmethod
     def groups(self, network: N) -> list[dict[str, Any]]:
-        """Parameter groups for the optimizer, each with its peak ``lr`` and its ``weight_decay``.
+        """Returns parameter groups for the optimizer, each with its peak ``lr`` and its ``weight_decay``.
 
         Raises:
-            SiameseError: The network does not suit the params.
+            SiameseError: The network does not fit the params.
         """
 
     @abstractmethod
@@ -50,36 +50,36 @@ class Objective(ABC, Generic[N, B, O]):
         """Runs the network on this process's part of a batch, in the run's number format.
 
         Args:
-            network: What learns.
+            network: The network being trained.
             batch: On the network's device.
-            share: How far the run is, 0..1.
+            share: The run's completed share, 0..1.
 
         Returns:
-            All that :meth:`loss` needs: tensors whose first axis is that of the examples, in tuples.
+            Everything that :meth:`loss` needs: tensors whose first axis runs over the examples, in tuples.
         """
 
     @abstractmethod
     def loss(self, output: O, share: float) -> Scored:
-        """The loss of what :meth:`forward` returned, for the examples of all processes, in float32."""
+        """Computes the loss from the result of :meth:`forward`, for the examples of all processes, in float32."""
 
     def frozen(self, network: N) -> Sequence[nn.Module]:
-        """Parts of the network that do not learn, statistics included."""
+        """Returns the parts of the network that are not trained, including their statistics."""
         del network
         return ()
 
     def rate_at(self, share: float) -> float:
-        """The learning rate at a point of the run, as a share of its peak."""
+        """Returns the learning rate at a point of the run, as a share of its peak."""
         return rate_factor(share, self.recipe.warmup_share)
 
     def before_step(self, network: N, average: N | None, last: float, share: float) -> None:
         """Changes weights between two steps, e.g. where one stage ends and the next begins.
 
         Args:
-            network: What learns.
-            average: The average of its weights, where there is one.
-            last: How far the run was at the last step.
-            share: How far it is now.
+            network: The network being trained.
+            average: The average of its weights, if there is one.
+            last: The run's completed share at the last step.
+            share: The run's completed share now.
         """
 
     def after_step(self, network: N, share: float) -> None:
-        """Changes what follows the weights, e.g. a teacher."""
+        """Updates whatever tracks the weights, e.g. a teacher."""

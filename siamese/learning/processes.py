@@ -1,6 +1,6 @@
-"""Several processes on this machine that learn together: started, watched and ended as one.
+"""Runs several training processes on this machine: starts, watches and stops them together.
 
-They find each other as processes that ``torchrun`` starts do: by the same variables of their environment.
+They find each other as processes started by ``torchrun`` do: through the same environment variables.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from siamese.learning.stopping import StopRequest, stop_on_signal
 from siamese.progress import log_to_stderr
 
 _GRACE_S = 20.0
-"""How long the others have to end by themselves when one process has failed."""
+"""How long the other processes may take to end by themselves after one has failed."""
 _HERE = "127.0.0.1"
 AGAIN = "run it again: it goes on from the state that was kept last"
 
 
 class ProcessLostError(TransientError):
-    """One of the processes of a run has ended."""
+    """Raised when one of the processes of a run has ended unexpectedly."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a process stands among those that learn together."""
+    """A process's position among those that train together."""
 
     rank: int
     world: int
     port: int
 
     def environment(self) -> dict[str, str]:
-        """What ``torchrun`` would set; the starting process serves the store that they meet at."""
+        """Returns the variables that ``torchrun`` would set; the starting process hosts the rendezvous store."""
         numbers = {"RANK": self.rank, "LOCAL_RANK": self.rank, "GROUP_RANK": 0}
         numbers |= {"WORLD_SIZE": self.world, "LOCAL_WORLD_SIZE": self.world, "MASTER_PORT": self.port}
         agent = {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": _HERE}
@@ -57,7 +57,7 @@ class _Member:
     report: SiameseError | None = field(default=None)
 
     def listen(self) -> None:
-        """Takes the report of a process that has one."""
+        """Receives the report of this process, if it has sent one."""
         try:
             if self.report is None and self.reports.poll():
                 kind, what, where, fix = self.reports.recv()
@@ -67,12 +67,12 @@ class _Member:
 
 
 def joined() -> bool:
-    """Whether this process is one of several that learn together."""
+    """Returns whether this process is one of several that train together."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def speaks() -> bool:
-    """Whether this process prints results: alone, or the first of those that ``torchrun`` started."""
+    """Returns whether this process prints results: it is alone, or the first of those that ``torchrun`` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -80,12 +80,12 @@ def run_processes(count: int, work: Callable[[], object]) -> None:
     """Runs the same work in several processes on this machine.
 
     Args:
-        count: How many.
-        work: Can be pickled; what it returns is dropped.
+        count: Number of processes.
+        work: Must be picklable; its return value is discarded.
 
     Raises:
-        SiameseError: As ``work`` raised it in one of them.
-        ProcessLostError: One has ended without a report; the others are ended too.
+        SiameseError: ``work`` raised it in one of the processes.
+        ProcessLostError: A process ended without a report; the others are stopped too.
     """
     meeting = dist.TCPStore(_HERE, 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     with stop_on_signal() as stop:
@@ -109,7 +109,7 @@ def _started(place: _Place, work: Callable[[], object]) -> _Member:
 
 
 def _member_main(place: _Place, work: Callable[[], object], reports: Connection) -> None:
-    # A Ctrl-C in a terminal reaches the starting process alone, which passes it on, once.
+    # Ctrl-C in a terminal reaches only the starting process, which passes it on, once.
     os.setpgrp()
     os.environ.update(place.environment())
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -131,7 +131,7 @@ def _end_with_parent() -> None:
 
 
 def _wait(members: Sequence[_Member], stop: StopRequest) -> None:
-    """Waits until all have ended, or some time after one has failed; passes a request to stop on."""
+    """Waits until all have ended, or until some time after one has failed; passes on a stop request."""
     told, deadline = False, float("inf")
     while alive := [member for member in members if member.process.is_alive()]:
         wait([member.process.sentinel for member in alive], timeout=0.5)
@@ -150,7 +150,7 @@ def _wait(members: Sequence[_Member], stop: StopRequest) -> None:
 
 
 def _raise_failure(members: Sequence[_Member]) -> None:
-    """Raises what went wrong first: an error that was reported, else that a process ended without a report."""
+    """Raises the first failure: a reported error, otherwise the error of a process that ended without a report."""
     reports = [member.report for member in members if member.report is not None]
     causes = [report for report in reports if not isinstance(report, ProcessLostError)]
     if causes:

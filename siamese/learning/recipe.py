@@ -1,4 +1,4 @@
-"""What the engine needs to know about a run: budget, seed, batches, number format, what is kept and when."""
+"""What the engine needs to know about a run: budget, seed, batches, number format, and what to store and when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Clock = Literal["wall", "processor"]
 
 
 class Recipe(BaseModel):
-    """The fields of a params section that mean the same for every task; what a section lacks keeps its default."""
+    """The params that mean the same for every task; those missing from a section keep their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,15 +35,15 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, name: str, params: Section) -> Recipe:
-        """The recipe in a section of params.
+        """Returns the recipe contained in a section of params.
 
         Args:
-            name: Of the section, for messages.
+            name: The section's name, for messages.
             params: The section.
         """
         return cls.model_validate({"section": name, **params.model_dump(include=set(cls.model_fields))})
 
     @property
     def step_size(self) -> int:
-        """Examples in one update of the weights, over all processes."""
+        """Number of examples in one update of the weights, over all processes."""
         return self.batch * self.accumulate

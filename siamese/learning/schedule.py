@@ -1,4 +1,4 @@
-"""How far a run is, and the learning rate that goes with it."""
+"""The progress of a run, and the learning rate that follows from it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from siamese.learning.recipe import Clock
 
 
 def share_of(step: int, steps: int, elapsed_s: float, minutes: float | None) -> float:
-    """How far a run is, 0..1: by its steps or by its minutes, whichever is further."""
+    """Returns the completed share of a run, 0..1: by steps or by minutes, whichever is further along."""
     by_time = elapsed_s / (60 * minutes) if minutes is not None else 0.0
     return min(1.0, max(step / steps, by_time))
 
 
 def clock_of(kind: Clock) -> Callable[[], float]:
-    """The clock that ``minutes`` are counted by, in seconds; only differences mean anything."""
+    """Returns the clock that ``minutes`` are measured with, in seconds; only differences are meaningful."""
     match kind:
         case "wall":
             return time.monotonic
@@ -27,7 +27,7 @@ def clock_of(kind: Clock) -> Callable[[], float]:
 
 
 def rate_factor(share: float, warmup_share: float) -> float:
-    """Share of the peak learning rate: a linear rise, then half a cosine down to 1 %."""
+    """Returns the share of the peak learning rate: a linear warm-up, then half a cosine down to 1 %."""
     if share < warmup_share:
         return max(0.01, share / warmup_share)
     fall = (share - warmup_share) / (1 - warmup_share)

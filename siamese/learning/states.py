@@ -19,7 +19,7 @@ _BEAT_S = 10.0
 
 
 class Progress(BaseModel):
-    """How far a run is: all but the tensors."""
+    """The progress of a run: everything but the tensors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,10 +36,10 @@ class Progress(BaseModel):
 
 
 class StateKeeper:
-    """Keeps the state of one run; writes in a thread of its own. Use it as a context manager."""
+    """Stores the states of one run, writing in its own thread; a context manager."""
 
     def __init__(self, store: ObjectStore, folder: S3Uri) -> None:
-        """Keeps states under ``folder``, the folder of the run's digest."""
+        """Stores states under ``folder``, the folder named by the run's digest."""
         self._store, self._folder = store, folder / "progress"
         self._pointer = self._folder / "pointer.json"
         self._pool = ThreadPoolExecutor(1, "progress")
@@ -57,10 +57,10 @@ class StateKeeper:
         return self._writing is not None and not self._writing.done()
 
     def load(self) -> tuple[Progress, dict[str, Tensor]] | None:
-        """The furthest state that was kept; None when there is none.
+        """Returns the furthest stored state, or None if there is none.
 
         Raises:
-            SiameseError: It cannot be read.
+            SiameseError: The state cannot be read.
         """
         for attempt in range(_READS):
             found = read_pointer(self._store, self._pointer)
@@ -70,29 +70,29 @@ class StateKeeper:
             try:
                 return progress, deserialize(state.read(self._store), state.uri)
             except SiameseError:
-                # Another process may have moved on and swept this state away between the two reads.
+                # Another process may have advanced and deleted this state between the two reads.
                 if attempt + 1 == _READS or read_pointer(self._store, self._pointer) == found:
                     raise
         return None
 
     def save(self, progress: Progress, state: Mapping[str, Tensor]) -> None:
-        """Begins to keep a state; it is copied at once, so learning may go on.
+        """Starts storing a state; it is copied first, so training may continue meanwhile.
 
         Raises:
-            SiameseError: The state before could not be written.
+            SiameseError: The previous state could not be written.
         """
         self.wait()
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
         self._writing = self._pool.submit(self._write, progress, copies)
 
     def wait(self, beat: Callable[[], None] = lambda: None) -> None:
-        """Waits until the last state is kept.
+        """Waits until the last state is stored.
 
         Args:
-            beat: Called now and then meanwhile.
+            beat: Called from time to time while waiting.
 
         Raises:
-            SiameseError: It could not be written.
+            SiameseError: The state could not be written.
         """
         while self.busy:
             beat()
@@ -101,7 +101,7 @@ class StateKeeper:
             self._writing.result()
 
     def sweep(self) -> None:
-        """Deletes every state; for when the run is published."""
+        """Deletes every state, once the run is published."""
         self.wait()
         self._store.erase(self._folder)
 

@@ -1,4 +1,4 @@
-"""Being asked to stop: the first SIGTERM or Ctrl-C lets the step end and the state be kept; a second one is final."""
+"""Stop requests: the first SIGTERM or Ctrl-C lets the step finish and the state be kept; a second one ends at once."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from types import FrameType
 
 
 class StopRequest:
-    """Which signal asked to stop: its number, or 0."""
+    """Holds the number of the signal that requested a stop, or 0."""
 
     signal: int = 0
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turns the first SIGTERM or SIGINT into a request; outside the main thread signals stay as they are."""
+    """Turns the first SIGTERM or SIGINT into a request; outside the main thread signal handling is unchanged."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,4 +1,4 @@
-"""Batch norm whose statistics are those of the crops of all processes; on any device, GPU or not."""
+"""Batch norm with statistics over the crops of all processes; on any device, GPU or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from siamese.learning.collectives import rank, total, world
 
 
 def synchronise(network: nn.Module) -> None:
-    """Swaps every batch norm inside ``network`` for one of this module; names and weights stay."""
+    """Replaces every batch norm in ``network`` with one of this module; names and weights are kept."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d) and child.affine and child.track_running_stats:
@@ -18,7 +18,7 @@ def synchronise(network: nn.Module) -> None:
 
 
 class SynchronisedBatchNorm(nn.Module):
-    """A batch norm with the weights and statistics of a given one."""
+    """A batch norm with the weights and statistics of an existing one."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -30,11 +30,11 @@ class SynchronisedBatchNorm(nn.Module):
         for name, buffer in norm.named_buffers(recurse=False):
             self.register_buffer(name, buffer)
         self.eps, self.momentum = norm.eps, norm.momentum
-        # timm's batch norm holds what follows it as well.
+        # timm's batch norm also contains the layers that follow it.
         self.following = nn.Sequential(*(getattr(norm, name) for name in ("drop", "act") if hasattr(norm, name)))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Normalises ``(N, C, H, W)``."""
         if self.training:
             normal = self._normalised(images)
         else:
@@ -49,7 +49,7 @@ class SynchronisedBatchNorm(nn.Module):
         mine[rank()] = 1
         means, variances = total(mine[:, None, None] * torch.stack([mean, variance])).unbind(1)
         mean = means.mean(0)
-        # As every process has as many crops, the whole variance is the mean of theirs and that between them.
+        # Processes have equally many crops, so the total variance is the mean of theirs plus that between their means.
         variance = (variances + (means - mean).square()).mean(0)
         self._remember(mean.detach(), variance.detach(), world() * images.numel() // images.shape[1])
         scale = self.weight * torch.rsqrt(variance + self.eps)

@@ -1,4 +1,4 @@
-"""A kind of learning as the engine sees it: what goes in, what is learned, how it is judged, what is published."""
+"""The interface between the engine and a kind of training: its inputs, objective, validation and publication."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from siamese.store import Manifest, ObjectStore, Origin
 M = TypeVar("M", bound=Manifest)
 B_co = TypeVar("B_co", covariant=True)
 Beat = Callable[[], None]
-"""To be called between pieces of long work that the first process does alone, so that the others keep waiting."""
+"""Must be called between pieces of long work that the first process does alone, so that the others keep waiting."""
 
 
 class Source(Protocol[B_co]):
@@ -25,15 +25,15 @@ class Source(Protocol[B_co]):
     steps_an_epoch: int
 
     def batch(self, step: int, /) -> B_co:
-        """This process's part of the batch of a step; a pure function of seed and step."""
+        """Returns this process's part of the batch of a step; a pure function of seed and step."""
 
 
 class Judgement(NamedTuple):
-    """How good a network is.
+    """The quality of a network.
 
     Attributes:
-        score: More is better; what ``keep: best`` goes by.
-        figures: What is tracked and kept in the curves.
+        score: Higher is better; used by ``keep: best``.
+        figures: Figures that are tracked and stored in the curves.
     """
 
     score: float
@@ -42,12 +42,12 @@ class Judgement(NamedTuple):
 
 @dataclass(frozen=True)
 class Published(Generic[M]):
-    """What a run ended in.
+    """The result of a run.
 
     Attributes:
-        manifest: As readers will see it.
+        manifest: The manifest as readers will see it.
         figures: Final figures for tracking.
-        files: By name, for tracking.
+        files: Files by name, for tracking.
     """
 
     manifest: M
@@ -56,15 +56,15 @@ class Published(Generic[M]):
 
 
 class Task(ABC, Generic[N, B, O, M]):
-    """One run of a kind of learning. Making one reads and writes nothing.
+    """One run of a kind of training. Creating one reads and writes nothing.
 
     Attributes:
         verb: What the run does, e.g. ``train``.
-        examples: What its batches are made of, e.g. ``crops``.
+        examples: What its batches consist of, e.g. ``crops``.
         shown: Names of the figures that the progress bar shows.
-        kind: Which manifest it publishes.
+        kind: The kind of manifest that it publishes.
         recipe: What the engine needs to know.
-        store: Where its inputs and outputs lie.
+        store: Where its inputs and outputs are stored.
         partial_steps: Whether some steps leave some parameters without a gradient.
     """
 
@@ -79,24 +79,24 @@ class Task(ABC, Generic[N, B, O, M]):
     @property
     @abstractmethod
     def origin(self) -> Origin:
-        """What the run is published under."""
+        """The origin under which the run is published."""
 
     @property
     @abstractmethod
     def sections(self) -> Mapping[str, Section]:
-        """Params that are tracked, by section."""
+        """Returns the params to track, by section."""
 
     @property
     @abstractmethod
     def lineage(self) -> Mapping[str, str]:
-        """Digests of what the run is made from, near and far, by name."""
+        """Returns the digests of everything the run is made from, directly and indirectly, by name."""
 
     @abstractmethod
     def check_processes(self, count: int) -> None:
-        """Refuses a number of processes that cannot share the work.
+        """Rejects a number of processes that cannot share the work.
 
         Raises:
-            SiameseError: They cannot.
+            SiameseError: The work cannot be shared by that many.
         """
 
     @abstractmethod
@@ -104,39 +104,39 @@ class Task(ABC, Generic[N, B, O, M]):
         """Builds the network.
 
         Args:
-            fresh: With its first weights; otherwise they are replaced afterwards, so any will do.
+            fresh: Whether to load the initial weights; if not, they are replaced afterwards, so any will do.
 
         Returns:
-            The network on the CPU, and where its first weights came from.
+            The network on the CPU, and where its initial weights came from.
         """
 
     @abstractmethod
     def objective(self, start: str) -> Objective[N, B, O]:
-        """What is learned.
+        """Returns the training objective.
 
         Args:
-            start: Where the first weights came from.
+            start: Where the initial weights came from.
         """
 
     @abstractmethod
     def source(self, network: N, rank: int, world: int) -> Source[B]:
-        """The batches of one of ``world`` processes."""
+        """Returns the batches of one of ``world`` processes."""
 
     def judges_at(self, share: float) -> bool:
-        """Whether weights of this point of the run could be published."""
+        """Returns whether weights from this point of the run could be published."""
         del share
         return True
 
     def judge(self, network: N, beat: Beat) -> Judgement | None:
-        """Validates a network; None when there is nothing to validate on."""
+        """Validates a network; returns None if there is nothing to validate on."""
         del network, beat
         return None
 
     def picture(self, network: N) -> bytes | None:
-        """What a network makes of some examples, as a PNG, if that can be shown."""
+        """Returns the network's predictions for some examples as a PNG, if they can be shown."""
         del network
         return None
 
     @abstractmethod
     def publish(self, network: N, progress: Progress, curves: bytes, beat: Beat) -> Published[M]:
-        """Publishes a trained network; if another run was first, returns what that one published."""
+        """Publishes a trained network; if another run was first, returns what that run published."""

@@ -1,4 +1,4 @@
-"""MLflow: params, curves, pictures and system metrics of a run. A server that fails never stops learning."""
+"""MLflow tracking: params, curves, pictures and system metrics of a run. A failing server never stops training."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _EXPERIMENT = "siamese"
 _REFUSALS = {"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"}
 _REFUSED = re.compile(r"failed with error code 40[13]\b")
 _PATIENCE_S = 60.0
-"""How long a run waits for MLflow at its start and end, and how long a server that failed is left alone."""
+"""How long a run waits for MLflow at its start and end, and how long it leaves a failed server alone."""
 
 
 class Tracker:
-    """Writes to an MLflow run from a thread of its own; does nothing when no server is set. A context manager."""
+    """Writes to an MLflow run from its own thread; does nothing if no server is configured. A context manager."""
 
     def __init__(self, *, name: str, params: Mapping[str, Any], tags: Mapping[str, str], run_id: str | None) -> None:
         """Opens the run.
 
         Args:
-            name: Of a new run.
-            params: Of a new run, flat.
-            tags: Of a new run.
-            run_id: Run to go on with; None begins a new one.
+            name: Name of a new run.
+            params: Params of a new run, flattened.
+            tags: Tags of a new run.
+            run_id: The run to continue; None starts a new one.
         """
         self._pool = ThreadPoolExecutor(1, "mlflow")
         self._pending: list[Future[None]] = []
@@ -48,7 +48,7 @@ class Tracker:
         self.run_id: str | None = None
         if not (os.environ.get("MLFLOW_TRACKING_URI") or _uri_set()):
             return
-        # By default MLflow would try a dead server for many minutes.
+        # By default MLflow would retry a dead server for many minutes.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         self._submit(lambda: self._open(name, params, tags, run_id))
@@ -58,7 +58,7 @@ class Tracker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType | None) -> None:
-        # What was stopped or has failed may go on later, in the same run.
+        # A run that was stopped or has failed may continue later, under the same id.
         status = "FINISHED" if kind is None else "FAILED"
         self._submit(lambda: self._close(status))
         self.flush()
@@ -88,7 +88,7 @@ class Tracker:
         self._submit(send)
 
     def flush(self) -> None:
-        """Waits, but not for ever, until all is sent."""
+        """Waits, for a limited time, until everything is sent."""
         wait_for(self._pending, timeout=_PATIENCE_S)
         self._pending = [future for future in self._pending if not future.done()]
 
@@ -137,12 +137,12 @@ class Tracker:
 
 
 def run_params(sections: Mapping[str, Section]) -> dict[str, Any]:
-    """Params sections as the flat params of a run: ``section.key``."""
+    """Flattens params sections to the params of a run: ``section.key``."""
     return {f"{name}.{key}": value for name, section in sections.items() for key, value in section.model_dump().items()}
 
 
 def run_tags(origin: Origin, lineage: Mapping[str, str], start: str, device: str) -> dict[str, str]:
-    """What ties a run to its work: digests of what goes in, code, revision, start and device."""
+    """Returns tags that link a run to its work: digests of its inputs, code, revision, start and device."""
     params = json.dumps(origin.params, sort_keys=True)
     return {
         "siamese.digest": origin.digest,
@@ -171,7 +171,7 @@ def _experiment(client: Any) -> str:  # noqa: ANN401
 
 
 def _failed(error: Exception) -> str:
-    """Which failure it is: only a server that is away does not answer."""
+    """Returns the message of a failure: a refused login, or a server that does not answer."""
     import mlflow
 
     reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Weights of one network as the first ones of another."""
+"""Initialises one network with the weights of another."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from siamese.errors import SiameseError
 
 
 def take_over(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> tuple[str, ...]:
-    """Gives a module every one of some tensors whose name and shape fit; the others stay as they are.
+    """Copies into a module all given tensors whose name and shape match; its other tensors are unchanged.
 
     Args:
         module: The network, or a part of it, e.g. its encoder when ``tensors`` are those of an encoder alone.
         tensors: Finite numbers, by their names in ``module``.
-        name: What they are called in an error.
+        name: How error messages refer to the tensors.
 
     Returns:
-        The names that were taken.
+        The names of the copied tensors.
 
     Raises:
-        SiameseError: None fits.
+        SiameseError: None matches.
     """
     taken = copy_fitting(module, tensors)
     if not taken:
@@ -32,7 +32,7 @@ def take_over(module: nn.Module, tensors: Mapping[str, Tensor], name: str) -> tu
 
 
 def copy_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Gives a module every tensor whose name and shape fit, which may be none; gives their names."""
+    """Copies into a module every tensor whose name and shape match, possibly none; returns their names."""
     slots = module.state_dict()
     fitting = [key for key, slot in slots.items() if key in tensors and tensors[key].shape == slot.shape]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How good a prediction is: the official xView2 metric, buildings, calibration."""
+"""Measures of prediction quality: the official xView2 metric, scores per building, calibration."""
 
 from siamese.metrics.bootstrap import Interval, bootstrap
 from siamese.metrics.buildings import (

@@ -1,4 +1,4 @@
-"""How far a score may lie off by the luck of which scenes were scored: a bootstrap over scenes."""
+"""The uncertainty of a score from the choice of scenes: a bootstrap over scenes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siamese.metrics.xview2 import DAMAGE_WEIGHT, EPSILON, LOCALIZATION_WEIGHT, 
 
 LEVEL: Final = 0.95
 _AT_ONCE: Final = 2_000_000
-"""Weights drawn at once; keeps memory flat in the number of scenes."""
+"""Number of weights drawn at a time; keeps memory constant in the number of scenes."""
 
 Matrix = NDArray[np.float64]
 
@@ -29,17 +29,17 @@ class Interval(BaseModel):
 
 
 def bootstrap(scenes: Sequence[Counts], *, resamples: int, seed: int) -> dict[str, Interval]:
-    """The 95 % percentile interval of each official figure (Efron 1979), scenes drawn with replacement.
+    """Returns the 95 % percentile interval of each official figure (Efron 1979), drawing scenes with replacement.
 
     Whole scenes are drawn, not pixels, because the pixels of a scene are not independent.
 
     Args:
-        scenes: Counts of each scene, at least one.
+        scenes: Counts of each scene; at least one scene.
         resamples: How often the scenes are drawn.
-        seed: Same seed, same interval.
+        seed: The same seed gives the same interval.
 
     Returns:
-        By the names of :class:`siamese.manifests.Scores`.
+        Intervals by the names of :class:`siamese.manifests.Scores`.
     """
     rows = np.array([_row(counts) for counts in scenes], np.float64)
     drawn = [_figures(weights @ rows) for weights in _weights(len(rows), resamples, seed)]

@@ -1,4 +1,4 @@
-"""Scores per building: predicted buildings matched one to one with labelled ones."""
+"""Scores per building: predicted buildings are matched one to one with labelled ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Buildings:
 
     @classmethod
     def from_classes(cls, raster: Raster) -> Self:
-        """Takes every 8-connected component as a building, of the class that most of its pixels have.
+        """Treats every 8-connected component as a building, with the class that most of its pixels have.
 
         Args:
             raster: (H, W) uint8 in 0..4.
@@ -44,10 +44,10 @@ class Buildings:
 
     @classmethod
     def numbered(cls, ids: NDArray[np.int32], raster: Raster) -> Self:
-        """Gives buildings that are told apart already the class that most of their pixels have.
+        """Assigns to buildings that are already numbered the class that most of their pixels have.
 
         Args:
-            ids: (H, W) int32, 0 where there is no building, else 1..n, none left out.
+            ids: (H, W) int32, 0 where there is no building, else 1..n without gaps.
             raster: (H, W) uint8 in 1..4 where there is one.
         """
         inside = np.flatnonzero(ids)
@@ -58,7 +58,7 @@ class Buildings:
 
 
 class BuildingCounts(BaseModel):
-    """Matches, misses and false finds of one scene or of many; adds up, and ``BuildingCounts()`` is nothing."""
+    """Matches, misses and false detections of one scene or of many; additive, with ``BuildingCounts()`` as zero."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,18 +76,18 @@ class BuildingCounts(BaseModel):
 
     @property
     def damage(self) -> dict[str, Tally]:
-        """End to end, by class: a missed building and a wrong class are false negatives, a false find a false one."""
+        """End to end, by class: misses and wrong classes are false negatives, false detections are false positives."""
         return _tallies(np.asarray(self.confusion))
 
     @property
     def matched_damage(self) -> dict[str, Tally]:
-        """Among matched buildings alone, by class: how well damage is told once a building is found."""
+        """Among matched buildings only, by class: how well damage is classified once a building is found."""
         return _tallies(np.asarray(self.confusion)[1:, 1:])
 
 
 @dataclass(frozen=True)
 class Match:
-    """Which predicted building is which labelled one.
+    """The assignment of predicted to labelled buildings.
 
     Args:
         partner: (labelled,) id of the predicted building that each is matched with, 0 for none.
@@ -99,7 +99,7 @@ class Match:
 
 
 def match_buildings(target: Buildings, prediction: Buildings, iou: float) -> Match:
-    """Matches predicted with labelled buildings, the greatest overlap first, each at most once.
+    """Matches predicted with labelled buildings, greatest overlap first, each at most once.
 
     Args:
         target: Labelled buildings.
@@ -121,10 +121,10 @@ def match_buildings(target: Buildings, prediction: Buildings, iou: float) -> Mat
 def judge_buildings(
     target: Buildings, prediction: Buildings, match: Match
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which predicted buildings are right: matched, and of the labelled class.
+    """Determines which predicted buildings are right: matched, and of the labelled class.
 
     Returns:
-        right, (predicted,); and which can be judged at all, (predicted,): not those matched with an un-classified one.
+        right, (predicted,); and whether it can be judged, (predicted,): not if matched with an un-classified building.
     """
     truth = np.zeros(len(prediction.classes), np.uint8)
     matched = match.partner > 0
@@ -133,15 +133,15 @@ def judge_buildings(
 
 
 def count_buildings(target: Buildings, prediction: Buildings, iou: float, match: Match | None = None) -> BuildingCounts:
-    """Counts matches, misses and false finds; see :func:`match_buildings`.
+    """Counts matches, misses and false detections; see :func:`match_buildings`.
 
-    Labelled buildings without a pixel of their own (hidden under another, or outside) are not counted.
+    Labelled buildings without a pixel of their own (hidden beneath another, or outside the image) are not counted.
 
     Args:
         target: Labelled buildings.
         prediction: Predicted buildings of the same scene.
         iou: Intersection over union from which two buildings match, in (0, 1]; matches are unique above 0.5.
-        match: What :func:`match_buildings` gave for them, when it is known already.
+        match: The result of :func:`match_buildings` for them, if already computed.
     """
     there = _areas(target) > 0
     guessed = _areas(prediction) > 0
@@ -158,25 +158,25 @@ def count_buildings(target: Buildings, prediction: Buildings, iou: float, match:
 
 
 def macro_f1(tallies: Mapping[str, Tally]) -> float:
-    """Mean F1 over the classes that are present in the labels; 0 when none is."""
+    """Returns the mean F1 over the classes present in the labels; 0 if none is."""
     present = [tally.f1 for tally in tallies.values() if tally.support]
     return sum(present) / len(present) if present else 0.0
 
 
 def as_table(array: NDArray[np.int64]) -> Table:
-    """A matrix as plain frozen integers."""
+    """Converts a matrix to nested tuples of plain integers."""
     return tuple(tuple(int(value) for value in row) for row in array)
 
 
 def add_tables(one: Table, other: Table) -> Table:
-    """Their sum, cell by cell."""
+    """Adds two tables cell by cell."""
     return as_table(np.asarray(one) + np.asarray(other))
 
 
 def _overlaps(
     target: Buildings, prediction: Buildings
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Labelled id, predicted id and IoU of every pair that shares a pixel, by counting pixels."""
+    """Returns labelled id, predicted id and IoU of every pair that shares a pixel, by counting pixels."""
     shared = np.flatnonzero((target.ids > 0) & (prediction.ids > 0))
     width = len(prediction.classes) + 1
     codes, sizes = np.unique(

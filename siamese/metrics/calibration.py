@@ -1,4 +1,4 @@
-"""Calibration: whether what is given a probability of 0.8 is true 8 times in 10."""
+"""Calibration: whether predictions with a probability of 0.8 are right 8 times in 10."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BINS = 15
 
 
 class ReliabilityBin(BaseModel):
-    """Pixels whose confidence lies in one interval; adds up."""
+    """Pixels whose confidence lies in one interval; additive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,7 +22,7 @@ class ReliabilityBin(BaseModel):
 
     @property
     def accuracy(self) -> float:
-        """Share that is right; 0 for an empty bin."""
+        """Share of pixels that are right; 0 for an empty bin."""
         return self.right / self.count if self.count else 0.0
 
     @property
@@ -39,7 +39,7 @@ class ReliabilityBin(BaseModel):
 
 
 class Reliability(BaseModel):
-    """Reliability diagram over equal-width bins of 0..1; adds up, and ``Reliability()`` is nothing."""
+    """Reliability diagram over equal-width bins of 0..1; additive, with ``Reliability()`` as zero."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,18 +50,18 @@ class Reliability(BaseModel):
 
     @property
     def expected_calibration_error(self) -> float:
-        """Mean distance of confidence and accuracy, weighted by pixels (Guo et al. 2017); 0 when there are none."""
+        """Mean difference of confidence and accuracy, weighted by pixels (Guo et al. 2017); 0 without pixels."""
         count = sum(one.count for one in self.bins)
         distance = sum(one.count * abs(one.accuracy - one.confidence) for one in self.bins)
         return distance / count if count else 0.0
 
 
 def count_reliability(confidence: NDArray[np.float32], right: NDArray[np.bool_]) -> Reliability:
-    """Sorts pixels by confidence.
+    """Bins pixels by confidence.
 
     Args:
-        confidence: (pixels,) in 0..1, what the network says is the probability of being right.
-        right: (pixels,) whether it is.
+        confidence: (pixels,) in 0..1, the network's probability of being right.
+        right: (pixels,) whether the network is right.
     """
     place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(place, minlength=BINS)

@@ -1,4 +1,4 @@
-"""Folders of predictions and targets in the official file naming: read, checked, scored, and written."""
+"""Folders of predictions and targets in the official file naming: reads, checks, scores and writes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from siamese.progress import progress
 SIDE_PX: Final = 1024
 _SETS: Final = ("test", "hold")
 _BROKEN: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are no PNG, or a damaged one."""
+"""The exceptions that Pillow raises for files that are not PNG, or damaged."""
 
 Role = Literal["prediction", "target"]
 
@@ -34,25 +34,25 @@ class OfficialScene:
 
     Args:
         subset: ``test`` or ``hold``.
-        number: What the files call the scene; without an underscore.
+        number: The scene's name in the file names; without an underscore.
     """
 
     subset: str
     number: str
 
     def path(self, folder: Path, task: Literal["localization", "damage"], role: Role) -> Path:
-        """Where the official naming puts a raster of this scene."""
+        """Returns the path of a raster of this scene in the official naming."""
         return folder / f"{self.subset}_{task}_{self.number}_{role}.png"
 
     def read(self, folder: Path, role: Role) -> tuple[Raster, Raster]:
-        """Localization and damage raster, (1024, 1024) uint8 in 0..4 each."""
+        """Reads the localization and damage rasters, (1024, 1024) uint8 in 0..4 each."""
         return (
             read_raster(self.path(folder, "localization", role)),
             read_raster(self.path(folder, "damage", role)),
         )
 
     def write(self, folder: Path, role: Role, localization: Raster, damage: Raster) -> None:
-        """Writes localization and damage as PNG files that the official scorer takes."""
+        """Writes localization and damage as PNG files that the official scorer accepts."""
         Image.fromarray(localization).save(self.path(folder, "localization", role), compress_level=1)
         Image.fromarray(damage).save(self.path(folder, "damage", role), compress_level=1)
 
@@ -65,13 +65,13 @@ def score_folders(predictions: Path, targets: Path, *, workers: int | None = Non
     Args:
         predictions: Folder of ``{test|hold}_{localization|damage}_{id}_prediction.png``.
         targets: Folder of ``{test|hold}_{localization|damage}_{id}_target.png``.
-        workers: Scenes at once; by default one per processor.
+        workers: Number of scenes processed at once; defaults to one per processor.
 
     Returns:
         Counts over all scenes.
 
     Raises:
-        SiameseError: Anything the official scorer refuses: a folder or file is missing, a target's name is not
+        SiameseError: Anything the official scorer rejects: a folder or file is missing, a target's name is not
             official, an image is not 1024x1024 8-bit single-band with values 0-4. Also a folder without targets.
     """
     if not predictions.is_dir():
@@ -93,10 +93,10 @@ def score_folders(predictions: Path, targets: Path, *, workers: int | None = Non
 
 
 def official_scenes(targets: Path) -> Iterator[OfficialScene]:
-    """The scenes that a folder of targets names, in order of name.
+    """Returns the scenes that a folder of targets names, in order of name.
 
     Raises:
-        SiameseError: It is no folder, or a PNG in it has no official name.
+        SiameseError: The folder does not exist, or a PNG in it has no official name.
     """
     if not targets.is_dir():
         raise SiameseError("not a folder", where=str(targets), fix="pass the folder of target PNGs")
@@ -105,7 +105,7 @@ def official_scenes(targets: Path) -> Iterator[OfficialScene]:
             case [("test" | "hold") as subset, "localization", number, "target"]:
                 yield OfficialScene(subset, number)
             case [_, "damage", _, "target"]:
-                continue  # found through its localization twin, as in the official scorer
+                continue  # Found through its localization counterpart, as in the official scorer.
             case _:
                 fix = "name it {test|hold}_{localization|damage}_ID_target.png, or move it away"
                 raise SiameseError("not an official target name", where=str(path), fix=fix)
@@ -116,11 +116,11 @@ def read_raster(path: Path, *, height: int = SIDE_PX, width: int = SIDE_PX) -> R
 
     Args:
         path: The file.
-        height: Rows that it must have.
-        width: Columns that it must have.
+        height: Required number of rows.
+        width: Required number of columns.
 
     Returns:
-        (height, width) uint8 in 0..4; of a palette image, the indices.
+        (height, width) uint8 in 0..4; for a palette image, the indices.
 
     Raises:
         SiameseError: The file is missing, unreadable, or not such a raster.

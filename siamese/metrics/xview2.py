@@ -1,4 +1,4 @@
-"""The official xView2 metric, exactly, as counts that add up over scenes."""
+"""The official xView2 metric, exactly, as counts that are additive over scenes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import Scores
 
 EPSILON: Final = 1e-6
-"""Added to each F1 in the harmonic mean; so a perfect damage F1 is 1.000001 and the worst is 0.000001."""
+"""Added to each F1 in the harmonic mean, so a perfect damage F1 is 1.000001 and the worst is 0.000001."""
 
 LOCALIZATION_WEIGHT: Final = 0.3
 DAMAGE_WEIGHT: Final = 0.7
@@ -23,7 +23,7 @@ Raster = NDArray[np.uint8]
 
 
 class Tally(BaseModel):
-    """True positives, false positives and false negatives of one class; adds up."""
+    """True positives, false positives and false negatives of one class; additive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,22 +33,22 @@ class Tally(BaseModel):
 
     @property
     def support(self) -> int:
-        """How many there truly are."""
+        """Number of true instances."""
         return self.tp + self.fn
 
     @property
     def precision(self) -> float:
-        """Share of the found that is true; 0 when nothing true was found."""
+        """Share of detections that are true; 0 if nothing true was found."""
         return self.tp / (self.tp + self.fp) if self.tp else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the true that was found; 0 when nothing true was found."""
+        """Share of true instances that were found; 0 if nothing true was found."""
         return self.tp / (self.tp + self.fn) if self.tp else 0.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0, never NaN, when nothing true was found."""
+        """Harmonic mean of precision and recall; 0, never NaN, if nothing true was found."""
         return 2 * self.precision * self.recall / (self.precision + self.recall) if self.tp else 0.0
 
     def __add__(self, other: Self) -> Self:
@@ -56,7 +56,7 @@ class Tally(BaseModel):
 
 
 class Counts(BaseModel):
-    """Pixels behind the official score, of one scene or of many; adds up, and ``Counts()`` is nothing."""
+    """Pixel counts behind the official score, of one scene or of many; additive, with ``Counts()`` as zero."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,7 +76,7 @@ class Counts(BaseModel):
         return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def scores(self) -> Scores:
-        """The official figures: 0.3 · localization F1 + 0.7 · harmonic mean of the four damage F1."""
+        """Returns the official figures: 0.3 · localization F1 + 0.7 · harmonic mean of the four damage F1."""
         damage = {name: tally.f1 for name, tally in self.damage.items()}
         damage_f1 = len(damage) / sum((f1 + EPSILON) ** -1 for f1 in damage.values())
         return Scores(
@@ -93,7 +93,7 @@ def count_scene(
     """Counts one scene as the official scorer does.
 
     Damage is predicted only where localization predicts a building, and judged only where the damage target has one.
-    So a false building outside the target costs localization alone, and a missed one is a false negative alone.
+    So a false building outside the target affects only localization, and a missed one is only a false negative.
 
     Args:
         localization_prediction: (H, W) uint8, building where > 0.

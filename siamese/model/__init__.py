@@ -1,4 +1,4 @@
-"""The Siamese U-Net: how it is built, kept, and asked for a prediction."""
+"""The Siamese U-Net: building it, storing it, and predicting with it."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Imports what needs storage when it is asked for: the network itself also runs where there is none."""
+    """Imports whatever needs storage on first access, so that the network itself also runs without storage."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from siamese.model import predictor, pretrained, weights

@@ -1,4 +1,4 @@
-"""What every kind of encoder has inside: something that makes features of an image."""
+"""The core of every encoder: the network that extracts features from an image."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor, nn
 
 
 class Body(nn.Module, ABC):
-    """Makes a pyramid of features whose scales halve."""
+    """Extracts a feature pyramid in which each scale has half the resolution of the one before."""
 
     channels: tuple[int, ...]
-    """Of each feature map, shallow to deep."""
+    """Channels of each feature map, shallow to deep."""
     reductions: tuple[int, ...]
-    """Stride of each feature map against the image, shallow to deep."""
+    """Stride of each feature map relative to the image, shallow to deep."""
     net: Any
-    """The network that can have ImageNet weights, for bodies that have one."""
+    """The network that can take ImageNet weights, for bodies that have one."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The pyramid of ``(N, bands, H, W)``, shallow to deep."""
+        """Returns the feature pyramid of ``(N, bands, H, W)``, shallow to deep."""
 
     @abstractmethod
     def shallow(self, scales: int) -> Sequence[nn.Module]:
-        """The modules that make the first ``scales`` feature maps."""
+        """Returns the modules that compute the first ``scales`` feature maps."""
 
     def load_from_hub(self) -> None:
-        """Takes ImageNet weights from timm's hub; raises whatever the hub's client does."""
+        """Loads ImageNet weights from timm's hub; raises whatever the hub's client raises."""
         raise LookupError("the hub has none")

@@ -1,4 +1,4 @@
-"""Encoders of convolutions: whatever backbone timm can make a feature extractor of."""
+"""Convolutional encoders: any backbone that timm can turn into a feature extractor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from siamese.model.body import Body
 
 
 class ConvolutionalBody(Body):
-    """The feature extractor that timm makes of a convolutional backbone."""
+    """The feature extractor that timm builds from a convolutional backbone."""
 
     def __init__(self, name: str, bands: int) -> None:
         super().__init__()
@@ -21,22 +21,22 @@ class ConvolutionalBody(Body):
         self.reductions = tuple(self.net.feature_info.reduction())
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The pyramid of ``(N, bands, H, W)``."""
+        """Returns the feature pyramid of ``(N, bands, H, W)``."""
         features: list[Tensor] = self.net(images)
         return features
 
     def shallow(self, scales: int) -> list[nn.Module]:
-        """The modules that make the first ``scales`` feature maps."""
+        """Returns the modules that compute the first ``scales`` feature maps."""
         last = str(self.net.feature_info.module_name(scales - 1))
-        # A timm backbone lists its layers in the order in which it runs them; some flatten "a.b" to "a_b".
+        # A timm backbone lists its layers in the order in which they run; some flatten "a.b" to "a_b".
         prefix = f"{last}.".replace(".", "_")
         names = [name for name, _ in self.net.named_modules() if name]
         inside = [place for place, name in enumerate(names) if f"{name}.".replace(".", "_").startswith(prefix)]
         before, after = names[: max(inside) + 1], names[max(inside) + 1 :]
-        # What contains a later layer as well is not wholly shallow.
+        # A module that also contains a later layer is not entirely shallow.
         whole = [name for name in before if not any(later.startswith(f"{name}.") for later in after)]
         return [self.net.get_submodule(name) for name in whole]
 
     def load_from_hub(self) -> None:
-        """Takes ImageNet weights from timm's hub; raises whatever the hub's client does."""
+        """Loads ImageNet weights from timm's hub; raises whatever the hub's client raises."""
         self.net.load_state_dict(timm.create_model(**self._made_of, pretrained=True).state_dict())

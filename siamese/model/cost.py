@@ -1,4 +1,4 @@
-"""What a network costs: the arithmetic of one pair."""
+"""The cost of a network: its arithmetic for one pair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from siamese.model.network import SiameseUNet
 
 @torch.no_grad()
 def pair_gflop(network: SiameseUNet, side_px: int = 1024) -> float:
-    """10^9 multiplications and additions for one pair of square images, both halves; nothing is calculated."""
+    """Returns 10^9 multiplications and additions for one pair of square images, both halves; runs no computation."""
     shapes = copy.deepcopy(network).eval()
     fix_padding(shapes)
     shapes = shapes.to("meta")

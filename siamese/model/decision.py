@@ -1,10 +1,10 @@
-"""From probabilities to buildings and their classes, by thresholds and votes; and to probabilities that are true.
+"""Turns probabilities into buildings and damage classes by thresholds and votes, and calibrates the probabilities.
 
-A building is a core, where the network is sure of one, and what lies around it that may be building; so faint patches
-are none, and neighbours that touch stay two.
+A building consists of a core, where the network is confident, and the surrounding pixels that may be building. So
+faint patches are dropped, and neighbours that touch stay separate.
 
-Training and the vote favour rare classes, as the harmonic mean of their F1 asks for. Calibration takes that back for
-whoever reads the probabilities; it changes no class.
+Training and the vote favour rare classes, as required by the harmonic mean of their F1. Calibration undoes that bias
+in the reported probabilities; it changes no class.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ Numbers = npt.NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one pair.
+    """The probabilities that a network predicts for one pair.
 
     Attributes:
         building: ``(H, W)`` float32, probability that the pixel is building.
-        damage: ``(4, H, W)`` float32, probability of each damage class if it is; sums to 1.
+        damage: ``(4, H, W)`` float32, probability of each damage class given that it is; sums to 1.
     """
 
     building: Floats
     damage: Floats
 
     def without(self, unseen: npt.NDArray[np.bool_] | None) -> Prediction:
-        """The same, with no building where no data is seen, ``(H, W)``."""
+        """Returns a copy with no building wherever ``(H, W)`` marks pixels without data."""
         return self if unseen is None else Prediction(np.where(unseen, np.float32(0), self.building), self.damage)
 
 
 @dataclass(frozen=True)
 class Decided:
-    """What a prediction comes to.
+    """The outcome of a decision on one pair.
 
     Attributes:
         classes: ``(H, W)`` uint8: 0 background, 1..4 damage class.
-        buildings: ``(H, W)`` int32: 0 background, else the number of the building, from 1 on.
+        buildings: ``(H, W)`` int32: 0 background, otherwise the number of the building, starting at 1.
     """
 
     classes: Classes
@@ -61,7 +61,7 @@ Bias = Annotated[float, Field(ge=-10, le=10)]
 
 
 class Decision(BaseModel):
-    """How probabilities become classes; fitted on the validation split."""
+    """Parameters that turn probabilities into classes; fitted on the validation split."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -100,15 +100,15 @@ class Decision(BaseModel):
 
 
 def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
-    """What a network says, with the temperatures and biases of a decision.
+    """Returns the prediction calibrated with the temperatures and biases of a decision.
 
     Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"), for damage with a bias for each
-    class (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected Calibration"), since training that weighs
-    rare classes more makes them seem more likely than they are.
+    class (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected Calibration"), because training that weights
+    rare classes more makes them appear more likely than they are.
 
     Args:
-        prediction: As the network gave it.
-        decision: Its temperatures and biases.
+        prediction: Probabilities as the network returned them.
+        decision: Supplies the temperatures and biases.
     """
     building, damage = prediction.building, prediction.damage
     if decision.building_temperature != 1:
@@ -119,26 +119,26 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
 
 
 def least_building(decision: Decision) -> float:
-    """Where the network's building probability is below this everywhere, nothing is building."""
+    """Returns the building probability below which, if it holds for the whole image, no pixel is building."""
     return max(min(decision.building, decision.damaged_building), decision.building_peak)
 
 
 def damage_from(decision: Decision) -> float:
-    """From which probability of building on a pixel's damage is kept; below it no pixel can become building."""
+    """Returns the building probability from which a pixel's damage is kept; no pixel below it can become building."""
     return min(decision.building, decision.damaged_building) / 2
 
 
 def building_scale(decision: Decision) -> Scale:
-    """The steps of the probability of building; a decision's thresholds lie between two of them."""
+    """Returns the quantization scale of the building probability, with the decision's thresholds on step borders."""
     return scale(decision.building, decision.damaged_building, decision.building_peak)
 
 
 def rounded(prediction: Prediction, decision: Decision) -> Prediction:
-    """A prediction in the steps in which maps keep it (:mod:`siamese.model.rounding`).
+    """Returns the prediction quantized to the steps in which maps store it (:mod:`siamese.model.rounding`).
 
     Args:
-        prediction: Probabilities as the network gave them.
-        decision: Damage becomes 0 where no pixel can become building.
+        prediction: Probabilities as the network returned them.
+        decision: Damage is set to 0 where no pixel can become building under it.
     """
     steps = building_scale(decision)
     building = steps.decode(steps.encode(prediction.building))
@@ -149,11 +149,11 @@ def rounded(prediction: Prediction, decision: Decision) -> Prediction:
 
 
 def decide(prediction: Prediction, decision: Decision) -> Decided:
-    """Buildings, and the class of every pixel; from rounded probabilities, so that a map decides the same.
+    """Finds buildings and the class of every pixel, from rounded probabilities so that a map yields the same result.
 
     Args:
-        prediction: Probabilities as the network gave them.
-        decision: Thresholds and weights.
+        prediction: Probabilities as the network returned them.
+        decision: Supplies the thresholds and weights.
     """
     prediction = rounded(prediction, decision)
     count, buildings = number_buildings(prediction, decision)
@@ -171,24 +171,24 @@ def decide(prediction: Prediction, decision: Decision) -> Decided:
 
 
 def class_raster(prediction: Prediction, decision: Decision) -> Classes:
-    """The class of every pixel, as :func:`decide` gives it."""
+    """Returns the class of every pixel, as :func:`decide` computes it."""
     return decide(prediction, decision).classes
 
 
 def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, Numbers]:
-    """Buildings: what grows from cores of a high threshold over pixels of a low one.
+    """Numbers the buildings: regions that grow from cores above a high threshold over pixels above a low one.
 
-    Thresholding with hysteresis (Canny 1986, "A Computational Approach to Edge Detection") and the parting of what
-    touches by markers, as in a watershed (Meyer & Beucher 1990, "Morphological segmentation"): low thresholds find
-    whole buildings, cores keep faint patches off the map and neighbours apart.
+    Combines hysteresis thresholding (Canny 1986, "A Computational Approach to Edge Detection") and the separation of
+    touching objects by markers, as in a watershed (Meyer & Beucher 1990, "Morphological segmentation"): low thresholds
+    capture whole buildings, cores keep faint patches off the map and neighbours apart.
 
     Args:
-        prediction: Probabilities as the network gave them.
-        decision: Its thresholds.
+        prediction: Probabilities as the network returned them.
+        decision: Supplies the thresholds.
 
     Returns:
-        How many, and ``(H, W)`` int32: 0 background, else the number of the building from 1 on, in row-major order of
-        the first pixels of their cores.
+        How many there are, and ``(H, W)`` int32: 0 background, otherwise the building's number, starting at 1, in
+        row-major order of the first pixels of their cores.
     """
     mask = building_mask(prediction, decision)
     core = mask & at_peak(prediction.building, decision)
@@ -196,21 +196,21 @@ def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, N
     places = np.flatnonzero(found)[::-1]
     labels = found.ravel()[places]
     first = np.zeros(count, np.int64)
-    first[labels] = places  # Of several the last one stays, which is the first pixel.
+    first[labels] = places  # Of duplicate assignments the last one wins, which is the first pixel.
     numbers = numbered_by_place(np.bincount(labels, minlength=count), first, decision.minimum_px)
     return int(numbers.max()), grow(numbers[found], mask, decision.growth_px)
 
 
 def numbered_by_place(pixels: npt.NDArray[np.int64], first: npt.NDArray[np.int64], minimum_px: int) -> Numbers:
-    """Numbers of components, the same however the scene or map is cut.
+    """Numbers components by position, independent of how the scene or map is tiled.
 
     Args:
-        pixels: ``(n,)`` of each component.
-        first: ``(n,)`` row-major index of each one's first pixel.
-        minimum_px: Smaller ones get no number.
+        pixels: ``(n,)`` pixel count of each component.
+        first: ``(n,)`` row-major index of each component's first pixel.
+        minimum_px: Smaller components get no number.
 
     Returns:
-        ``(n,)`` int32: from 1 on in order of first pixels; 0 of those that are too small, or without a pixel.
+        ``(n,)`` int32: numbers from 1 in order of first pixels; 0 for components that are too small or have no pixel.
     """
     kept = np.flatnonzero(pixels >= max(1, minimum_px))
     numbers = np.zeros(len(pixels), np.int32)
@@ -219,15 +219,15 @@ def numbered_by_place(pixels: npt.NDArray[np.int64], first: npt.NDArray[np.int64
 
 
 def grow(cores: Numbers, mask: npt.NDArray[np.bool_], steps: int) -> Numbers:
-    """Each pixel of a mask gets the number of the core that reaches it in the fewest steps, from pixel to pixel in it.
+    """Assigns each pixel of a mask the number of the core that reaches it in the fewest steps within the mask.
 
-    Steps lead to the eight neighbours and to the four nearest of them by turns, so that growth is about as far in every
-    direction. Of two cores that reach a pixel at once the later one has it.
+    Steps alternate between all eight neighbours and the four nearest of them, so that growth is about equal in every
+    direction. Where two cores reach a pixel in the same step, the later one wins.
 
     Args:
         cores: ``(H, W)`` int32, 0 where there is none.
-        mask: ``(H, W)``, what may be grown over.
-        steps: At most so many.
+        mask: ``(H, W)``, where cores may grow.
+        steps: Maximum number of steps.
 
     Returns:
         ``(H, W)`` int32: 0 where no core reaches.
@@ -251,14 +251,14 @@ def grow(cores: Numbers, mask: npt.NDArray[np.bool_], steps: int) -> Numbers:
 
 
 def pixel_votes(damage: Floats, decision: Decision) -> Floats:
-    """What pixels of buildings give to each class, before its weight.
+    """Returns each pixel's vote for each class, before the class weights.
 
-    A network that was trained for long is surer of itself than it is right, so the weights of rare classes would move
-    little; with its temperature they move about as much for any network.
+    A network trained for long is overconfident, so the weights of rare classes would have little effect; applying its
+    temperature makes them about equally effective for any network.
 
     Args:
-        damage: ``(4, ...)`` float32, as the network gave it.
-        decision: Its temperature.
+        damage: ``(4, ...)`` float32, as the network returned it.
+        decision: Supplies the temperature.
 
     Returns:
         The same shape; sums to 1.
@@ -267,7 +267,7 @@ def pixel_votes(damage: Floats, decision: Decision) -> Floats:
 
 
 def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:
-    """``(H, W)`` bool: which pixels are building, if a core is near."""
+    """Returns ``(H, W)`` bool: which pixels are building, provided a core is near."""
     damaged = prediction.damage[0] < 0.5
     threshold = np.where(damaged, np.float32(decision.damaged_building), np.float32(decision.building))
     mask: npt.NDArray[np.bool_] = prediction.building >= threshold
@@ -275,13 +275,13 @@ def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.
 
 
 def at_peak(building: Floats, decision: Decision) -> npt.NDArray[np.bool_]:
-    """Which pixels are sure enough of building for a core."""
+    """Returns which pixels are confident enough to belong to a core."""
     sure: npt.NDArray[np.bool_] = building >= np.float32(decision.building_peak)
     return sure
 
 
 def _scaled(damage: Floats, temperature: float, biases: tuple[float, float, float, float]) -> Floats:
-    """Probabilities ``(4, ...)`` whose logarithms are divided by a temperature and moved by a bias for each class."""
+    """Divides the logarithms of probabilities ``(4, ...)`` by a temperature and adds a bias for each class."""
     if temperature == 1 and not any(biases):
         return damage
     factors = np.exp(np.asarray(biases, np.float32)).reshape(-1, *[1] * (damage.ndim - 1))

@@ -1,4 +1,4 @@
-"""The U-Net decoder: from the deepest features up, with gated skip connections."""
+"""The U-Net decoder: from the deepest features upwards, with gated skip connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
-    """3x3 convolution, batch norm, ReLU."""
+    """Builds a block of 3x3 convolution, batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
@@ -19,9 +19,9 @@ def conv_block(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class AttentionGate(nn.Module):
-    """Lets through what the coarser scale finds worth a look (Oktay et al. 2018, "Attention U-Net").
+    """Passes on the skip features that the coarser scale finds relevant (Oktay et al. 2018, "Attention U-Net").
 
-    The weights are found at the coarser scale, where they are cheap, and enlarged, as in the paper.
+    The weights are computed at the coarser scale, where they are cheap, and upsampled, as in the paper.
     """
 
     def __init__(self, skip_channels: int, gate_channels: int) -> None:
@@ -32,13 +32,13 @@ class AttentionGate(nn.Module):
         self.weight = nn.Conv2d(inner, 1, 1)
 
     def forward(self, skip: Tensor, gate: Tensor) -> Tensor:
-        """Weighs ``skip (N, C, 2H, 2W)`` by ``gate (N, G, H, W)``."""
+        """Weights ``skip (N, C, 2H, 2W)`` by ``gate (N, G, H, W)``."""
         weight = torch.sigmoid(self.weight(functional.relu(self.skip(skip) + self.gate(gate))))
         return skip * functional.interpolate(weight, scale_factor=2.0, mode="bilinear")
 
 
 class UpBlock(nn.Module):
-    """One step up: enlarge by two, join the gated skip connection if there is one, convolve."""
+    """One decoder step: upsample by two, concatenate the gated skip connection if there is one, convolve."""
 
     def __init__(self, channels_in: int, skip_channels: int, channels_out: int, *, gated: bool) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class UpBlock(nn.Module):
         self.refine = conv_block(channels_out, channels_out)
 
     def forward(self, deep: Tensor, skip: Tensor | None) -> Tensor:
-        """From ``deep (N, C, H, W)`` and ``skip (N, S, 2H, 2W)`` to ``(N, channels_out, 2H, 2W)``."""
+        """Combines ``deep (N, C, H, W)`` and ``skip (N, S, 2H, 2W)`` into ``(N, channels_out, 2H, 2W)``."""
         larger = functional.interpolate(deep, scale_factor=2.0, mode="nearest")
         if skip is not None:
             gated = skip if self.attention is None else self.attention(skip, deep)
@@ -57,7 +57,7 @@ class UpBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """As many steps up as ``channels`` has entries; the first ones take the encoder's scales as skip connections."""
+    """One step per entry of ``channels``; the first ones use the encoder's scales as skip connections."""
 
     def __init__(self, encoder_channels: Sequence[int], channels: Sequence[int], *, gated: bool) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Takes features shallow to deep; gives one map a step, coarse to fine."""
+        """Takes features shallow to deep; returns one map per step, coarse to fine."""
         deep, *skips = reversed(features)
         outputs: list[Tensor] = []
         for number, step in enumerate(self.steps):

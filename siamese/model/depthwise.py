@@ -1,8 +1,8 @@
-"""Depthwise convolutions whose bfloat16 gradients are quick on a CPU.
+"""Depthwise convolutions with fast bfloat16 gradients on a CPU.
 
-oneDNN runs two of the gradients by its reference code: that of the input with a stride, and that of a 5x5 kernel. On
-a CPU with AMX they made up more than half of a training step of EfficientNet-Lite0. The first is quick in float32;
-the second is put together from four 3x3 gradients, which are quick.
+oneDNN computes two of the gradients with its reference code: the input gradient of a strided convolution, and that of
+a 5x5 kernel. On a CPU with AMX they took more than half of a training step of EfficientNet-Lite0. The first is fast in
+float32; the second is assembled from four 3x3 gradients, which are fast.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 
 def quicken_depthwise(network: nn.Module) -> None:
-    """Swaps every depthwise convolution inside ``network`` for one of this module; names and weights stay."""
+    """Replaces every depthwise convolution in ``network`` with one of this module; names and weights are kept."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.Conv2d) and _is_fit(child):
@@ -23,18 +23,18 @@ def quicken_depthwise(network: nn.Module) -> None:
 
 
 class DepthwiseConv2d(nn.Module):
-    """A depthwise convolution with the weights and the padding of a given one."""
+    """A depthwise convolution with the weights and padding of an existing one."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = conv.weight, conv.bias
         self.size, self.stride = conv.kernel_size[0], conv.stride[0]
-        # timm's Conv2dSame pads as TensorFlow does: as little as needed, the odd pixel below and to the right.
+        # timm's Conv2dSame pads as TensorFlow does: as little as needed, with the odd pixel at the bottom and right.
         self.tensorflow_padding = hasattr(conv, "padding") and type(conv).__name__ == "Conv2dSame"
         self.padding = 0 if self.tensorflow_padding else int(conv.padding[0])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Convolves ``(N, C, H, W)``; returns ``(N, C, H', W')``."""
         padding = self.padding
         if self.tensorflow_padding:
             rows, columns = (self._missing(side) for side in images.shape[-2:])
@@ -96,7 +96,7 @@ def _to_weight(gradient: Tensor, images: Tensor, weight: Tensor, stride: int, pa
 
 
 def _padded(images: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
-    """``pad``, four times as fast: it wants memory in the order of the axes, and copies even where nothing is added."""
+    """Pads four times as fast as ``pad``, which needs memory in axis order and copies even if nothing is added."""
     if not any(sides):
         return images
     return functional.pad(images.permute(0, 2, 3, 1), (0, 0, *sides)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Encoders by name: images in, a pyramid of features out whose scales halve."""
+"""Encoders by name: each turns images into a feature pyramid whose scales halve."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _OTHER = "choose another, e.g. tf_efficientnet_lite0, resnet34 or vit_small_patc
 
 
 class Encoder(nn.Module):
-    """A backbone that normalises its own input and gives one feature map a scale.
+    """A backbone that normalises its own input and returns one feature map per scale.
 
     Attributes:
         name: The timm name, or ``plain``.
-        bands: Of the images that it takes.
+        bands: Number of bands of the input images.
         channels: Channels of each feature map, shallow to deep.
-        reductions: Stride of each feature map against the image, shallow to deep.
+        reductions: Stride of each feature map relative to the image, shallow to deep.
     """
 
     mean: Tensor
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         """Builds the encoder with random weights.
 
         Raises:
-            SiameseError: There is no encoder of that name, or it has no pyramid, or takes no such images.
+            SiameseError: No encoder has that name, or it has no feature pyramid or does not accept such images.
         """
         super().__init__()
         self.name, self.bands = name, bands
@@ -50,15 +50,15 @@ class Encoder(nn.Module):
         self.register_buffer("std", _for_bands(std, bands))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Gives the pyramid of ``(N, bands, H, W) float32 in 0..1``; H and W are multiples of the last reduction."""
+        """Returns the pyramid of ``(N, bands, H, W) float32 in 0..1``; H and W are multiples of the last reduction."""
         features: list[Tensor] = self.body((images - self.mean) / self.std)
         return features
 
     def shallow(self, scales: int) -> tuple[nn.Module, ...]:
-        """The modules that make the first ``scales`` feature maps.
+        """Returns the modules that compute the first ``scales`` feature maps.
 
         Raises:
-            SiameseError: The encoder has not so many.
+            SiameseError: The encoder has fewer scales.
         """
         if scales > len(self.channels):
             what = f"{scales} of {len(self.channels)} scales cannot be frozen"
@@ -86,7 +86,7 @@ def _body(name: str, bands: int) -> Body:
 
 @torch.no_grad()
 def _try(body: Body, bands: int, where: str) -> None:
-    """Some networks take images of one size only, or give features in another order of axes."""
+    """Runs the body once: some networks accept only one image size, or return features in another axis order."""
     deepest = body.reductions[-1]
     height, width = 2 * deepest, 3 * deepest
     wanted = [(1, one, height // two, width // two) for one, two in zip(body.channels, body.reductions, strict=True)]
@@ -101,6 +101,6 @@ def _try(body: Body, bands: int, where: str) -> None:
 
 
 def _for_bands(values: Sequence[float], bands: int) -> Tensor:
-    """ImageNet's three values for RGB; their mean for any other number of bands."""
+    """Returns ImageNet's three values for RGB, and their mean for any other number of bands."""
     mean = sum(values) / len(values)
     return torch.tensor(list(values) if bands == len(values) else [mean] * bands).view(1, -1, 1, 1)

@@ -11,7 +11,7 @@ from siamese.classes import DISASTER_TYPES
 
 
 class DisasterFilm(nn.Module):
-    """Scales and shifts each channel of each scale by what struck; begins as the identity."""
+    """Scales and shifts each channel at each scale according to the disaster type; starts as the identity."""
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -22,9 +22,9 @@ class DisasterFilm(nn.Module):
             nn.init.zeros_(table.weight)
 
     def forward(self, pyramid: Sequence[Tensor], disaster: Tensor | None) -> list[Tensor]:
-        """Takes and gives a pyramid of ``(N, C, H, W)``; ``disaster`` is ``(N,)`` int64, None where all is unknown.
+        """Modulates a pyramid of ``(N, C, H, W)``; ``disaster`` is ``(N,)`` int64, or None if every type is unknown.
 
-        Outside training a type that no training scene had counts as unknown: nothing was learned for it.
+        Outside training, a type that occurred in no training scene counts as unknown, since nothing was learned for it.
         """
         if disaster is None:
             disaster = torch.zeros(len(pyramid[0]), dtype=torch.long, device=pyramid[0].device)
@@ -37,5 +37,5 @@ class DisasterFilm(nn.Module):
         ]
 
     def learned(self) -> Tensor:
-        """``(types,)`` bool: which types differ from the zeros that they began with."""
+        """Returns ``(types,)`` bool: which types have moved away from their initial zeros."""
         return torch.stack([(table.weight != 0).any(1) for table in (*self.scales, *self.shifts)]).any(0)

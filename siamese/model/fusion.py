@@ -1,4 +1,4 @@
-"""Fusion: how the features of two dates become one, at one scale."""
+"""Fusion: combines the features of the two dates at one scale."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Kind = Literal["difference", "signed", "concat", "attention"]
 
 
 class Difference(nn.Module):
-    """``|post - pre|``: what changed, and nothing else."""
+    """``|post - pre|``: the change alone, without what it happened to."""
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Fuses two ``(N, C, H, W)`` into one ``(N, C, H, W)``."""
         return (post - pre).abs()
 
 
@@ -28,14 +28,14 @@ class Mix(nn.Module):
         self.mix = _mix(3 * channels, channels)
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Fuses two ``(N, C, H, W)`` into one ``(N, C, H, W)``."""
         difference = post - pre
         mixed: Tensor = self.mix(torch.cat([pre, post, difference if self.signed else difference.abs()], 1))
         return mixed
 
 
 class LocalAttention(nn.Module):
-    """Compares each post pixel with its like among the 3x3 pre pixels around it, so that a shift is no change.
+    """Compares each post pixel with similar ones among the 3x3 surrounding pre pixels, so that a shift is not a change.
 
     Attention over a small window as in Ramachandran et al. 2019, "Stand-Alone Self-Attention in Vision Models",
     with the post features as queries and the pre features as keys and values.
@@ -52,7 +52,7 @@ class LocalAttention(nn.Module):
         self.mix = _mix(2 * channels, channels)
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Fuses two ``(N, C, H, W)`` into one ``(N, C, H, W)``."""
         query, keys = self.query(post) * self.scale, self._shifted(self.key(pre))
         scores = torch.stack([(query * key).sum(1) for key in keys], 1) + self.place[:, None, None]
         weights = torch.softmax(scores.float(), 1).to(pre.dtype)
@@ -73,7 +73,7 @@ class LocalAttention(nn.Module):
 
 
 class Projected(nn.Module):
-    """Brings the post features to the pre features' channels, for encoders that differ; then fuses."""
+    """Projects the post features to the channels of the pre features, for encoders that differ, then fuses them."""
 
     def __init__(self, channels: int, post_channels: int, fusion: nn.Module) -> None:
         super().__init__()
@@ -81,13 +81,13 @@ class Projected(nn.Module):
         self.fusion = fusion
 
     def forward(self, pre: Tensor, post: Tensor) -> Tensor:
-        """From ``pre (N, C, H, W)`` and ``post (N, D, H, W)`` to ``(N, C, H, W)``."""
+        """Fuses ``pre (N, C, H, W)`` and ``post (N, D, H, W)`` into ``(N, C, H, W)``."""
         fused: Tensor = self.fusion(pre, self.project(post))
         return fused
 
 
 def build_fusion(kind: Kind, channels: int, post_channels: int) -> nn.Module:
-    """The fusion block of one scale that has so many channels in pre and in post."""
+    """Builds the fusion block of one scale with the given channels of the pre and the post features."""
     match kind:
         case "difference":
             fusion: nn.Module = Difference()

@@ -1,4 +1,4 @@
-"""Heads: from decoder features to logits."""
+"""Heads: turn decoder features into logits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from siamese.classes import DAMAGE_CLASSES
 
 
 class Head(nn.Module):
-    """Logits at the finest scale, enlarged to the image's size; while training, at the coarser scales too."""
+    """Computes logits at the finest scale, upsampled to the image's size; in training, at the coarser scales too."""
 
     def __init__(self, channels: Sequence[int], classes: int, *, reduction: int, deep_supervision: bool) -> None:
         """Builds the head.
 
         Args:
-            channels: Of the decoder's maps, coarse to fine.
-            classes: Logits a pixel.
-            reduction: Stride of the finest map against the image.
+            channels: Channels of the decoder's maps, coarse to fine.
+            classes: Number of logits per pixel.
+            reduction: Stride of the finest map relative to the image.
             deep_supervision: Whether the coarser maps get logits as well.
         """
         super().__init__()
@@ -30,7 +30,7 @@ class Head(nn.Module):
         self.coarse = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in coarser)
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Gives float32 logits ``(N, classes, H, W)``, and the coarser ones (none when not training)."""
+        """Returns float32 logits ``(N, classes, H, W)``, and the coarser ones (none outside training)."""
         logits = self.final(maps[-1]).float()
         if self.reduction > 1:
             logits = functional.interpolate(logits, scale_factor=float(self.reduction), mode="bilinear")
@@ -46,13 +46,13 @@ class OrderedThresholds(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Parameter(torch.tensor(-2.0))
-        # Through softplus these are steps of two; with much less the classes between would never be the likeliest.
+        # After softplus these are steps of two; with much smaller steps the middle classes would never be likeliest.
         self.steps = nn.Parameter(torch.full((len(DAMAGE_CLASSES) - 2,), 1.8546))
 
     def forward(self, severity: Tensor) -> Tensor:
-        """From severity ``(N, 1, H, W)`` to ``(N, 4, H, W)`` logarithms of the classes' probabilities.
+        """Converts severity ``(N, 1, H, W)`` to ``(N, 4, H, W)`` log-probabilities of the classes.
 
-        P(class > k) = sigmoid(severity - threshold k). The difference of two neighbours is taken in the logarithm,
+        P(class > k) = sigmoid(severity - threshold k). The difference between neighbours is taken in log space,
         so that it neither cancels nor overflows.
         """
         thresholds = self.first + torch.cat([self.steps.new_zeros(1), functional.softplus(self.steps).cumsum(0)])
@@ -66,9 +66,9 @@ class OrderedThresholds(nn.Module):
 
 
 def split_joint(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """A head of five classes as localization and damage, so that all else need not know of it.
+    """Splits five joint classes into localization and damage, so that no other code has to handle the joint head.
 
-    Softmax over five is sigmoid of the first result times softmax of the second.
+    Softmax over five equals the sigmoid of the first result times the softmax of the second.
 
     Args:
         logits: ``(N, 5, H, W)``: background, then the damage classes.

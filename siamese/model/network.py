@@ -36,7 +36,7 @@ class NetworkOutput(NamedTuple):
 
 
 class Localized(NamedTuple):
-    """What the pre image alone tells: where buildings are, and the features that damage is judged from.
+    """What the pre image alone provides: building logits, and the features from which damage is assessed.
 
     Attributes:
         logits: ``(N, 1, H, W)`` float32.
@@ -50,7 +50,7 @@ class Localized(NamedTuple):
 
 
 class SiameseUNet(nn.Module):
-    """Two dates in, logits of buildings and of their damage out."""
+    """Takes images of two dates and returns logits of buildings and of their damage."""
 
     def __init__(self, params: NetworkParams) -> None:
         super().__init__()
@@ -77,11 +77,11 @@ class SiameseUNet(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Sides inside the network are multiples of this many pixels."""
+        """The number of pixels of which the sides inside the network are multiples."""
         return self.encoder.reductions[-1]
 
     def forward(self, pre: Tensor, post: Tensor, disaster: Tensor | None = None) -> NetworkOutput:
-        """The logits of a batch.
+        """Returns the logits of a batch.
 
         Args:
             pre: ``(N, bands, H, W)`` float32 in 0..1, of any H and W.
@@ -108,7 +108,7 @@ class SiameseUNet(nn.Module):
         )
 
     def localize(self, pre: Tensor) -> Localized:
-        """The first half of :meth:`forward`, which needs the pre image only (``localization: pre``).
+        """Runs the first half of :meth:`forward`, which needs only the pre image (``localization: pre``).
 
         Args:
             pre: ``(N, bands, H, W)`` float32 in 0..1.
@@ -126,7 +126,7 @@ class SiameseUNet(nn.Module):
         return Localized(logits[..., :height, :width], coarse, tuple(pyramid))
 
     def assess(self, localized: Localized, post: Tensor, disaster: Tensor | None = None) -> Tensor:
-        """The second half: damage logits ``(N, 4, H, W)``, from what :meth:`localize` gave and the post image."""
+        """Runs the second half: damage logits ``(N, 4, H, W)`` from :meth:`localize`'s result and the post image."""
         height, width = post.shape[-2:]
         after = (self.post_encoder or self.encoder)(self._padded(post))
         damage, _ = self._damage(self._damage_maps(localized.pyramid, after, disaster))
@@ -163,7 +163,7 @@ class SiameseUNet(nn.Module):
         return found
 
     def _fused_channels(self) -> list[tuple[int, int]]:
-        """Channels of pre and post at each scale that is fused: a decoder of n steps looks at the deepest n + 1."""
+        """Returns the pre and post channels of each fused scale: a decoder of n steps uses the deepest n + 1."""
         one, two = self.encoder, self.post_encoder or self.encoder
         scales = min(len(self.params.decoder_channels) + 1, len(one.channels))
         if one.reductions[-scales:] != two.reductions[-scales:]:
@@ -205,7 +205,7 @@ def build_network(params: NetworkParams) -> SiameseUNet:
     """Builds the network with random weights; see :func:`siamese.model.load_imagenet` for a better start.
 
     Raises:
-        SiameseError: The encoder is unknown or unfit, or the parts do not fit each other.
+        SiameseError: The encoder is unknown or unsuitable, or the parts are incompatible.
     """
     return SiameseUNet(params)
 

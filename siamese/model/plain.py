@@ -11,7 +11,7 @@ _CHANNELS = (64, 128, 256, 512)
 
 
 class PlainBody(Body):
-    """As in the first Siamese networks for change detection: simple, quick to train from nothing."""
+    """A plain CNN as in the first Siamese networks for change detection: simple, and quick to train from scratch."""
 
     def __init__(self, bands: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class PlainBody(Body):
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The pyramid of ``(N, bands, H, W)``: strides 2, 4, 8, 16."""
+        """Returns the feature pyramid of ``(N, bands, H, W)``: strides 2, 4, 8, 16."""
         features: list[Tensor] = []
         for block in self.blocks:
             images = block(images)
@@ -36,5 +36,5 @@ class PlainBody(Body):
         return features
 
     def shallow(self, scales: int) -> list[nn.Module]:
-        """The modules that make the first ``scales`` feature maps."""
+        """Returns the modules that compute the first ``scales`` feature maps."""
         return list(self.blocks[:scales])

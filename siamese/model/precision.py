@@ -1,4 +1,4 @@
-"""Which device and number format this machine is fastest with."""
+"""The device and number format that are fastest on this machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 def best_device() -> torch.device:
-    """The GPU when there is one, else the CPU."""
+    """Returns the GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 in hardware, so that it pays."""
+    """Returns whether the device multiplies bfloat16 in hardware, so that using it pays off."""
     if device.type == "cuda":
         native: bool = torch.cuda.is_bf16_supported(including_emulation=False)
         return native
@@ -23,14 +23,14 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 where the hardware has it, else plain float32."""
+    """Returns a context with bfloat16 where the hardware supports it, otherwise plain float32."""
     if has_bf16(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 def prediction_dtype(device: torch.device) -> torch.dtype:
-    """The fastest number format that is good enough to predict with: older GPUs have float16, which cannot train."""
+    """Returns the fastest format accurate enough for prediction: older GPUs have float16, unfit for training."""
     if has_bf16(device):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else torch.float32

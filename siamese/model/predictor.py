@@ -1,4 +1,4 @@
-"""The predictor: trained networks on this machine's best device, backend and number format."""
+"""The predictor: runs trained networks on this machine's best device, backend and number format."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ Floats = npt.NDArray[np.float32]
 Flips = Literal[1, 2, 4]
 
 _VIEWS = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-"""Steps along rows and columns: as it is, left to right, upside down, both."""
+"""Steps along rows and columns: unchanged, flipped left to right, flipped upside down, both."""
 
 
 class Predictor:
-    """Asks a network, or several whose probabilities are averaged, about pairs of images of any size.
+    """Runs a network, or an ensemble with averaged probabilities, on pairs of images of any size.
 
-    Any number of threads may use one predictor. It keeps copies of the networks: later changes to them are not seen.
+    Any number of threads may share one predictor. It copies the networks, so later changes to them have no effect.
 
     Attributes:
-        decision: How its probabilities become classes.
-        bands: Of the pre and of the post image.
+        decision: How probabilities become classes.
+        bands: Number of bands of the pre and of the post image.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class Predictor:
         flips: Flips = 1,
         graphs: Sequence[Sequence[Graph]] = (),
     ) -> None:
-        """Gets ready.
+        """Prepares the networks for prediction.
 
         Args:
-            network: One, or an ensemble.
+            network: One network, or an ensemble.
             decision: How probabilities become classes.
-            device: By default the GPU when there is one.
-            backend: By default the setting ``SIAMESE_BACKEND``.
-            expected_pairs: How many pairs it will be asked about: what pays for many does not for few.
-            flips: Views of each pair that are averaged: as it is, mirrored, upside down, both.
-            graphs: For each network its parts in 8-bit integers, none of one that was not quantized.
+            device: Defaults to the GPU if there is one.
+            backend: Defaults to the setting ``SIAMESE_BACKEND``.
+            expected_pairs: How many pairs will be predicted: start-up work that pays off for many does not for few.
+            flips: Number of views of each pair to average: unchanged, mirrored, upside down, both.
+            graphs: For each network its parts in 8-bit integers; empty for one that was not quantized.
 
         Raises:
-            SiameseError: The networks take images of different bands, or one is quantized and cannot run here.
+            SiameseError: The networks take images with different bands, or one is quantized and cannot run here.
         """
         networks = [network] if isinstance(network, SiameseUNet) else list(network)
         self.bands = networks[0].params.input_bands
@@ -91,10 +91,10 @@ class Predictor:
         expected_pairs: int = 1,
         flips: Flips = 1,
     ) -> Self:
-        """The predictor of a checkpoint, or of several whose probabilities and decisions are averaged.
+        """Loads the predictor of one checkpoint, or of several whose probabilities and decisions are averaged.
 
         Raises:
-            SiameseError: Objects are missing or do not fit; see :func:`siamese.model.load_network`. Or a checkpoint
+            SiameseError: Objects are missing or do not match; see :func:`siamese.model.load_network`. Or a checkpoint
                 is given twice.
         """
         _check_once(checkpoints)
@@ -116,14 +116,14 @@ class Predictor:
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
     ) -> Prediction:
-        """Probabilities for one pair, before calibration.
+        """Predicts probabilities for one pair, before calibration.
 
         Args:
             pre: ``(H, W, bands)`` uint8.
             post: The same after the disaster, with its own number of bands.
-            disaster_type: What struck, as in :data:`siamese.classes.DISASTER_TYPES`.
-            classes_only: Nothing but the class raster matters. Then, where no pixel can become building, a network
-                with ``localization: pre`` does not look at the post image, and damage is 1/4 everywhere.
+            disaster_type: The disaster type, one of :data:`siamese.classes.DISASTER_TYPES`.
+            classes_only: The caller needs only the class raster. Then, where no pixel can become building, a network
+                with ``localization: pre`` skips the post image, and damage is 1/4 everywhere.
 
         Raises:
             SiameseError: The images are not uint8 of one size, or have other bands than the network takes.
@@ -141,11 +141,11 @@ class Predictor:
         return Prediction(building, _mean([answer.damage()[:, ::down, ::right] for answer, down, right in answers]))
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
-        """The class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
+        """Returns the class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
         return self.decide(self.predict(pre, post, disaster_type, classes_only=True)).classes
 
     def decide(self, prediction: Prediction) -> Decided:
-        """Buildings and the class of every pixel of a prediction, by the fitted decision."""
+        """Returns the buildings and the class of every pixel of a prediction, by the fitted decision."""
         return decide(prediction, self.decision)
 
     def _check(self, pre: Image, post: Image) -> None:
@@ -159,20 +159,20 @@ class Predictor:
 
 
 class DeferredPredictor:
-    """The predictor of published checkpoints that loads no network before it is first asked to predict.
+    """A predictor of published checkpoints that loads the networks only on the first prediction.
 
-    Any number of threads may use it.
+    Any number of threads may share it.
 
     Attributes:
         decision: How its probabilities become classes.
-        bands: Of the pre and of the post image.
+        bands: Number of bands of the pre and of the post image.
     """
 
     def __init__(self, store: ObjectStore, *checkpoints: Checkpoint, expected_pairs: int = 1, flips: Flips = 1) -> None:
-        """Reads the checkpoints' configuration, but no weights; the arguments are those of :meth:`Predictor.load`.
+        """Reads the checkpoints' configuration but no weights; takes the arguments of :meth:`Predictor.load`.
 
         Raises:
-            SiameseError: A configuration is not what was published, or a checkpoint is given twice.
+            SiameseError: A configuration differs from what was published, or a checkpoint is given twice.
         """
         _check_once(checkpoints)
         configs = [read_config(one.network.read(store), one.network.uri) for one in checkpoints]
@@ -185,14 +185,14 @@ class DeferredPredictor:
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
     ) -> Prediction:
-        """Probabilities for one pair; see :meth:`Predictor.predict`."""
+        """Predicts probabilities for one pair; see :meth:`Predictor.predict`."""
         with self._lock:
             self._loaded = self._loaded or self._load()
         return self._loaded.predict(pre, post, disaster_type, classes_only=classes_only)
 
 
 def average_decision(decisions: Sequence[Decision]) -> Decision:
-    """The decision of an ensemble: the mean of its members' figures, else as the first says."""
+    """Returns the decision of an ensemble: the mean of its members' numbers; all else is taken from the first."""
     thresholds = ("building", "damaged_building", "building_peak")
     fields = (*thresholds, "building_temperature", "damage_temperature", "vote_temperature")
     means: dict[str, object] = {name: float(np.mean([getattr(one, name) for one in decisions])) for name in fields}

@@ -1,4 +1,4 @@
-"""Encoders that ``siamese pretrain`` published, read back."""
+"""Loads encoders published by ``siamese pretrain``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from siamese.store import ObjectStore
 
 
 def load_pretrained(store: ObjectStore, pretraining: Pretraining) -> dict[str, Tensor]:
-    """The weights of a pre-trained encoder, checked by sha256 and named as in ``Encoder.state_dict()``.
+    """Returns the weights of a pre-trained encoder, checked by sha256 and named as in ``Encoder.state_dict()``.
 
     Raises:
-        SiameseError: The object is missing, or is not what was published.
+        SiameseError: The object is missing or differs from what was published.
     """
     return deserialize(pretraining.weights.read(store), pretraining.weights.uri)
 
 
 def start_from(encoder: Encoder, store: ObjectStore, pretraining: Pretraining) -> str:
-    """Gives an encoder the weights of a pre-trained one.
+    """Initialises an encoder with the weights of a pre-trained one.
 
     Returns:
         Where the weights came from: ``"pretraining (<method> <digest>)"``.
 
     Raises:
-        SiameseError: They are those of another encoder, or are not what was published.
+        SiameseError: The weights belong to another encoder, or differ from what was published.
     """
     assign(encoder, load_pretrained(store, pretraining), pretraining.weights.uri)
     return f"pretraining ({pretraining.method} {pretraining.digest})"

@@ -1,7 +1,7 @@
-"""Probabilities in 256 steps, so that they can be kept in a byte and decided from again with the same result.
+"""Quantizes probabilities to 256 steps, so that they fit in a byte and still give the same decisions when read back.
 
-Steps are even in the arcsine of the square root, which is fine where probabilities are near 0 or 1 and their odds
-matter, and 0.6 % wide around 0.5. The thresholds of a decision lie on borders of steps, so that rounding moves no
+Steps are even in the arcsine of the square root, which is fine-grained near 0 and 1, where the odds matter, and
+0.6 % wide around 0.5. The thresholds of a decision lie on borders of steps, so that rounding moves no
 probability across one. A step's value is its middle, so that none is exactly 0 or 1.
 """
 
@@ -23,28 +23,28 @@ _LEAST = np.float32(1e-30)
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """The steps of one kind of probability.
+    """The quantization steps of one kind of probability.
 
     Attributes:
-        values: ``(256,)`` the probability that each step stands for.
-        steps: ``(65536,)`` the step of each probability, counted in 65535ths.
+        values: ``(256,)`` the probability that each step represents.
+        steps: ``(65536,)`` the step of each probability, in units of 1/65535.
     """
 
     values: Floats
     steps: Steps
 
     def encode(self, probabilities: Floats) -> Steps:
-        """The step of each probability; same shape."""
+        """Returns the step of each probability; same shape."""
         return np.take(self.steps, (probabilities * _FINEST + np.float32(0.5)).astype(np.uint16))
 
     def decode(self, steps: Steps) -> Floats:
-        """The probability that each step stands for; same shape."""
+        """Returns the probability that each step represents; same shape."""
         return np.take(self.values, steps)
 
 
 @lru_cache(64)
 def scale(*thresholds: float) -> Scale:
-    """The steps whose borders include these thresholds, in place of those that lie nearest to them."""
+    """Returns the scale with each of the given thresholds replacing the step border nearest to it."""
     borders = np.arange(_COUNT + 1) / _COUNT
     free = np.arange(1, _COUNT)
     for angle in sorted({_angle(threshold) for threshold in thresholds if 0 < threshold < 1}):
@@ -59,7 +59,7 @@ def scale(*thresholds: float) -> Scale:
 
 
 def encode_damage(damage: Floats) -> Steps:
-    """The steps of damage probabilities, each class against the more severe ones.
+    """Returns the steps of damage probabilities, each class relative to the more severe ones.
 
     Args:
         damage: ``(4, ...)``, sums to 1.
@@ -76,8 +76,8 @@ def encode_damage(damage: Floats) -> Steps:
 
 
 def decode_damage(steps: Steps) -> Floats:
-    """Damage probabilities ``(4, ...)`` of ``(3, ...)`` steps; they sum to 1."""
-    # Without thresholds the steps are symmetric: what is left of a share is the share of the opposite step.
+    """Converts ``(3, ...)`` steps back to damage probabilities ``(4, ...)``, which sum to 1."""
+    # Without thresholds the steps are symmetric: the remainder of a share is the share of the opposite step.
     share, left = scale().decode(steps), scale().decode(_COUNT - 1 - steps)
     more = left[0] * left[1]
     return np.stack([share[0], left[0] * share[1], more * share[2], more * left[2]])

@@ -1,7 +1,7 @@
-"""Vision transformers as encoders: features of one scale, resampled to a pyramid.
+"""Vision transformers as encoders: features of a single scale, resampled to a pyramid.
 
 The pyramid is that of ViTDet (Li et al. 2022, "Exploring Plain Vision Transformer Backbones for Object Detection"),
-but each scale is made of the tokens of a depth of its own, as in DPT (Ranftl et al. 2021).
+but each scale is computed from the tokens of a different depth, as in DPT (Ranftl et al. 2021).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional
 from siamese.model.body import Body
 
 _TOKEN_STRIDE = 16
-"""Pixels from token to token. Images are resized for networks of other patches, so that scales still halve."""
+"""Pixels between tokens. For networks with another patch size, images are resized so that scales still halve."""
 _SCALES = (4, 8, 16, 32)
 
 
@@ -49,7 +49,7 @@ class VitBody(Body):
 
     @staticmethod
     def fits(name: str) -> bool:
-        """Whether timm's network of that name is a plain ViT."""
+        """Returns whether timm's network of that name is a plain ViT."""
         return timm.model_entrypoint(name).__module__ in {
             "timm.models.vision_transformer",
             "timm.models.deit",
@@ -57,7 +57,7 @@ class VitBody(Body):
         }
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """The pyramid of ``(N, bands, H, W)``: strides 4, 8, 16, 32."""
+        """Returns the feature pyramid of ``(N, bands, H, W)``: strides 4, 8, 16, 32."""
         if self._patch != _TOKEN_STRIDE:
             height, width = (side // _TOKEN_STRIDE * self._patch for side in images.shape[-2:])
             images = functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
@@ -67,18 +67,18 @@ class VitBody(Body):
         return [resample(features) for resample, features in zip(self.resample, tokens, strict=True)]
 
     def shallow(self, scales: int) -> list[nn.Module]:
-        """The modules that make the first ``scales`` feature maps."""
+        """Returns the modules that compute the first ``scales`` feature maps."""
         blocks = self.net.blocks[: self._depths[scales - 1] + 1]
         return [self.net.patch_embed, self.net.norm_pre, *blocks, *self.resample[:scales]]
 
     def load_from_hub(self) -> None:
-        """Takes ImageNet weights from timm's hub; raises whatever the hub's client does."""
+        """Loads ImageNet weights from timm's hub; raises whatever the hub's client raises."""
         self.net.load_state_dict(self._create(pretrained=True).state_dict())
 
     def _create(self, *, pretrained: bool) -> Any:  # noqa: ANN401
         net: Any = timm.create_model(**self._made_of, pretrained=pretrained)
         depth = len(net.blocks)
         self._depths = [depth * (number + 1) // len(_SCALES) - 1 for number in range(len(_SCALES))]
-        # What lies behind the last tokens is not used, so it must not be trained or kept.
+        # Layers after the last used tokens are dropped, so they must be neither trained nor stored.
         net.prune_intermediate_layers(self._depths, prune_norm=True, prune_head=True)
         return net

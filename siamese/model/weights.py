@@ -1,4 +1,4 @@
-"""Networks on storage: safetensors beside a JSON config that says how to build the network for them. Never pickle."""
+"""Stores networks as safetensors with a JSON config that describes how to build the network. Never pickle."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from siamese.store import Blob, ObjectStore, S3Uri, put_blob
 
 
 class NetworkConfig(BaseModel):
-    """All that is needed to use a file of weights."""
+    """Everything needed to use a file of weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,20 +55,20 @@ def put_network(
 
 
 def load_network(store: ObjectStore, checkpoint: Checkpoint) -> tuple[SiameseUNet, NetworkConfig]:
-    """The trained network of a checkpoint, in eval mode on the CPU.
+    """Returns the trained network of a checkpoint, in eval mode on the CPU.
 
     Raises:
-        SiameseError: An object is missing, is not what was published, or does not fit the network.
+        SiameseError: An object is missing, differs from what was published, or does not match the network.
     """
     config = read_config(checkpoint.network.read(store), checkpoint.network.uri)
     return restore(checkpoint.weights.read(store), config, checkpoint.weights.uri), config
 
 
 def load_graphs(store: ObjectStore, checkpoint: Checkpoint) -> tuple[Graph, ...]:
-    """The parts of a checkpoint's network in 8-bit integers; none unless it was quantized.
+    """Returns the parts of a checkpoint's network in 8-bit integers; empty unless it was quantized.
 
     Raises:
-        SiameseError: An object is missing or is not what was published.
+        SiameseError: An object is missing or differs from what was published.
     """
     parts = checkpoint.quantized.parts if checkpoint.quantized else ()
     return tuple(Graph(part.operations.read(store), part.constants.read(store)) for part in parts)
@@ -78,7 +78,7 @@ def read_config(data: bytes, where: str) -> NetworkConfig:
     """Reads a network's JSON config.
 
     Raises:
-        SiameseError: It is not one, or of another version.
+        SiameseError: The data is no such config, or one of another version.
     """
     try:
         return NetworkConfig.model_validate_json(data)
@@ -89,10 +89,10 @@ def read_config(data: bytes, where: str) -> NetworkConfig:
 
 
 def restore(data: bytes, config: NetworkConfig, where: str) -> SiameseUNet:
-    """Builds the network of a config and gives it its weights, in eval mode.
+    """Builds the network of a config and loads its weights, in eval mode.
 
     Raises:
-        SiameseError: The bytes differ from the sha256, or are not the weights of that network.
+        SiameseError: The bytes do not match the sha256, or are not the weights of that network.
     """
     if hashlib.sha256(data).hexdigest() != config.weights_sha256:
         fix = "restore the version with its sha256, or train again"
@@ -103,15 +103,15 @@ def restore(data: bytes, config: NetworkConfig, where: str) -> SiameseUNet:
 
 
 def serialize(tensors: Mapping[str, Tensor]) -> bytes:
-    """Tensors as safetensors; same tensors, same bytes."""
+    """Serializes tensors as safetensors; the same tensors always give the same bytes."""
     return safetensors.torch.save({name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)})
 
 
 def deserialize(data: bytes, where: str) -> dict[str, Tensor]:
-    """Tensors from safetensors.
+    """Reads tensors from safetensors.
 
     Raises:
-        SiameseError: The bytes are something else, or cut off.
+        SiameseError: The bytes are not safetensors, or are truncated.
     """
     try:
         return safetensors.torch.load(data)
@@ -120,10 +120,10 @@ def deserialize(data: bytes, where: str) -> dict[str, Tensor]:
 
 
 def assign(network: torch.nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Gives a network its weights: every name, shape and kind of number must fit, and every number be finite.
+    """Loads weights into a network: every name, shape and data type must match, and every number must be finite.
 
     Raises:
-        SiameseError: Something does not; it names the first tensor concerned.
+        SiameseError: One of these does not hold; the message names the first tensor concerned.
     """
     expected = network.state_dict()
     fix = "use the config that was published with these weights"

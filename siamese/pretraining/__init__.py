@@ -1,4 +1,4 @@
-"""Pre-training: an encoder learns from pairs without their labels, for when labels are scarce."""
+"""Pre-training: an encoder learns from image pairs without labels, for when labels are scarce."""
 
 from siamese.pretraining.task import plan_pretraining
 from siamese.pretraining.verb import pretrain

@@ -15,7 +15,7 @@ from siamese.pretraining.teacher import follow, momentum_at, teacher_of
 
 
 class Byol(Method):
-    """From each view a slow copy's embedding of the other is predicted."""
+    """Predicts, from each view, a slow copy's embedding of the other view."""
 
     def __init__(self, encoder: Encoder, params: PretrainingParams) -> None:
         super().__init__(encoder)
@@ -26,7 +26,7 @@ class Byol(Method):
         self._momentum = params.momentum
 
     def compare(self, views: Sequence[Tensor]) -> Comparison:
-        """Squared distance of the normalised vectors, 0 at best, 4 at worst, in both directions."""
+        """Computes the squared distance of the normalised vectors, 0 at best, 4 at worst, in both directions."""
         images = torch.cat(list(views[:2]))
         embedded = self.projector(global_features(self.encoder, images))
         with torch.no_grad():
@@ -36,7 +36,7 @@ class Byol(Method):
         return Comparison(2 - alike, embedded.detach().chunk(2)[0])
 
     def after_step(self, progress: float) -> None:
-        """The target follows, ever more slowly."""
+        """Moves the target towards the online network, ever more slowly."""
         momentum = momentum_at(progress, self._momentum)
         follow(self.target_encoder, self.encoder, momentum)
         follow(self.target_projector, self.projector, momentum)

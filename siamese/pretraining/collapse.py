@@ -1,4 +1,4 @@
-"""Collapse: an encoder that says the same of every place, and two measures that tell."""
+"""Collapse, where an encoder gives the same output for every place, and two measures that detect it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LEAST_BATCH = 8
 
 
 def spread(embedding: Tensor) -> float:
-    """How far embeddings are from being all the same (Chen & He 2021, figure 2).
+    """Measures how far embeddings are from being all equal (Chen & He 2021, figure 2).
 
     Standard deviation of each dimension of the normalised embeddings over the batch, averaged, times the square root
-    of the number of dimensions: near 1 when they point everywhere, 0 when all are the same. Where batch norm ends the
-    projector it stays near 1 even when all lie on one line, which :func:`rank` tells.
+    of the number of dimensions: near 1 when they point everywhere, 0 when all are equal. Where batch norm ends the
+    projector it stays near 1 even when all lie on one line, which :func:`effective_rank` detects.
 
     Args:
         embedding: ``(N, D)``, N at least 2.
@@ -27,13 +27,13 @@ def spread(embedding: Tensor) -> float:
 
 
 def effective_rank(embedding: Tensor) -> float:
-    """In about how many directions embeddings differ (effective rank; Roy & Vetterli 2007, Garrido et al. 2023).
+    """Returns about how many directions embeddings span (effective rank; Roy & Vetterli 2007, Garrido et al. 2023).
 
     Args:
         embedding: ``(N, D)``, N at least 2.
 
     Returns:
-        1 to the lesser of N - 1 and D; 0 when all are the same.
+        1 to the lesser of N - 1 and D; 0 when all are equal.
     """
     unit = normalize(embedding.float(), dim=1)
     strengths = torch.linalg.svdvals(unit - unit.mean(0))
@@ -42,7 +42,7 @@ def effective_rank(embedding: Tensor) -> float:
 
 
 def warning(spread: float, rank: float, batch: int) -> str | None:
-    """What to tell of a pre-training that ended with these measures; None when all is well."""
+    """Returns the warning for a pre-training run that ended with these measures, or None if all is well."""
     if spread >= _LEAST_SPREAD and (rank >= _LEAST_RANK or batch < _LEAST_BATCH):
         return None
     return (

@@ -15,10 +15,10 @@ from siamese.pretraining.teacher import follow, momentum_at, teacher_of
 
 
 class Dino(Method):
-    """A student sorts every view as a slow copy sorts the large ones.
+    """A student learns to assign every view to the prototypes to which its slow copy, the teacher, assigns large ones.
 
-    The teacher's logits are centred, so that no class takes all, and sharpened, so that not all classes are alike.
-    The head has batch norm, as encoders with batch norm want it. The teacher is the better encoder, so it is kept.
+    The teacher's logits are centred, so that no class dominates, and sharpened, so that not all classes become alike.
+    The head has batch norm, to suit encoders with batch norm. The teacher is the better encoder, so it is the one kept.
     """
 
     center: Tensor
@@ -32,11 +32,11 @@ class Dino(Method):
 
     @property
     def outcome(self) -> Encoder:
-        """The teacher."""
+        """Returns the teacher."""
         return self.teacher_encoder
 
     def compare(self, views: Sequence[Tensor]) -> Comparison:
-        """Cross-entropy of student against teacher, over all pairs of a large view and another view."""
+        """Computes the cross-entropy of student against teacher, over all pairs of a large view and another view."""
         large, count = torch.cat(list(views[:2])), len(views[0])
         embedded = self.head.embed(global_features(self.encoder, large))
         logits = self.head.sort(embedded)
@@ -57,14 +57,14 @@ class Dino(Method):
         return Comparison(torch.stack(losses).mean(), embedded.detach()[:count])
 
     def after_step(self, progress: float) -> None:
-        """The teacher follows, ever more slowly."""
+        """Moves the teacher towards the student, ever more slowly."""
         momentum = momentum_at(progress, self._params.momentum)
         follow(self.teacher_encoder, self.encoder, momentum)
         follow(self.teacher_head, self.head, momentum)
 
 
 class DinoHead(nn.Module):
-    """Features to a unit embedding, and that to logits of the prototypes, which are unit vectors too."""
+    """Maps features to a unit embedding, and that to logits of the prototypes, which are unit vectors too."""
 
     def __init__(self, channels: int, params: PretrainingParams) -> None:
         super().__init__()
@@ -73,9 +73,9 @@ class DinoHead(nn.Module):
         self.prototypes = nn.Parameter(torch.randn(params.prototypes, width) * 0.02)
 
     def embed(self, features: Tensor) -> Tensor:
-        """``(N, C)`` to unit vectors ``(N, D)``."""
+        """Maps ``(N, C)`` to unit vectors ``(N, D)``."""
         return normalize(self.projector(features), dim=1)
 
     def sort(self, embedded: Tensor) -> Tensor:
-        """``(N, D)`` to logits ``(N, prototypes)`` in -1..1."""
+        """Maps ``(N, D)`` to logits ``(N, prototypes)`` in -1..1."""
         return linear(embedded, normalize(self.prototypes, dim=1))

@@ -1,4 +1,4 @@
-"""What all methods have in common: an encoder, its global features, a loss between views."""
+"""What all methods share: an encoder, its global features, and a loss between views."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from siamese.model.precision import autocast
 
 
 class Comparison(NamedTuple):
-    """What a method makes of a batch of views.
+    """A method's result for a batch of views.
 
     Attributes:
-        loss: One number.
-        embedding: ``(N, D)`` float32 of the first view, detached: by which collapse is noticed.
+        loss: A scalar.
+        embedding: ``(N, D)`` float32 of the first view, detached; used to detect collapse.
     """
 
     loss: Tensor
@@ -26,10 +26,10 @@ class Comparison(NamedTuple):
 
 
 class Method(nn.Module, ABC):
-    """Teaches an encoder by comparing views; its ``state_dict()`` holds everything that changes.
+    """Trains an encoder by comparing views; its ``state_dict()`` holds everything that changes.
 
     Attributes:
-        encoder: The encoder that the loss teaches.
+        encoder: The encoder that the loss trains.
     """
 
     def __init__(self, encoder: Encoder) -> None:
@@ -38,27 +38,27 @@ class Method(nn.Module, ABC):
 
     @property
     def outcome(self) -> Encoder:
-        """The encoder to keep in the end."""
+        """Returns the encoder to keep at the end."""
         return self.encoder
 
     @abstractmethod
     def compare(self, views: Sequence[Tensor]) -> Comparison:
-        """The loss of a batch.
+        """Computes the loss of a batch.
 
         Args:
             views: ``(N, 3, H, W)`` float32 in 0..1 each, the two large ones first.
         """
 
     def after_step(self, progress: float) -> None:
-        """Does what follows a step of the optimizer.
+        """Performs the updates that follow an optimizer step.
 
         Args:
-            progress: How far the work is, 0..1.
+            progress: The completed share of the run, 0..1.
         """
 
 
 def global_features(encoder: Encoder, images: Tensor) -> Tensor:
-    """The deepest feature map averaged over the image: ``(N, C)`` float32; what follows it is computed in float32."""
+    """Averages the deepest feature map over the image: ``(N, C)`` float32; whatever follows is computed in float32."""
     with autocast(images.device):
         deepest = encoder(images)[-1]
     pooled: Tensor = deepest.float().mean((2, 3))
@@ -66,12 +66,12 @@ def global_features(encoder: Encoder, images: Tensor) -> Tensor:
 
 
 def mlp(widths: Sequence[int], *, activation: type[nn.Module] = nn.ReLU, end_norm: bool = False) -> nn.Sequential:
-    """Linear layers with batch norm and activation between them.
+    """Builds linear layers with batch norm and activation between them.
 
     Args:
-        widths: Of the input, then of each layer.
-        activation: What follows each batch norm.
-        end_norm: Batch norm without weights of its own at the end, too.
+        widths: Width of the input, then of each layer.
+        activation: Activation after each batch norm.
+        end_norm: Whether to also end with a batch norm, without weights of its own.
     """
     layers: list[nn.Module] = []
     for given, made in pairwise(widths[:-1]):

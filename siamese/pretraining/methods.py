@@ -14,7 +14,7 @@ _LEAST_CELLS = 2
 
 
 def build_method(encoder: Encoder, params: PretrainingParams) -> Method:
-    """Builds the method that teaches an encoder.
+    """Builds the method that trains an encoder.
 
     Raises:
         SiameseError: Its views are too small for the encoder.
@@ -30,10 +30,10 @@ def build_method(encoder: Encoder, params: PretrainingParams) -> Method:
 
 
 def check_views(encoder: Encoder, params: PretrainingParams) -> None:
-    """Refuses views whose deepest feature map would be a single cell, or no whole number of cells.
+    """Rejects views whose deepest feature map would be a single cell, or not a whole number of cells.
 
     Raises:
-        SiameseError: One is; it names the param.
+        SiameseError: A view does not fit; the message names the param.
     """
     stride = encoder.reductions[-1]
     sides = {"crop_px": params.crop_px}

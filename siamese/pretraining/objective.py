@@ -1,4 +1,4 @@
-"""What self-supervised training learns: that views of one place belong together."""
+"""The objective of self-supervised training: views of one place should match."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from siamese.pretraining.views import Views
 
 
 class ViewsObjective(Objective[Method, Views, Comparison]):
-    """The loss of a method, with spread and rank of its embeddings beside it."""
+    """Computes the loss of a method, and the spread and rank of its embeddings."""
 
     def __init__(self, params: PretrainingParams) -> None:
         self.recipe = Recipe.of("pretraining", params)
         self.params = params
 
     def groups(self, network: Method) -> list[dict[str, Any]]:
-        """With and without weight decay (none on biases and batch norm)."""
+        """Returns groups with and without weight decay (none on biases and batch norm)."""
         learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
         rate, decay = self.params.learning_rate, self.params.weight_decay
         return [
@@ -34,10 +34,10 @@ class ViewsObjective(Objective[Method, Views, Comparison]):
         return network.compare([view.float() / 255 for view in batch])
 
     def loss(self, output: Comparison, share: float) -> Scored:
-        """The method's own loss."""
+        """Returns the method's own loss."""
         del share
         return Scored(output.loss, {"spread": spread(output.embedding), "rank": effective_rank(output.embedding)})
 
     def after_step(self, network: Method, share: float) -> None:
-        """A teacher follows."""
+        """Updates the method's teacher, if it has one."""
         network.after_step(share)

@@ -14,7 +14,7 @@ from siamese.pretraining.method import Comparison, Method, global_features, mlp
 
 
 class SimSiam(Method):
-    """From each view the other's embedding is predicted; the gradient stops at what is predicted."""
+    """Predicts, from each view, the other's embedding; the gradient stops at the predicted embedding."""
 
     def __init__(self, encoder: Encoder, params: PretrainingParams) -> None:
         super().__init__(encoder)
@@ -24,7 +24,7 @@ class SimSiam(Method):
         self.predictor = mlp([width, max(2, width // 4), width])
 
     def compare(self, views: Sequence[Tensor]) -> Comparison:
-        """Negative cosine similarity, -1 at best, in both directions."""
+        """Computes the negative cosine similarity, -1 at best, in both directions."""
         embedded = self.projector(global_features(self.encoder, torch.cat(list(views[:2]))))
         one, two = embedded.detach().chunk(2)
         from_one, from_two = self.predictor(embedded).chunk(2)

@@ -28,7 +28,7 @@ from siamese.store import ObjectStore, Origin, put_blob
 
 
 class SelfSupervisedTask(Task[Method, Views, Comparison, Pretraining]):
-    """Teaches an encoder with the images of a pair set."""
+    """Trains an encoder on the images of a pair set."""
 
     verb, examples, shown, kind = "pretrain", "places", ("spread",), Pretraining
 
@@ -43,42 +43,42 @@ class SelfSupervisedTask(Task[Method, Views, Comparison, Pretraining]):
 
     @property
     def sections(self) -> Mapping[str, Section]:
-        """The encoder's part of network, and pretraining."""
+        """Returns the encoder's part of network, and pretraining."""
         return {"network": _used(self._network), "pretraining": self._params}
 
     @property
     def lineage(self) -> Mapping[str, str]:
-        """The pair set, and what that was made from."""
+        """Returns the digests of the pair set and of everything it was made from."""
         return {"pairs": self._pairs.digest, **self._pairs.origin.sources}
 
     def check_processes(self, count: int) -> None:
-        """Refuses more than one: a method compares the views of one process."""
+        """Rejects more than one process, because a method compares the views of a single process."""
         if count > 1:
             raise SiameseError(f"{count} processes cannot share a pre-training run", where="pretraining", fix="run one")
 
     def build(self, *, fresh: bool) -> tuple[Method, str]:
-        """The method around the encoder with its first weights."""
+        """Builds the method around the encoder with its initial weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self._params.seed)
             encoder = Encoder(self._network.encoder, self._network.bands)
-            # A teacher is a copy of the encoder, so the encoder must have its first weights before.
+            # A teacher is a copy of the encoder, so the encoder must have its initial weights before that.
             start = load_imagenet(encoder) if fresh and self._network.pretrained else RANDOM
             return build_method(encoder, self._params), start
 
     def objective(self, start: str) -> ViewsObjective:
-        """The method's loss."""
+        """Returns the method's objective."""
         del start
         return ViewsObjective(self._params)
 
     def source(self, network: Method, rank: int, world: int) -> ViewSource:
-        """Views of the train split and of unlabelled scenes."""
+        """Returns views of the train split and of unlabelled scenes."""
         del network, rank, world
         return ViewSource(
             PairReader(self.store, self._pairs, cache=self.store.settings.cache), self._params, self._network.bands
         )
 
     def publish(self, network: Method, progress: Progress, curves: bytes, beat: Beat) -> Published[Pretraining]:
-        """Publishes the encoder, with a warning where it collapsed."""
+        """Publishes the encoder, with a warning if it collapsed."""
         del beat
         origin, store, encoder, last = self.origin, self.store, network.outcome, progress.rows[-1]
         folder = Pretraining.folder(store, origin.digest)
@@ -105,11 +105,11 @@ class SelfSupervisedTask(Task[Method, Views, Comparison, Pretraining]):
 
 
 def plan_pretraining(pairs: PairSet, network: NetworkParams, params: PretrainingParams) -> Origin:
-    """The digest under which a pre-training run is published, known before it runs."""
+    """Returns the digest under which a pre-training run is published, known before it runs."""
     sections = {"network": _used(network), "pretraining": params}
     return PRETRAINING.plan(inputs={"pairs": pairs}, params=sections)
 
 
 def _used(network: NetworkParams) -> NetworkParams:
-    """Only what decides which encoder comes out; the rest as by default."""
+    """Keeps only the params that determine the resulting encoder; resets the rest to defaults."""
     return NetworkParams(encoder=network.encoder, bands=network.bands, pretrained=network.pretrained)

@@ -1,4 +1,4 @@
-"""The verb ``pretrain``: the images of a pair set to an encoder, resumable after any interruption."""
+"""The verb ``pretrain``: from the images of a pair set to an encoder, resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from siamese.store import ObjectStore
 
 
 def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, store: ObjectStore) -> Pretraining:
-    """Pre-trains an encoder; if that is done already, returns it; if it was cut off, goes on from its last state.
+    """Pre-trains an encoder; returns at once if already published, and resumes from its last state if interrupted.
 
     It learns from the images of the train split, and of the unlabelled scenes of a pair set that was made with
-    ``pairs.unlabelled``; never from labels, nor from what validation and test show.
+    ``pairs.unlabelled``; never from labels, nor from the images of the validation and test splits.
 
     Args:
-        pairs: What ``pairs`` published.
-        network: Names the encoder, its bands (of the pre image), and whether it starts from ImageNet weights; all else
-            of it is not used. Where the dates have other bands it learns from those that fit; for the encoder of the
-            post image give that one's name and bands here.
-        params: The method, and how it learns. With ``minutes``, how much is learned depends on the machine's speed;
-            without, the same seed gives the same weights on the same machine, however often it was cut off.
-        store: Where to.
+        pairs: The published pair set.
+        network: Gives the encoder, its bands (of the pre image), and whether to start from ImageNet weights; the rest
+            is unused. Where the dates have different bands it learns from those that fit; for the encoder of the
+            post image, give that one's name and bands here.
+        params: The method, and how to train. With ``minutes``, the amount of training depends on the machine's speed;
+            without, the same seed gives the same weights on the same machine, however often the run was interrupted.
+        store: Where to publish.
 
     Returns:
-        The published encoder. One that collapsed is published too, with a warning in the manifest and the log.
+        The published encoder. A collapsed one is published too, with a warning in the manifest and the log.
 
     Raises:
         SiameseError: There is nothing to learn from, the encoder is unknown or does not fit the views, the loss is not
-            a number, or it was asked to stop (its state is kept).
+            a number, or the run was asked to stop (its state is kept).
     """
     return learn(partial(SelfSupervisedTask, pairs, network, params), store)

@@ -1,4 +1,4 @@
-"""Which views a step shows: a pure function of seed, step and place, so that resumed work goes on as if never cut."""
+"""Selects the views of a step: a pure function of seed, step and place, so that a resumed run continues unchanged."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _BLUR_PX = (0.1, 2.0)
 
 
 class ViewSource:
-    """Draws places in scenes, and views of them.
+    """Draws places from scenes, and views of them.
 
-    A place is a square on the ground, a little larger than a view. Every view is a random square of it, brought to
-    size, so the scale changes but buildings keep their shape; then its colours, sharpness and heading change, each
-    view by itself. Images lie on one scale (metres a pixel) in training and maps too, so a large view changes it by
-    less than the photographs of the papers do.
+    A place is a square on the ground, slightly larger than a view. Every view is a random square of it, resized to the
+    view's size, so the scale changes but buildings keep their shape; then its colours, sharpness and heading change,
+    independently per view. Training and map images share one scale (metres per pixel) too, so a large view changes it
+    less than the views of photographs in the papers do.
     """
 
     def __init__(self, reader: PairReader, params: PretrainingParams, bands: int = 3) -> None:
-        """Takes the train split and the unlabelled scenes of ``reader``: what is held out is never learned from.
+        """Prepares to draw from the train split and the unlabelled scenes of ``reader``; held-out ones are never used.
 
         Args:
             reader: The pair set.
-            params: What a view shows.
-            bands: As the encoder takes them. Dates with another number of bands are not shown.
+            params: Determines what a view shows.
+            bands: Number of bands that the encoder takes. Dates with another number of bands are not shown.
 
         Raises:
-            SiameseError: It holds no scene, or neither date of a scene (``views: dates``: not both) has these bands.
+            SiameseError: There is no scene, or neither date of a scene (``views: dates``: not both) has these bands.
         """
         self._reader, self._params, self._bands = reader, params, bands
         self.scenes = reader.scenes("train") + reader.scenes("unlabelled")
@@ -54,12 +54,12 @@ class ViewSource:
         self.steps_an_epoch = max(1, round(places / params.batch))
 
     def batch(self, step: int) -> Views:
-        """The views of a step."""
+        """Returns the views of a step."""
         places = [self.views(step, number) for number in range(self._params.batch)]
         return tuple(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) for images in zip(*places, strict=True))
 
     def views(self, step: int, number: int) -> list[Image]:
-        """The views of one place of a step: two of ``(S, S, bands)`` uint8, then the small ones."""
+        """Returns the views of one place of a step: two of ``(S, S, bands)`` uint8, then the small ones."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, number))
         entry = self.scenes[shuffled(step * params.batch + number, len(self.scenes), params.seed)]
@@ -70,7 +70,7 @@ class ViewSource:
         return [_view(dates[order % len(dates)], side, areas, params, rng) for order, (side, areas) in enumerate(sizes)]
 
     def _place(self, entry: SceneEntry, rng: np.random.Generator) -> list[Image]:
-        """A square of a scene on the dates that views are cut from; another one where most of it is black."""
+        """Returns a square of a scene on the dates that views are cut from; retries where most of it is black."""
         side = min(self._place_px, entry.height, entry.width)
         wanted = self._fitting(entry)
         if self._params.views == "augmented":
@@ -85,7 +85,7 @@ class ViewSource:
         return images
 
     def _fitting(self, entry: SceneEntry) -> list[int]:
-        """The dates that the encoder can take: 0 is pre, 1 is post."""
+        """Returns the dates that the encoder can take: 0 is pre, 1 is post."""
         return [date for date, bands in enumerate((entry.pre_bands, entry.post_bands)) if bands == self._bands]
 
     def _check(self, entry: SceneEntry) -> None:
@@ -100,7 +100,7 @@ class ViewSource:
 def _view(
     place: Image, side: int, areas: tuple[float, float], params: PretrainingParams, rng: np.random.Generator
 ) -> Image:
-    """A random square of a place with a share of its area, brought to ``(side, side, bands)`` and changed."""
+    """Cuts a random square with a share of a place's area, resizes it to ``(side, side, bands)`` and augments it."""
     cut = max(1, round(len(place) * rng.uniform(*areas) ** 0.5))
     row, col = rng.integers(len(place) - cut + 1, size=2)
     smooth = cv2.INTER_AREA if cut > side else cv2.INTER_LINEAR

@@ -1,4 +1,4 @@
-"""A trained network in 8-bit integers, for processors: faster, and a little less exact, which is measured."""
+"""Converts a trained network to 8-bit integers for CPUs: faster, and slightly less accurate, which is measured."""
 
 from siamese.quantization.verb import quantize
 

@@ -1,4 +1,4 @@
-"""Post-training quantization: ranges of numbers from a few scenes, then NNCF puts 8-bit integers in their place."""
+"""Post-training quantization: collects value ranges from a few scenes, then converts to 8-bit integers with NNCF."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from siamese.pairs import PairReader, SceneEntry
 from siamese.progress import Advance, progress
 
 ReadPair = Callable[[], tuple[Image, Image, int]]
-"""Gives pre and post image, and the disaster's number."""
+"""Returns pre and post image, and the index of the disaster type."""
 
 _STAY_FLOAT = ("Add", "Multiply", "Concat", "Interpolate")
-"""Convolutions take nearly all of the time, and the rest in integers adds to the error."""
+"""Convolutions take nearly all of the time, and quantizing the rest would add to the error."""
 
 
 def calibration_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
-    """At most so many scenes of the train split, evenly over those with buildings, else over all.
+    """Returns some scenes of the train split, spread evenly over those with buildings, or over all if none has any.
 
     Raises:
         SiameseError: The split is empty.
@@ -45,11 +45,11 @@ def calibration_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
 
 
 def int8_graphs(network: SiameseUNet, pairs: Sequence[ReadPair]) -> tuple[Graph, ...]:
-    """The parts of a network, with the weights and inputs of its convolutions in 8-bit integers.
+    """Returns the parts of a network, with the weights and inputs of its convolutions in 8-bit integers.
 
     Args:
-        network: In eval mode.
-        pairs: What ranges of numbers are taken from; each is read several times.
+        network: Must be in eval mode.
+        pairs: Pairs from which value ranges are collected; each is read several times.
 
     Raises:
         SiameseError: The package nncf is missing, or OpenVINO cannot run the network.
@@ -65,7 +65,7 @@ def int8_graphs(network: SiameseUNet, pairs: Sequence[ReadPair]) -> tuple[Graph,
             given = nncf.Dataset(_Given(backend, pairs, part, advance))
             kind = {"preset": nncf.QuantizationPreset.PERFORMANCE, "target_device": nncf.TargetDevice.CPU}
             float_ = nncf.IgnoredScope(types=list(_STAY_FLOAT), validate=False)
-            # Its progress bars go to stdout.
+            # Its progress bars would go to stdout.
             with redirect_stdout(io.StringIO()), kept_signal_stack():
                 made = nncf.quantize(model, given, subset_size=len(pairs), ignored_scope=float_, **kind)
             graphs.append(write_graph(made))
@@ -74,7 +74,7 @@ def int8_graphs(network: SiameseUNet, pairs: Sequence[ReadPair]) -> tuple[Graph,
 
 @dataclass
 class _Given:
-    """What one part of the network is given for each pair, as often as it is asked for."""
+    """The inputs of one part of the network for each pair; can be iterated repeatedly."""
 
     backend: OpenVinoBackend
     pairs: Sequence[ReadPair]
@@ -92,12 +92,12 @@ class _Given:
 
 
 def _nncf() -> Any:  # noqa: ANN401
-    import_openvino()  # Keeps its telemetry silent, which is NNCF's too.
+    import_openvino()  # Silences OpenVINO's telemetry, which NNCF uses too.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         import nncf
     except ImportError as error:
         fix = "pip install 'siamese[int8]'"
         raise SiameseError("the package nncf is not installed", where="quantize", fix=fix) from error
-    logging.getLogger("nncf").setLevel(logging.ERROR)  # It logs to stdout.
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # NNCF logs to stdout.
     return nncf

@@ -1,4 +1,4 @@
-"""The verb ``quantize``: a checkpoint in, the same network in 8-bit integers out, with what that changed."""
+"""The verb ``quantize``: converts a checkpoint to the same network in 8-bit integers, and measures the difference."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from siamese.store import ObjectStore, S3Uri, put_blob
 def quantize(checkpoint: Checkpoint, params: QuantizationParams, store: ObjectStore) -> Checkpoint:
     """Publishes a network in 8-bit integers as a checkpoint of its own, to be evaluated and promoted like any other.
 
-    Ranges of numbers are taken from scenes of the train split that it learned from; what the change costs is measured
-    on the validation split. Thresholds and calibration stay as they are.
+    Value ranges are collected from scenes of the train split that it learned from; the loss in quality is measured on
+    the validation split. Thresholds and calibration are unchanged.
 
     Args:
-        checkpoint: The network; its weights stay beside, for trainings that start from it.
-        params: How.
-        store: Where manifests lie.
+        checkpoint: The network; its original weights are kept alongside, for training runs that start from it.
+        params: How to quantize.
+        store: Where manifests are stored.
 
     Returns:
-        The published checkpoint; done before, it is only read.
+        The published checkpoint; if already published, it is only read.
 
     Raises:
-        SiameseError: It is quantized already, or NNCF or OpenVINO cannot do it.
+        SiameseError: The checkpoint is quantized already, or NNCF or OpenVINO cannot quantize it.
     """
     if checkpoint.quantized:
         fix = f"it was made from checkpoint {checkpoint.quantized.source}"
@@ -76,11 +76,11 @@ def _put(store: ObjectStore, folder: S3Uri, number: int, graph: Graph) -> Quanti
 def _compared(
     network: SiameseUNet, graphs: tuple[Graph, ...], decision: Decision, reader: PairReader
 ) -> tuple[Scores | None, Scores | None, float | None]:
-    """Scores on the validation split before and after, and the share of building pixels that got another class."""
+    """Returns scores on the validation split before and after, and the share of building pixels whose class changed."""
     scenes = reader.scenes("val")
     if not scenes:
         return None, None, None
-    # Both on OpenVINO, so that nothing but the integers makes a difference.
+    # Both run on OpenVINO, so that only the integers make a difference.
     old = Predictor(network, decision, backend="openvino")
     new = Predictor(network, decision, backend="openvino", graphs=[graphs])
     counts, changed, buildings = [Counts(), Counts()], 0, 0

@@ -1,4 +1,4 @@
-"""Made-up scenes in xBD's layout: for a first look, for teaching, and for tests of scale."""
+"""Synthetic scenes in xBD's layout: for a first look, for teaching, and for tests of scale."""
 
 from siamese.sample.write import Sample, write_sample
 

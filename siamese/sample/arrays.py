@@ -1,4 +1,4 @@
-"""Names for the arrays that drawing passes about; OpenCV's stubs carry no element type, so the names say it."""
+"""Names for the arrays that drawing functions exchange; OpenCV's stubs carry no element type, so the names state it."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ Ints: TypeAlias = NDArray[Any]
 """int32 or int16 values."""
 
 Points: TypeAlias = NDArray[Any]
-"""float64 values; places as (..., 2), x before y."""
+"""float64 values; positions as (..., 2), x before y."""

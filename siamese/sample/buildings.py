@@ -1,4 +1,4 @@
-"""Buildings: footprints of many shapes, and roofs as sloping facets."""
+"""Buildings: footprints of many shapes, and roofs made of sloping facets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Facet:
 
     Attributes:
         corners: (n, 2) pixels, x and y.
-        facing: Unit vector in the image down the slope; (0, 0) for flat.
+        facing: Unit vector in the image pointing down the slope; (0, 0) for flat.
     """
 
     corners: Points
@@ -44,7 +44,7 @@ class Building:
         facets: Planes of the roof; together they cover the outline.
         lines: Ridges and parapets, (2, 2) each.
         boxes: Rooftop plant, skylights, chimneys: small outlines.
-        roof: Kind of roof.
+        roof: Roof type.
         colour: RGB of the roof in level light.
         pitch_deg: Slope of the facets.
         height_m: Mean height of the roof.
@@ -61,12 +61,12 @@ class Building:
 
     @cached_property
     def centre(self) -> Points:
-        """(2,) middle of the bounding box."""
+        """(2,) centre of the bounding box."""
         middle: Points = (self.outline.min(0) + self.outline.max(0)) / 2
         return middle
 
     def moved(self, by: Points) -> Building:
-        """The same building elsewhere."""
+        """Returns a copy of the building at another position."""
         return replace(
             self,
             outline=self.outline + by,
@@ -78,7 +78,7 @@ class Building:
 
 @dataclass(frozen=True)
 class _Wing:
-    """A part that juts out of the main body, at ``middle`` along it, on side +1 or -1."""
+    """A part that projects from the main body, at ``middle`` along it, on side +1 or -1."""
 
     middle: float
     width: float
@@ -87,7 +87,7 @@ class _Wing:
 
 
 def house(rng: np.random.Generator, centre: Points, angle: float, size: tuple[float, float]) -> Building:
-    """A dwelling: a rectangle with up to two wings under a gable or hip roof, now and then flat.
+    """Makes a dwelling: a rectangle with up to two wings under a gable or hip roof, occasionally flat.
 
     Args:
         rng: Source of randomness.
@@ -102,14 +102,14 @@ def house(rng: np.random.Generator, centre: Points, angle: float, size: tuple[fl
 
 
 def shed(rng: np.random.Generator, centre: Points, angle: float) -> Building:
-    """A small outbuilding."""
+    """Makes a small outbuilding."""
     size = (float(rng.uniform(9, 16)), float(rng.uniform(7, 11)))
     colour = _varied(rng, HOUSE_COLOURS[rng.integers(len(HOUSE_COLOURS))])
     return _assemble(rng, centre, angle, size, "gable", (), colour, float(rng.uniform(2, 2.8)))
 
 
 def hall(rng: np.random.Generator, centre: Points, angle: float, size: tuple[float, float]) -> Building:
-    """A shop, school or workshop: large, flat or of low pitch, with plant on the roof."""
+    """Makes a shop, school or workshop: large, with a flat or low-pitched roof and plant on it."""
     roof: Roof = rng.choice(["flat", "gable"], p=[0.7, 0.3])
     wings = _wings(rng, *size) if roof == "flat" else ()
     colour = _varied(rng, HALL_COLOURS[rng.integers(len(HALL_COLOURS))])
@@ -204,7 +204,7 @@ def _outline(length: float, depth: float, wings: tuple[_Wing, ...]) -> Points:
 def _ridged(
     length: float, depth: float, wings: tuple[_Wing, ...], hipped: bool
 ) -> tuple[list[tuple[object, tuple[float, float]]], list[object]]:
-    """Facets and ridges of a main body along x and its wings along y, with valleys at 45 degrees."""
+    """Returns the facets and ridges of a main body along x and its wings along y, with valleys at 45 degrees."""
     inset = min(depth / 2, length / 2.2) if hipped else 0.0
     west, east, half = -length / 2, length / 2, depth / 2
     facets: list[tuple[object, tuple[float, float]]] = [

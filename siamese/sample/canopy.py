@@ -1,4 +1,4 @@
-"""Draws trees as they stand on one date: leafy, stripped, scorched or felled; and what the wind strewed about."""
+"""Draws trees as they are on one date: leafy, stripped, scorched or felled; and debris scattered by the wind."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def draw_crowns(
         lit: (H, W) light map, painted into.
         light: The acquisition.
         rng: Source of randomness.
-        event: What struck.
-        harm: What it did; None before the event.
+        event: The disaster type.
+        harm: Its effects; None before the event.
 
     Returns:
-        The light map, with leaves in it.
+        The light map, including foliage.
     """
     if ground.crowns is None:
         return lit
@@ -53,7 +53,7 @@ def draw_crowns(
     kernel = np.zeros((3, 3), np.float32)
     kernel[1, 0], kernel[1, 2] = -sun[0], sun[0]
     kernel[0, 1], kernel[2, 1] = -sun[1], sun[1]
-    # A crown is bright where it falls off towards the sun.
+    # A crown is bright where it slopes towards the sun.
     slope = cv2.filter2D(dome, cv2.CV_32F, kernel)
     leaves = cv2.addWeighted(slope, -30.0, ground.rough, 0.5, LEVEL * 0.95 - 0.5 * 128, dtype=cv2.CV_32F)
     np.clip(leaves, 30, 230, out=leaves)
@@ -62,7 +62,7 @@ def draw_crowns(
 
 
 def _harmed(trees: Trees, rng: np.random.Generator, event: Event, harm: Harm | None) -> tuple[Points, Points]:
-    """How far each tree is harmed, 0..1, and its radius now."""
+    """Returns each tree's degree of harm, 0..1, and its current radius."""
     none = np.zeros(len(trees.places))
     if harm is None or harm.edge >= 1 or event == "flood":
         return none, trees.radius
@@ -77,7 +77,7 @@ def _harmed(trees: Trees, rng: np.random.Generator, event: Event, harm: Harm | N
 
 
 def draw_trunks(trees: Trees, image: Bytes, harm: Harm, rng: np.random.Generator) -> None:
-    """Fallen trees, most of them with the wind."""
+    """Draws fallen trees, most of them in the wind's direction."""
     x, y = trees.places.astype(int).T
     down = (harm.field[y, x] - harm.edge) * 2.5 > rng.random(len(x))
     foot, reach = trees.places[down], trees.radius[down, None]
@@ -92,7 +92,7 @@ def draw_trunks(trees: Trees, image: Bytes, harm: Harm, rng: np.random.Generator
 
 
 def draw_debris(image: Bytes, harm: Harm, rng: np.random.Generator) -> None:
-    """Debris strewn on the ground where the wind was strong."""
+    """Draws debris scattered on the ground where the wind was strong."""
     rows, columns = harm.field.shape
     count = 9000 * rows * columns // (1024 * 1024)
     x, y = rng.integers(0, columns - 3, count), rng.integers(0, rows - 3, count)

@@ -37,22 +37,22 @@ LEVELS: Final = 32
 """Brightness levels between the dark and the bright colour of a cover."""
 
 OPEN: Final = ("grass", "lawn", "meadow", "crop", "ripe", "soil", "floor", "litter", "singed")
-"""Covers that grow or lie open, so that fire and water can change them."""
+"""Covers that are vegetated or open, so that fire and water can change them."""
 
 
 def is_any(covers: Bytes, names: tuple[str, ...]) -> Bytes:
-    """Where a cover map has one of the named covers: (H, W) uint8, 0 or 1."""
+    """Returns where a cover map has one of the named covers: (H, W) uint8, 0 or 1."""
     table = np.zeros(256, np.uint8)
     table[[COVERS[name] for name in names]] = 1
     return cv2.LUT(covers, table)
 
 
 def palette(dryness: float, rng: np.random.Generator) -> Bytes:
-    """Colours of all covers in one season.
+    """Returns the colours of all covers in one season.
 
     Args:
         dryness: 0 lush to 1 dry.
-        rng: Source of randomness; each cover is a little different each time.
+        rng: Source of randomness; each cover differs slightly each time.
 
     Returns:
         (covers x LEVELS, 3) uint8 RGB; row ``cover * LEVELS + level``.
@@ -66,12 +66,12 @@ def palette(dryness: float, rng: np.random.Generator) -> Bytes:
 
 
 def paint(covers: Bytes, level: Bytes, colours: Bytes) -> Bytes:
-    """Turns a cover map into colour.
+    """Converts a cover map to colours.
 
     Args:
         covers: (H, W) uint8 cover numbers.
         level: (H, W) uint8 brightness within the cover, 0..255.
-        colours: What :func:`palette` gave.
+        colours: The result of :func:`palette`.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -81,7 +81,7 @@ def paint(covers: Bytes, level: Bytes, colours: Bytes) -> Bytes:
 
 
 def lookup(colours: Bytes, rows: np.ndarray) -> Bytes:
-    """``colours[rows]`` for (n, 3) uint8 colours, four bytes at a time, which is several times faster."""
+    """Returns ``colours[rows]`` for (n, 3) uint8 colours, four bytes at a time, which is several times faster."""
     wide = np.zeros((len(colours), 4), np.uint8)
     wide[:, :3] = colours
     four = np.take(wide.view(np.uint32)[:, 0], rows)

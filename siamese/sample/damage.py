@@ -1,4 +1,4 @@
-"""Who is hit how hard: a field over the ground, and the damage class of each building."""
+"""Distributes the damage: a field over the ground, and the damage class of each building."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _REACH: Final[dict[Severity, float]] = {"heavy": 0.8, "moderate": 0.45, "light":
 
 @dataclass(frozen=True)
 class Harm:
-    """What the event did.
+    """The effects of the event.
 
     Attributes:
         field: (H, W) float32 intensity in 0..1, before thresholds.
-        edge: Intensity from which the ground shows the event; above 1 when it shows nowhere.
+        edge: Intensity from which the ground shows the event; above 1 if it shows nowhere.
         classes: Damage class of each building, 0..3, in the order of the world's buildings.
-        hidden: Whether nobody can tell each building's damage.
-        cloud: (H, W) float32 0..1: how far cloud or smoke hides the ground afterwards; None for clear air.
+        hidden: Whether each building's damage is impossible to see.
+        cloud: (H, W) float32 0..1: how much cloud or smoke hides the ground afterwards; None for clear air.
     """
 
     field: Floats
@@ -52,7 +52,7 @@ class Harm:
 
 
 def strike(plan: ScenePlan, world: World, rng: np.random.Generator) -> Harm:
-    """Lets the event happen.
+    """Simulates the event.
 
     Args:
         plan: Event and severity.
@@ -78,7 +78,7 @@ def strike(plan: ScenePlan, world: World, rng: np.random.Generator) -> Harm:
 
 
 def _graded(score: Floats, shares: tuple[float, float, float], rng: np.random.Generator) -> tuple[Ints, float]:
-    """Classes by rank of the score, so that each share is met whatever the field looks like."""
+    """Assigns classes by rank of the score, so that each share is met whatever the field looks like."""
     count = len(score)
     rank = np.argsort(np.argsort(-score))
     destroyed, major, minor = (int(share * count + rng.random()) for share in shares[::-1])
@@ -95,7 +95,7 @@ def _field(event: Event, world: World, rng: np.random.Generator) -> Floats:
 
 
 def _coarse_field(event: Event, world: World, shape: tuple[int, int], rng: np.random.Generator) -> Floats:
-    """The field in every _COARSE-th row and column, for it has no detail finer than that."""
+    """Returns the field at every _COARSE-th row and column, since it has no finer detail than that."""
     broad = smooth(rng, shape, 380 / _COARSE, 4)
     x, y = np.meshgrid(np.arange(shape[1]) * _COARSE, np.arange(shape[0]) * _COARSE, sparse=True)
     angle = rng.uniform(0, 2 * np.pi)
@@ -119,7 +119,7 @@ def _coarse_field(event: Event, world: World, shape: tuple[int, int], rng: np.ra
 
 
 def _cloud(plan: ScenePlan, world: World, rng: np.random.Generator) -> tuple[Floats | None, tuple[bool, ...]]:
-    """Some scenes have a cloud, or smoke, that hides buildings; some buildings cannot be told for other reasons."""
+    """Hides buildings under cloud or smoke in some scenes; a few others are unclear for other reasons."""
     count = len(world.buildings)
     odd = rng.random(count) < 0.018
     if rng.random() > (0.4 if plan.event == "fire" else 0.22):
@@ -135,11 +135,11 @@ def _cloud(plan: ScenePlan, world: World, rng: np.random.Generator) -> tuple[Flo
 
 
 def flooded(world: World, harm: Harm, rough: Bytes) -> Bytes:
-    """Where water stands after a flood: by the field, and true to the class of each building.
+    """Returns where water stands after a flood: by the field, and consistent with the class of each building.
 
     Args:
         world: The ground.
-        harm: What the event did.
+        harm: The effects of the event.
         rough: (H, W) uint8 grain around 128 that roughens the shore.
 
     Returns:

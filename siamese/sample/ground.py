@@ -1,4 +1,4 @@
-"""The ground as maps: what covers each pixel, how bright it is within its cover, where trees may stand."""
+"""The ground as maps: the cover of each pixel, its brightness within that cover, and where trees may stand."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _CLEARED: Final = ("crop", "ripe", "soil")
 
 
 def fixed(points: Points) -> Ints:
-    """Pixels as OpenCV's fixed-point numbers with SHIFT fractional bits."""
+    """Converts pixels to OpenCV's fixed-point numbers with SHIFT fractional bits."""
     return np.round(points * (1 << SHIFT)).astype(np.int32)
 
 
 @dataclass(frozen=True)
 class Ground:
-    """Maps that both dates share, (H, W) each.
+    """Maps shared by both dates, (H, W) each.
 
     Attributes:
         covers: uint8 cover numbers.
@@ -50,7 +50,7 @@ def survey(world: World, rng: np.random.Generator) -> Ground:
     """Draws the maps of a ground and plants its trees.
 
     Args:
-        world: The ground, laid out.
+        world: The ground, already laid out.
         rng: Source of randomness.
     """
     shape = (world.size[1], world.size[0])

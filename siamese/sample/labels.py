@@ -1,4 +1,4 @@
-"""Labels of a scene in xBD's own schema: polygons in pixels and degrees, and how the images were taken."""
+"""Labels of a scene in xBD's own schema: polygons in pixels and degrees, and acquisition metadata."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _SMALLEST_PX2: Final = 12.0
 
 
 def origin(plan: ScenePlan) -> tuple[float, float]:
-    """Longitude and latitude of the scene's upper left corner.
+    """Returns longitude and latitude of the scene's upper left corner.
 
-    Scenes lie 1 km and more apart; a neighbour lies east of its leader, where its ground begins.
+    Scenes are at least 1 km apart; a neighbour lies to the east of its leader, where its own ground begins.
     """
     row, column = divmod(plan.leader, _PER_ROW)
     west, north = _ORIGIN[plan.event]
@@ -45,7 +45,7 @@ def origin(plan: ScenePlan) -> tuple[float, float]:
 
 
 def to_degrees(plan: ScenePlan, pixels: Points) -> Points:
-    """Pixels of a scene (n, 2) as longitude and latitude; affine, as in xBD."""
+    """Converts pixels of a scene (n, 2) to longitude and latitude; affine, as in xBD."""
     west, north = origin(plan)
     per_pixel = METRES_PER_PIXEL / _METRES_PER_DEGREE
     scale = np.array([per_pixel / np.cos(np.radians(_ORIGIN[plan.event][1])), -per_pixel])
@@ -54,13 +54,13 @@ def to_degrees(plan: ScenePlan, pixels: Points) -> Points:
 
 
 def label_pair(plan: ScenePlan, seed: int, drawn: Pictured, mark: str) -> tuple[bytes, bytes, dict[str, int]]:
-    """The two labels of a scene.
+    """Returns the two labels of a scene.
 
     Args:
         plan: The scene.
         seed: Seed of the set.
-        drawn: Its pictures and what they show.
-        mark: Catalogue number that says which set the scene belongs to.
+        drawn: Its images and what they show.
+        mark: Catalogue number that identifies the set to which the scene belongs.
 
     Returns:
         JSON of the label before, JSON of the label after, and the number of buildings by subtype.
@@ -96,7 +96,7 @@ def label_pair(plan: ScenePlan, seed: int, drawn: Pictured, mark: str) -> tuple[
 
 
 def _within(outline: Points) -> Points | None:
-    """The part of an outline inside the tile, closed; None when hardly any is."""
+    """Clips an outline to the tile and closes it; returns None if almost nothing is left."""
     kept = Polygon(outline).buffer(0).intersection(box(0, 0, SIDE_PX, SIDE_PX))
     if isinstance(kept, MultiPolygon):
         kept = max(kept.geoms, key=lambda part: part.area)

@@ -15,10 +15,10 @@ FIELD_COVERS = ("grass", "meadow", "crop", "crop", "ripe", "soil", "soil")
 
 
 def lay_out(plan: ScenePlan, rng: np.random.Generator) -> World:
-    """Makes the ground of a scene, all but its trees.
+    """Makes the ground of a scene, except for its trees.
 
     Args:
-        plan: What the scene is to be.
+        plan: The scene to make.
         rng: Source of randomness.
     """
     size = (plan.canvas_px, 1024)
@@ -62,7 +62,7 @@ def lay_out(plan: ScenePlan, rng: np.random.Generator) -> World:
 
 
 def _keep_clear(world: World) -> None:
-    """Drops buildings that stand on a road, or in one another; earlier ones stay."""
+    """Drops buildings that stand on a road or overlap each other; earlier ones stay."""
     margin = 80
     taken = np.zeros((world.size[1] + 2 * margin, world.size[0] + 2 * margin), np.uint8)
     for road in world.roads:
@@ -144,7 +144,7 @@ def _settle(world: World, rng: np.random.Generator, grid: Grid, *, taken: float,
     for plot, front in zip(grid.plots, grid.bend.at(np.array([plot.place for plot in grid.plots])), strict=True):
         if not _near(front, world.size, 60):
             continue
-        # Vacant plots cluster, as woods and parks do.
+        # Vacant plots are clustered, as woods and parks are.
         lean = np.sin(front[0] / 190 + 3 * empty[0]) * np.cos(front[1] / 210 + 3 * empty[1])
         if rng.random() > taken + 0.28 * lean:
             continue
@@ -191,7 +191,7 @@ def _house_on(world: World, rng: np.random.Generator, grid: Grid, plot: Plot, *,
 
 
 def _at(grid: Grid, plot: Plot, places: list[tuple[float, float]]) -> Points:
-    """Places on a plot as pixels: each in plot widths from its middle, and pixels from the street's axis."""
+    """Converts plot positions to pixels: each in plot widths from the middle, and pixels from the street's axis."""
     across = np.array([plot.width_px, plot.side])
     return grid.bend.at(plot.place + np.array(places) * across)
 

@@ -1,4 +1,4 @@
-"""How an image is taken: sun, season, air, sensor, and where the satellite stood."""
+"""Imaging conditions: sun, season, atmosphere, sensor, and satellite position."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siamese.sample.plan import Event
 METRES_PER_PIXEL = 0.46
 AMBIENT, DIRECT = 0.4, 0.95
 LEVEL = 128
-"""Value of a light map where level ground lies in full sun."""
+"""Value of a light map for level ground in full sun."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Light:
         off_nadir: Degrees.
         target_azimuth: Direction in which roofs lean, degrees clockwise from north.
         dryness: 0 lush to 1 dry.
-        haze: Share of the light that the air adds, 0..0.3.
+        haze: Share of the light added by the atmosphere, 0..0.3.
         warmth: Tint: above 0 warm, below 0 cold.
         gain: Exposure.
         blur_px: Sigma of the point spread.
@@ -57,13 +57,13 @@ class Light:
         return np.array([np.sin(azimuth) * level, -np.cos(azimuth) * level, np.sin(elevation)])
 
     def lean(self, height_m: float) -> Points:
-        """(2,) pixels by which something ``height_m`` high is displaced."""
+        """Returns the (2,) displacement in pixels of something ``height_m`` high."""
         far = height_m * np.tan(np.radians(self.off_nadir)) / METRES_PER_PIXEL
         azimuth = np.radians(self.target_azimuth)
         return np.array([np.sin(azimuth) * far, -np.cos(azimuth) * far])
 
     def facing(self, direction: Points, pitch_deg: float) -> float:
-        """Brightness of a roof plane against level ground in full sun."""
+        """Returns the brightness of a roof plane relative to level ground in full sun."""
         pitch = np.radians(pitch_deg) if np.any(direction) else 0.0
         normal = np.array([*(direction * np.sin(pitch)), np.cos(pitch)])
         sun = self.to_sun
@@ -72,12 +72,12 @@ class Light:
 
     @property
     def shade(self) -> float:
-        """Brightness of full shadow against full sun."""
+        """Brightness of full shadow relative to full sun."""
         return float(AMBIENT * 0.9 / (AMBIENT + DIRECT * self.to_sun[2]))
 
 
 def before(rng: np.random.Generator) -> Light:
-    """The acquisition before the event."""
+    """Draws the acquisition before the event."""
     return Light(
         sun_azimuth=float(rng.uniform(120, 190)),
         sun_elevation=float(rng.uniform(38, 68)),
@@ -93,7 +93,7 @@ def before(rng: np.random.Generator) -> Light:
 
 
 def after(rng: np.random.Generator, first: Light, event: Event) -> Light:
-    """The acquisition after the event: another day, season, sun, view and air, and a few pixels off."""
+    """Draws the acquisition after the event: another day, season, sun, view and atmosphere, and a few pixels off."""
     second = before(rng)
     angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(1.2, 4.5)
     haze = rng.uniform(0.02, 0.14) + (rng.uniform(0, 0.1) if event == "fire" else 0)
@@ -111,7 +111,7 @@ def after(rng: np.random.Generator, first: Light, event: Event) -> Light:
 
 
 def cast_shadows(height_m: Floats, light: Light) -> Bytes:
-    """Where something higher stands between a pixel and the sun.
+    """Returns where something higher stands between a pixel and the sun.
 
     Args:
         height_m: (H, W) height above ground in metres.
@@ -137,7 +137,7 @@ def cast_shadows(height_m: Floats, light: Light) -> Bytes:
         cv2.subtract(moved, np.array([float(fall)]), dst=moved)
         cv2.max(moved, height, dst=ceiling)
     above = cv2.subtract(ceiling, height)
-    # Full shadow from 1.5 m of overlap on; softer below that.
+    # Full shadow from 1.5 m of overlap; softer below that.
     return cv2.convertScaleAbs(above, alpha=255 / (1.5 / unit), beta=-40)
 
 
@@ -150,7 +150,7 @@ def _shift_into(source: Bytes, target: Bytes, dx: int, dy: int) -> None:
 
 
 def illuminate(albedo: Bytes, lit: Bytes, light: Light) -> Bytes:
-    """Applies light and air.
+    """Applies light and atmosphere.
 
     Args:
         albedo: (H, W, 3) RGB in level light.
@@ -169,7 +169,7 @@ def illuminate(albedo: Bytes, lit: Bytes, light: Light) -> Bytes:
 
 
 def sense(image: Bytes, light: Light, rng: np.random.Generator) -> Bytes:
-    """What the sensor makes of it: misregistration, blur, noise."""
+    """Simulates the sensor: misregistration, blur, noise."""
     if light.turn_deg or any(light.shift_px):
         rows, columns = image.shape[:2]
         matrix = cv2.getRotationMatrix2D((columns / 2, rows / 2), light.turn_deg, 1.0)

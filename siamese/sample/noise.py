@@ -1,4 +1,4 @@
-"""Random fields: smooth at many scales, or grain by the pixel."""
+"""Random fields: smooth at many scales, or per-pixel grain."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ COARSE: Final = 4
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, octaves: int = 3) -> Floats:
-    """A smooth random field.
+    """Returns a smooth random field.
 
     Args:
         rng: Source of randomness.
         shape: Rows and columns.
-        cell_px: Size of its largest blobs; each octave halves it.
-        octaves: How many scales are added.
+        cell_px: Size of the largest blobs; each octave halves it.
+        octaves: Number of scales added up.
 
     Returns:
         ``shape`` float32 in 0..1, spread over the whole range.
@@ -38,7 +38,7 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cell_px: float, oct
 
 
 def grain(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> Bytes:
-    """Fine texture around 128.
+    """Returns fine texture around 128.
 
     Args:
         rng: Source of randomness.
@@ -57,7 +57,7 @@ def grain(rng: np.random.Generator, shape: tuple[int, int], sigma_px: float) -> 
 
 
 def gaussian_levels(rng: np.random.Generator, shape: tuple[int, int], sigma: float) -> Floats:
-    """Gaussian noise in whole grey levels.
+    """Returns Gaussian noise in whole grey levels.
 
     Returns:
         ``shape`` int16.

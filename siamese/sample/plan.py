@@ -1,4 +1,4 @@
-"""What each scene of a sample set is to be, settled by its number alone, so that any set is a good mix."""
+"""Plans each scene of a sample set, determined by its number alone, so that a set of any size is well mixed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ScenePlan:
 
     Attributes:
         index: Number of the scene in its set.
-        event: What struck.
-        kind: What kind of place it is.
-        severity: How hard it was struck.
+        event: The disaster type.
+        kind: The kind of place.
+        severity: How severely it was hit.
         leader: The scene whose ground this one shares; its own index unless it is the second of two neighbours.
-        canvas_px: Width of the ground that is made, in pixels; wider than a scene for neighbours.
+        canvas_px: Width of the generated ground, in pixels; wider than a scene for neighbours.
         offset_px: Column of that ground at which this scene begins.
     """
 
@@ -53,12 +53,12 @@ class ScenePlan:
 
     @property
     def built(self) -> bool:
-        """Whether buildings stand in it."""
+        """Whether it contains buildings."""
         return self.kind in BUILT_KINDS
 
 
 def plan_scene(index: int, seed: int, event: Event | None) -> ScenePlan:
-    """Settles what scene ``index`` of a set is; nothing depends on how many scenes the set has.
+    """Plans scene ``index`` of a set; nothing depends on the number of scenes in the set.
 
     Each block of eight consecutive scenes holds three without buildings and one of each built kind, in an order
     drawn from the seed. Kind, event and severity rotate against each other from block to block. The last two
@@ -67,7 +67,7 @@ def plan_scene(index: int, seed: int, event: Event | None) -> ScenePlan:
     Args:
         index: Number of the scene, from 0.
         seed: Seed of the set.
-        event: What struck; None for a mix of all events.
+        event: The disaster type; None for a mix of all.
     """
     block, slot = divmod(index, BLOCK)
     if block % 2 == 1 and slot == BLOCK - 1:
@@ -87,7 +87,7 @@ def plan_scene(index: int, seed: int, event: Event | None) -> ScenePlan:
 
 
 def _order(seed: int, block: int) -> list[int]:
-    """Which kind each slot of a block is; a block's last two slots are built ones, as neighbours may take them."""
+    """Returns the kind of each slot of a block; its last two slots are built-up, as neighbours may take them."""
     rng = np.random.default_rng([seed, block, 0xB10C])
     built = rng.permutation(np.arange(len(EMPTY_KINDS), BLOCK))
     first = rng.permutation(np.concatenate([np.arange(len(EMPTY_KINDS)), built[2:]]))

@@ -21,15 +21,15 @@ from siamese.sample.world import World
 def draw(
     world: World, ground: Ground, light: Light, rng: np.random.Generator, *, event: Event, harm: Harm | None
 ) -> Bytes:
-    """Draws one acquisition, before the sensor sees it.
+    """Draws one acquisition, before sensor effects.
 
     Args:
-        world: What stands on the ground.
-        ground: Its maps.
+        world: The objects on the ground.
+        ground: The ground's maps.
         light: Sun, season, view.
         rng: Source of randomness.
-        event: What struck.
-        harm: What it did; None before the event.
+        event: The disaster type.
+        harm: Its effects; None before the event.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -61,7 +61,7 @@ def draw(
 
 
 def _changed(world: World, ground: Ground, event: Event, harm: Harm) -> tuple[Bytes, Bytes]:
-    """Covers and brightness after the event."""
+    """Returns covers and brightness after the event."""
     covers, level = ground.covers.copy(), ground.level
     open_ground = is_any(covers, OPEN) > 0
     ragged = harm.field + np.float32(0.16) * (ground.patches - np.float32(0.5))

@@ -1,4 +1,4 @@
-"""What damage looks like on a building: tarps and torn shingles, open rooms, rubble, ash, mud."""
+"""The appearance of damage on a building: tarps and torn shingles, open rooms, rubble, ash, mud."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MUD: Final = (126, 106, 80)
 
 @dataclass(frozen=True)
 class Stuff:
-    """Textures that ruins are cut from, made once a scene.
+    """Textures from which ruins are cut, made once per scene.
 
     Attributes:
-        rubble: (T, T, 3) a mosaic of broken walls, boards and things.
+        rubble: (T, T, 3) a mosaic of broken walls, boards and household items.
         ashes: (T, T, 3) the same, burnt.
         rooms: (T, T, 3) rooms seen from above.
-        blotch: (T, T) float32 0..1 in patches of some 12 pixels.
+        blotch: (T, T) float32 0..1 in patches of about 12 pixels.
     """
 
     rubble: Bytes
@@ -73,10 +73,10 @@ def _mosaic(
 
 
 class Ruins:
-    """Paints damage into an image, one building after the other.
+    """Paints damage into an image, one building after another.
 
     Args:
-        image: (H, W, 3) RGB that is painted into.
+        image: (H, W, 3) RGB, modified in place.
         stuff: Textures.
         rng: Source of randomness.
     """
@@ -107,7 +107,7 @@ class Ruins:
                 self._walls(outline, (206, 200, 190))
 
     def flood(self, outline: Points, grade: int) -> None:
-        """Paints flood damage of grade 2 or 3; grade 1 leaves the building itself as it was."""
+        """Paints flood damage of grade 2 or 3; grade 1 leaves the building itself unchanged."""
         match grade:
             case 2:
                 self._rim(outline)
@@ -125,7 +125,7 @@ class Ruins:
         return slice(int(y0), int(y1)), slice(int(x0), int(x1)), outline - (x0, y0)
 
     def _bright(self, outline: Points) -> bool:
-        """Whether the roof is so bright that dark marks show on it."""
+        """Returns whether the roof is bright enough for dark marks to show."""
         rows, columns = self.image.shape[:2]
         x, y = np.clip(outline.mean(0), 0, (columns - 1, rows - 1)).astype(int)
         return bool(self.image[max(y - 2, 0) : y + 3, max(x - 2, 0) : x + 3].mean() > 110)
@@ -223,14 +223,14 @@ class Ruins:
         self._blend(rows, columns, self._cut(texture, shape).astype(np.float32), alpha)
 
     def _walls(self, outline: Points, colour: tuple[int, int, int]) -> None:
-        """Stumps of the outer walls."""
+        """Draws the stumps of the outer walls."""
         points = np.round(outline * 8).astype(np.int32)
         for corner in range(len(points)):
             if self.rng.random() < 0.75:
                 cv2.line(self.image, tuple(points[corner - 1]), tuple(points[corner]), colour, 1, cv2.LINE_AA, 3)
 
     def _rim(self, outline: Points) -> None:
-        """Mud on walls and along the roof's edge."""
+        """Draws mud on walls and along the roof's edge."""
         if (window := self._window(outline, 6)) is None:
             return
         rows, columns, ring = window
@@ -242,7 +242,7 @@ class Ruins:
         self._blend(rows, columns, np.array(MUD, np.float32), np.maximum(edge * 0.85, edge * stain))
 
     def _washed(self, outline: Points) -> None:
-        """A scoured place: mud, the slab's outline, some wreckage."""
+        """Draws a scoured site: mud, the slab's outline, some wreckage."""
         if (window := self._window(outline, 8)) is None:
             return
         rows, columns, ring = window

@@ -1,4 +1,4 @@
-"""One whole scene: its two images and the state of its buildings."""
+"""One complete scene: its two images and the state of its buildings."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from siamese.sample.world import World
 
 @dataclass(frozen=True)
 class Pictured:
-    """A scene, drawn.
+    """A drawn scene.
 
     Attributes:
         pre: (1024, 1024, 3) uint8 RGB.
         post: (1024, 1024, 3) uint8 RGB.
         world: The ground; its coordinates are those of the leader's canvas.
-        harm: What the event did.
-        pre_light: Acquisition before.
-        post_light: Acquisition after.
+        harm: The effects of the event.
+        pre_light: Acquisition before the event.
+        post_light: Acquisition after the event.
     """
 
     pre: Bytes
@@ -43,7 +43,7 @@ def _streams(plan: ScenePlan, seed: int) -> list[np.random.SeedSequence]:
 
 
 def stage(plan: ScenePlan, seed: int) -> tuple[World, Harm, Light, Light]:
-    """Makes all of a scene but its pictures: the ground, what the event did, and both acquisitions."""
+    """Makes everything of a scene except its images: the ground, the effects of the event, and both acquisitions."""
     laid, struck, lights = (np.random.default_rng(stream) for stream in _streams(plan, seed)[:3])
     world = lay_out(plan, laid)
     harm = strike(plan, world, struck)
@@ -55,7 +55,7 @@ def picture(plan: ScenePlan, seed: int) -> Pictured:
     """Makes a scene; neighbours are cut from the same two images.
 
     Args:
-        plan: What the scene is to be.
+        plan: The scene to make.
         seed: Seed of the set.
     """
     surveyed, pre_rng, post_rng = (np.random.default_rng(stream) for stream in _streams(plan, seed)[3:])

@@ -1,4 +1,4 @@
-"""Streets and the plots along them, on a grid that is turned and gently bent."""
+"""Streets and the plots along them, on a grid that is rotated and gently curved."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from siamese.sample.arrays import Points
 
 @dataclass(frozen=True)
 class Bend:
-    """The map from a straight street grid (u along streets, v across) to pixels of the ground.
+    """The map from a straight street grid (u along streets, v across) to ground pixels.
 
     Attributes:
-        centre: (2,) pixels; where u = v = 0 lies.
-        angle: Turn of the grid in radians.
+        centre: (2,) pixels; the position of u = v = 0.
+        angle: Rotation of the grid in radians.
         sway: Amplitude of the bends in pixels, along and across.
         wave: Wavelength of the bends in pixels, along and across.
         phase: Phase of the bends, along and across.
@@ -29,7 +29,7 @@ class Bend:
     phase: tuple[float, float]
 
     def at(self, places: Points) -> Points:
-        """Grid coordinates (n, 2) as pixels (n, 2)."""
+        """Converts grid coordinates (n, 2) to pixels (n, 2)."""
         u, v = places[..., 0], places[..., 1]
         bent_u = u + self.sway[0] * np.sin(2 * np.pi * v / self.wave[0] + self.phase[0])
         bent_v = v + self.sway[1] * np.sin(2 * np.pi * u / self.wave[1] + self.phase[1])
@@ -38,7 +38,7 @@ class Bend:
         return pixels
 
     def along(self, place: Points) -> float:
-        """Direction in pixels, in radians, of a street that runs along u at one grid place."""
+        """Returns the direction in pixels, in radians, of a street that runs along u at a grid position."""
         step = self.at(place + np.array([(-2.0, 0.0), (2.0, 0.0)]))
         return float(np.arctan2(*(step[1] - step[0])[::-1]))
 
@@ -50,7 +50,7 @@ class Road:
     Attributes:
         path: (n, 2) pixels.
         width_px: From edge to edge.
-        surface: What it is made of.
+        surface: Surface material.
         marked: Whether lines are painted on it.
     """
 
@@ -87,7 +87,7 @@ class Grid:
 
 
 def bend(rng: np.random.Generator, size: tuple[int, int], sway_px: float) -> Bend:
-    """A random turn and bend about the middle of a ground of ``size`` (width, height) pixels."""
+    """Draws a random rotation and curvature about the middle of a ground of ``size`` (width, height) pixels."""
     return Bend(
         centre=np.array(size) / 2 + rng.uniform(-60, 60, 2),
         angle=float(rng.choice([0, np.pi / 2]) + rng.normal(0, 0.25)),
@@ -107,7 +107,7 @@ def street_grid(
     width_px: float,
     sway_px: float,
 ) -> Grid:
-    """Lays parallel streets, cross streets and plots back to back.
+    """Lays out parallel streets, cross streets, and plots back to back.
 
     Args:
         rng: Source of randomness.
@@ -116,7 +116,7 @@ def street_grid(
         cross_px: Distance of neighbouring cross streets.
         plot_px: Width of a plot along its street.
         width_px: Width of a street.
-        sway_px: How far streets bend.
+        sway_px: How far streets curve.
     """
     bent = bend(rng, size, sway_px)
     reach = float(np.hypot(*size)) / 2 + 200
@@ -154,13 +154,13 @@ def _spread(rng: np.random.Generator, reach: float, step: float, jitter: float) 
 def winding(
     rng: np.random.Generator, size: tuple[int, int], bends_px: float, *, through: Points | None = None
 ) -> Points:
-    """A winding path right across the ground.
+    """Draws a winding path across the whole ground.
 
     Args:
         rng: Source of randomness.
         size: Width and height in pixels.
-        bends_px: How far it strays from straight.
-        through: (2,) pixels that it passes near; None for anywhere.
+        bends_px: How far it deviates from a straight line.
+        through: (2,) pixels near which it passes; None for anywhere.
 
     Returns:
         (n, 2) pixels.

@@ -1,4 +1,4 @@
-"""Draws one building: walls, roof planes, ridges, plant, damage, and how high it stands."""
+"""Draws one building: walls, roof planes, ridges, plant, damage, and its height."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from siamese.sample.ruin import Ruins
 def draw_building(
     image: Bytes, height: Floats, building: Building, light: Light, event: Event, grade: int, ruins: Ruins | None
 ) -> None:
-    """Draws one building: walls, roof planes, ridges, plant; then its damage; then how high it is."""
+    """Draws one building: walls, roof planes, ridges, plant; then its damage; then its height."""
     if ruins and grade == DESTROYED:
         paint_ruin = {"wind": ruins.wind, "flood": ruins.flood, "fire": ruins.fire}[event]
         paint_ruin(building.outline, grade)

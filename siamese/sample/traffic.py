@@ -1,4 +1,4 @@
-"""Lines painted on roads, swimming pools, and cars, which never stand where they stood before."""
+"""Road markings, swimming pools, and cars, which are at different places on each date."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CARS: Final = (
 
 
 def draw_markings(world: World, image: Bytes) -> None:
-    """Paints the lines of roads, and pools, into an (H, W, 3) RGB image."""
+    """Paints road markings and pools into an (H, W, 3) RGB image."""
     for road in world.roads:
         if not road.marked:
             continue
@@ -35,7 +35,7 @@ def draw_markings(world: World, image: Bytes) -> None:
 
 
 def draw_cars(world: World, image: Bytes, height: Floats, covers: Bytes, rng: np.random.Generator) -> None:
-    """Puts cars on roads and in bays.
+    """Places cars on roads and in bays.
 
     Args:
         world: Where cars may stand.

@@ -26,7 +26,7 @@ class Trees:
     Attributes:
         places: (n, 2) pixels.
         radius: (n,) pixels.
-        evergreen: (n,) whether it keeps its leaves.
+        evergreen: (n,) whether the tree keeps its leaves.
     """
 
     places: Points
@@ -38,9 +38,9 @@ def plant(world: World, woodland: Floats, stands: Floats, taken: Bytes, rng: np.
     """Plants woods where the woodland field is high, and garden trees.
 
     Args:
-        world: The ground, laid out.
+        world: The ground, already laid out.
         woodland: (H, W) field in 0..1.
-        stands: (H, W) field in 0..1; kinds of tree follow it.
+        stands: (H, W) field in 0..1 that determines the tree species.
         taken: (H, W) uint8, not 0 where no tree may stand.
         rng: Source of randomness.
     """
@@ -60,18 +60,18 @@ def plant(world: World, woodland: Floats, stands: Floats, taken: Bytes, rng: np.
     free = taken[places[:, 1].astype(int), places[:, 0].astype(int)] == 0
     places, radius = places[free], radius[free]
     x, y = places.astype(int).T
-    # Kinds of tree keep together: the lower half of the woodland's fine structure is evergreen.
+    # Species cluster: the lower half of the woodland's fine structure is evergreen.
     kind = stands[y, x] + rng.normal(0, 0.12, len(places))
     return Trees(places, radius, kind < rng.beta(1.2, 1.2))
 
 
 @dataclass(frozen=True)
 class Crowns:
-    """Which tree each pixel belongs to, and how far it is from its stem; both dates share it.
+    """Which tree each pixel belongs to, and its distance from the stem; shared by both dates.
 
     Attributes:
         nearest: (H, W) int32 index of the nearest tree.
-        away: (H, W) float32 pixels to its stem, made ragged as leaves are.
+        away: (H, W) float32 pixels to its stem, made ragged like foliage.
     """
 
     nearest: Ints
@@ -99,7 +99,7 @@ class Crowns:
         return Crowns(owner[labels], away)
 
     def domes(self, radius: Points) -> Floats:
-        """Height above ground in metres for crowns of ``radius`` (n,) pixels, 0 outside them.
+        """Returns height above ground in metres for crowns of ``radius`` (n,) pixels, 0 outside them.
 
         Returns:
             (H, W) float32.
@@ -112,13 +112,13 @@ class Crowns:
 
 
 def leaf_colours(trees: Trees, dryness: float, harm: Points, burnt: bool, rng: np.random.Generator) -> Bytes:
-    """Colour of each tree.
+    """Returns the colour of each tree.
 
     Args:
         trees: All trees.
         dryness: 0 lush to 1 dry: how far the leaves have turned.
         harm: (n,) 0..1: how far each tree was stripped or scorched.
-        burnt: Whether by fire.
+        burnt: Whether the harm was caused by fire.
         rng: Source of randomness.
 
     Returns:

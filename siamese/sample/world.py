@@ -1,4 +1,4 @@
-"""The ground of a scene, as shapes and not yet as pixels."""
+"""The ground of a scene, as shapes rather than pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Parcel:
     Attributes:
         outline: (n, 2) pixels.
         cover: Name of the ground cover.
-        angle: Direction of its rows in radians; None for no rows.
+        angle: Direction of its rows in radians; None without rows.
     """
 
     outline: Points
@@ -26,7 +26,7 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Bay:
-    """A place for a car: middle and direction in radians; busy is the chance that one stands there."""
+    """A parking place: centre, direction in radians, and the probability that a car is there."""
 
     place: Points
     angle: float
@@ -35,12 +35,12 @@ class Bay:
 
 @dataclass
 class World:
-    """What stands on the ground, filled in while it is laid out; drawn once before and once after the event.
+    """The objects on the ground, filled in during layout; drawn once before and once after the event.
 
     Attributes:
         size: Width and height in pixels.
         cover: Ground cover where no parcel lies.
-        wild: Share of the ground that woodland takes.
+        wild: Share of the ground covered by woodland.
         parcels: Fields, lawns, yards, later over earlier.
         roads: Roads and tracks.
         paved: Drives, car parks: outline and surface.

@@ -1,4 +1,4 @@
-"""Writes sample scenes into a folder in xBD's flat layout, on all cores, going on where a run was cut off."""
+"""Writes sample scenes into a folder in xBD's flat layout, on all cores, resuming an interrupted run."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from siamese.sample.plan import Event, ScenePlan, plan_scene
 from siamese.sample.scene import picture
 
 GENERATION: Final = 1
-"""Raised when the same params give other bytes than before."""
+"""Incremented whenever the same params produce different bytes than before."""
 
 _PART: Final = re.compile(r"\.sample-.+\.(?P<pid>\d{1,9})\.part")
 _PARTS: Final = ("images", "labels")
 
 
 class Sample(BaseModel):
-    """What a folder of sample scenes holds."""
+    """The contents of a folder of sample scenes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,17 +47,17 @@ class Sample(BaseModel):
 
 
 def write_sample(folder: Path, params: SampleParams) -> Sample:
-    """Writes a set of made-up scenes: ``images/`` and ``labels/`` as in xBD.
+    """Writes a set of synthetic scenes: ``images/`` and ``labels/`` as in xBD.
 
-    The same params give the same bytes; scene ``i`` does not depend on how many scenes there are. A run that was cut
-    off goes on with the scenes that are not whole.
+    The same params give the same bytes; scene ``i`` does not depend on the number of scenes. An interrupted run
+    resumes with the scenes that are incomplete.
 
     Args:
-        folder: Where to; made if need be. It may hold nothing but scenes of this set.
-        params: How many scenes, which seed, which event.
+        folder: Where to write; created if missing. It may hold nothing but scenes of this set.
+        params: Number of scenes, seed, and disaster type.
 
     Raises:
-        SiameseError: The folder holds something else, or cannot be written.
+        SiameseError: The folder holds anything else, or cannot be written.
     """
     event: Event | None = None if params.event == "mixed" else params.event
     mark = f"SAMPLE-{GENERATION}-{params.event}-{params.seed}"
@@ -98,7 +98,7 @@ def _whole(folder: Path, plan: ScenePlan) -> bool:
 
 
 def _refuse_strangers(folder: Path, plans: list[ScenePlan]) -> None:
-    """Clears what a dead run left half written; anything else that is not of this set is an error."""
+    """Removes files left half-written by a dead run; anything else that does not belong to this set is an error."""
     own = {path for plan in plans for path in _files(folder, plan)} | {folder / part for part in _PARTS}
     inside = (
         path for place in (folder, *(folder / part for part in _PARTS)) if place.exists() for path in place.iterdir()
@@ -116,7 +116,7 @@ def _refuse_strangers(folder: Path, plans: list[ScenePlan]) -> None:
 
 
 def _count(folder: Path, plan: ScenePlan, mark: str) -> Counter[str]:
-    """Buildings by subtype of a scene that is there already."""
+    """Counts the buildings by subtype of a scene that already exists."""
     path = _files(folder, plan)[-1]
     try:
         label = json.loads(path.read_bytes())
@@ -132,7 +132,7 @@ def _count(folder: Path, plan: ScenePlan, mark: str) -> Counter[str]:
 
 
 def _make_all(folder: Path, plans: list[ScenePlan], seed: int, mark: str) -> Iterator[tuple[int, Mapping[str, int]]]:
-    """Makes scenes on all cores, in no certain order; no more are under way than keep the cores busy."""
+    """Makes scenes on all cores, in no particular order, with no more in progress than keep the cores busy."""
     if not plans:
         return
     cores = min(len(os.sched_getaffinity(0)), len(plans))

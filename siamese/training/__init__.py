@@ -1,4 +1,4 @@
-"""Training: a pair set to a checkpoint."""
+"""Training: from a pair set to a checkpoint."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ __all__ = ["plan_training", "speaks", "train"]
 
 
 def __getattr__(name: str) -> object:
-    """Imports the verb when it is asked for: losses and crops need no storage, so they also run where there is none."""
+    """Imports the verb on first access: losses and crops need no storage, so they also run where there is none."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from siamese.learning.processes import speaks

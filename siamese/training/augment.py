@@ -1,4 +1,4 @@
-"""Augmentation of one crop: flips and turns of all, colour of each date, misregistration of the post image alone."""
+"""Augments one crop: flips and rotations of all images, colours per date, misregistration of the post image only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Crop:
 
 
 def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Crop:
-    """A changed copy of a crop; same state of ``rng``, same bytes."""
+    """Returns an augmented copy of a crop; the same state of ``rng`` gives the same bytes."""
     pre, post, mask = crop.pre, crop.post, crop.mask
     post = _misregistered(post, params, rng)
     if params.colour_jitter:
@@ -39,9 +39,9 @@ def augment(crop: Crop, params: TrainingParams, rng: np.random.Generator) -> Cro
 
 
 def dilated(mask: Image, radius: int) -> Image:
-    """A mask whose buildings, and whose ignored pixels, are larger by ``radius`` pixels on every side.
+    """Returns a mask in which buildings and ignored pixels are extended by ``radius`` pixels on every side.
 
-    Only background gives way; where two buildings grow together, the worse damage wins, and any damage over ignored.
+    Only background is overwritten; where two buildings meet, the worse damage wins, and any damage wins over ignored.
     """
     if not radius:
         return mask
@@ -54,7 +54,7 @@ def dilated(mask: Image, radius: int) -> Image:
 
 
 def _misregistered(image: Image, params: TrainingParams, rng: np.random.Generator) -> Image:
-    """Shifted, turned and scaled a little: what the third place of the xView2 challenge did to the post image."""
+    """Shifts, rotates and scales the post image slightly, as the third-placed solution of the xView2 challenge did."""
     shift = rng.uniform(-params.post_shift_px, params.post_shift_px, 2)
     angle = rng.uniform(-params.post_rotate_deg, params.post_rotate_deg)
     scale = 1 + rng.uniform(-params.post_scale, params.post_scale)

@@ -1,8 +1,8 @@
-"""Fits temperatures and biases on validation scenes, so that probabilities can be taken at their word.
+"""Fits temperatures and biases on validation scenes, so that probabilities are calibrated.
 
-A few scenes show little of what a network does elsewhere: their pixels are many but alike, and what is fitted to them
-is worse than what is usual of damage (:data:`USUAL_TEMPERATURE`, no bias). So that is taken until there are many, and
-has a weight even then, which tells less the more scenes there are.
+A few scenes reveal little about how a network behaves elsewhere: their many pixels are alike, and a fit to them is
+worse than the usual values for damage (:data:`USUAL_TEMPERATURE`, no bias). So the usual values are used until there
+are enough scenes, and serve as a prior even then, whose influence shrinks as the number of scenes grows.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from siamese.model import Prediction
 _BINS = 400
 _TINY = 1e-6
 _A_SCENE = 20_000
-"""At most so many building pixels of a scene, evenly over them, speak for their damage."""
+"""Maximum number of building pixels per scene, spread evenly, that are used for damage."""
 _LEAST_PIXELS = 1_000
 _TEMPERATURES = (float(np.log(0.25)), float(np.log(8.0)))
 _BIASES = (-4.0, 4.0)
 USUAL_TEMPERATURE = 1.6
-"""Of damage: of 1, 1.3, 1.6 and 2 the best for all of nine networks, on their test scenes (docs/results.md)."""
+"""For damage: of 1, 1.3, 1.6 and 2 the best for all of nine networks, on their test scenes (docs/results.md)."""
 MANY_SCENES = 20
-"""From how many validation scenes temperature and biases of damage, and vote weights, are fitted: what suits fewer is
-often wrong elsewhere."""
+"""Number of validation scenes from which temperature and biases of damage, and vote weights, are fitted: a fit to fewer
+is often wrong elsewhere."""
 _PRIOR = 0.3
-"""Weight of what is usual: so many scenes, with the squared distance from it as their loss."""
+"""Weight of the prior, in scenes, with the squared distance from the usual values as their loss."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass
 class CalibrationEvidence:
-    """What a network said of pixels, and what is true of them; grows scene by scene, stays small."""
+    """Predictions and truth of sampled pixels; grows scene by scene, and stays small."""
 
     building: Floats = field(default_factory=lambda: np.zeros((_BINS, 2)))
-    """Pixels by building probability, and by whether they are building."""
+    """Pixel counts by building probability, and by whether they are building."""
     damage: list[NDArray[np.float32]] = field(default_factory=list)
     """(pixels, 4) log-probabilities."""
     truth: list[NDArray[np.intp]] = field(default_factory=list)
@@ -61,9 +61,10 @@ class CalibrationEvidence:
 
 
 def fit_calibration(evidence: CalibrationEvidence) -> dict[str, object]:
-    """The likeliest temperatures and biases; the usual ones where there are too few pixels or scenes to tell.
+    """Returns the likeliest temperatures and biases; the usual ones if there are too few pixels or scenes.
 
-    Those of damage are a maximum a posteriori, with a normal prior around the usual (of temperatures, the logarithm).
+    Those of damage are a maximum a posteriori estimate, with a normal prior around the usual values (of temperatures,
+    the logarithm).
 
     Returns:
         Fields of a :class:`siamese.model.Decision`.

@@ -1,4 +1,4 @@
-"""Which crops a step shows: a pure function of seed and step, so that a resumed run goes on as if never cut."""
+"""Selects the crops of a step: a pure function of seed and step, so that a resumed run continues unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from siamese.learning.augment import Image, shuffled
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, augment, dilated
 
-if TYPE_CHECKING:  # crops are drawn from any reader, also where there is no storage
+if TYPE_CHECKING:  # Crops can be drawn from any reader, also without storage.
     from siamese.pairs import PairReader, SceneEntry
 
 
@@ -51,22 +51,22 @@ class CropSource:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        """Takes the train split of ``reader``.
+        """Prepares to draw from the train split of ``reader``.
 
         Args:
             reader: The pair set.
-            params: What a step shows.
-            bands: Of the pre and of the post image, as the network takes them.
-            rank: Which of several processes this is; each prepares its share of every batch.
-            world: How many there are.
+            params: Determines what a step shows.
+            bands: Number of bands of the pre and of the post image, as the network takes them.
+            rank: This process's rank; each process prepares its share of every batch.
+            world: Number of processes.
 
         Raises:
-            SiameseError: It holds no scene, a scene has other bands, or a batch cannot be shared out evenly.
+            SiameseError: The split is empty, a scene has other bands, or a batch cannot be divided evenly.
         """
         check_shares(params, world)
         self._reader, self._params = reader, params
         own = params.batch // world
-        # Batch norm and losses see the processes' shares of one batch at once, so each takes some of every batch.
+        # Batch norm and losses see the shares of all processes together, so each process prepares part of every batch.
         self._places = [
             batch * params.batch + rank * own + place for batch in range(params.accumulate) for place in range(own)
         ]
@@ -82,7 +82,7 @@ class CropSource:
         self.steps_an_epoch = max(1, round(crops / params.crops_a_step))
 
     def batch(self, step: int) -> Batch:
-        """The crops of a step, as far as they are this process's."""
+        """Returns this process's share of the crops of a step."""
         crops, disasters = zip(*(self._crop(step, place) for place in self._places), strict=True)
         pre, post = (
             torch.from_numpy(np.stack([getattr(crop, date) for crop in crops])).permute(0, 3, 1, 2)
@@ -92,7 +92,7 @@ class CropSource:
         return Batch(pre, post, mask, torch.tensor(disasters, dtype=torch.int64))
 
     def _crop(self, step: int, place: int) -> tuple[Crop, int]:
-        """A crop and the number of its disaster's type."""
+        """Returns a crop and the index of its disaster type."""
         params = self._params
         rng = np.random.default_rng((params.seed, step, place))
         entry = self._scene(step * params.crops_a_step + place)
@@ -109,7 +109,7 @@ class CropSource:
         return self._round[shuffled(number, len(self._round), self._params.seed)]
 
     def _window(self, entry: SceneEntry, size: int, rng: np.random.Generator) -> tuple[int, int]:
-        """The most damaged of a few windows, by the counts in the index; so a rejected one costs no reading."""
+        """Returns the most damaged of a few windows, by the counts in the index, so a rejected one costs no reading."""
         tries = int(rng.integers(1, self._params.crop_candidates + 1))
         rows = rng.integers(0, max(1, entry.height - size + 1), tries)
         cols = rng.integers(0, max(1, entry.width - size + 1), tries)
@@ -120,7 +120,7 @@ class CropSource:
 
 
 def repeats(entry: SceneEntry, params: TrainingParams) -> int:
-    """How often a round over the scenes shows one, by the worst that it teaches about rare classes."""
+    """Returns how often a round over the scenes shows one, depending on which rare damage classes it contains."""
     _, minor, major, destroyed = (entry.pixels[..., number].any() for number in range(1, 5))
     undamaged, once_destroyed, partly = params.scene_repeats
     if minor or major:
@@ -129,10 +129,10 @@ def repeats(entry: SceneEntry, params: TrainingParams) -> int:
 
 
 def check_shares(params: TrainingParams, world: int) -> None:
-    """Refuses a batch that several processes cannot share evenly.
+    """Rejects a batch that several processes cannot share evenly.
 
     Raises:
-        SiameseError: They cannot.
+        SiameseError: The batch cannot be divided evenly.
     """
     if params.batch % world:
         what = f"{params.batch} crops cannot be shared by {world} processes"
@@ -140,7 +140,7 @@ def check_shares(params: TrainingParams, world: int) -> None:
 
 
 def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, block_px: int) -> float:
-    """About how much of what is counted by block lies in a window: each block by the share that the window covers."""
+    """Estimates the sum of per-block counts in a window: each block counts by the fraction that the window covers."""
 
     def share(start: int, blocks: int) -> NDArray[np.float64]:
         edges = np.arange(blocks) * block_px
@@ -151,10 +151,10 @@ def window_sum(amounts: NDArray[np.float64], row: int, col: int, size: int, bloc
 
 
 def check_scenes(scenes: Sequence[SceneEntry], bands: tuple[int, int]) -> None:
-    """Refuses scenes that the network cannot take.
+    """Rejects scenes that the network cannot take.
 
     Raises:
-        SiameseError: A scene has other bands; it names the first.
+        SiameseError: A scene has other bands; the message names the first such scene.
     """
     for entry in scenes:
         check_bands(entry.scene, (entry.pre_bands, entry.post_bands), bands)

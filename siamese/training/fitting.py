@@ -1,7 +1,7 @@
 """Fits the decision on validation scenes: thresholds from histograms, vote weights from buildings.
 
-What is best for few scenes is mostly luck, so a decision gives way to another only when nearly all resamples of the
-scenes agree (:func:`agreed`).
+The best decision for a few scenes is mostly luck, so a decision is replaced by another only if nearly all resamples
+of the scenes agree (:func:`agreed`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from siamese.model.decision import Decision, Prediction, number_buildings, pixel
 _BINS = 50
 _CLASSES = len(DAMAGE_CLASSES)
 _LEAST_DAMAGED = 0.14
-"""A lower threshold for damaged buildings, as the xView2 winner's, would raise the score on a few scenes by luck, and
-mark much as damaged that is no building."""
+"""A lower threshold for damaged buildings, like the xView2 winner's, would raise the score on a few scenes by luck, and
+mark as damaged much that is no building."""
 _FACTORS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _PRIOR_PX = 2000
 _PRIOR_F1 = 0.3
@@ -36,12 +36,12 @@ Raster = NDArray[np.uint8]
 
 @dataclass
 class Evidence:
-    """Pixels of scenes, by what was predicted and what is true; grows scene by scene, stays small.
+    """Pixel counts of scenes, by prediction and truth; grows scene by scene, and stays small.
 
     Attributes:
         localization: (bins of building probability, damage likely, true building).
         damage: (bins, damage likely, predicted class, true class 1..4).
-        decision: How a pixel's class is predicted.
+        decision: Determines how a pixel's class is predicted.
     """
 
     decision: Decision = field(default_factory=Decision)
@@ -62,10 +62,10 @@ class Evidence:
 
 
 def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
-    """Decisions worth trying: the evidence's, and with thresholds best for localization or for single pixels.
+    """Returns decisions worth trying: the evidence's own, and with the best thresholds for localization or pixels.
 
-    The latter also without a peak, for networks that are seldom sure. Which of them is best for buildings that vote
-    cannot be told from single pixels; so they are to be tried.
+    The latter also without a peak, for networks that are rarely confident. Single pixels cannot show which of them is
+    best for buildings that vote, so each is to be tried.
     """
     start = evidence.decision
     localization = np.cumsum(evidence.localization[::-1], 0)[::-1]
@@ -99,7 +99,7 @@ def candidate_decisions(evidence: Evidence) -> tuple[Decision, ...]:
 
 @dataclass
 class Votes:
-    """Buildings found in scenes: the votes of their pixels, and what is true beneath them."""
+    """Buildings found in scenes: the votes of their pixels, and the true classes beneath them."""
 
     votes: list[NDArray[np.float64]] = field(default_factory=list)
     truth: list[Counts] = field(default_factory=list)
@@ -119,7 +119,7 @@ class Votes:
 
 
 def fit_votes(votes: Votes, decision: Decision) -> Decision:
-    """The same decision with the class weights, of a grid around its own, that are best for the damage score."""
+    """Returns the decision with the class weights, from a grid around its own, that give the best damage score."""
     if not sum(map(len, votes.votes)):
         return decision
     every, truth = np.concatenate(votes.votes), np.concatenate(votes.truth)
@@ -139,14 +139,14 @@ def fit_votes(votes: Votes, decision: Decision) -> Decision:
 
 
 def agreed(decisions: Sequence[Decision], counts: Sequence[Sequence[SceneCounts]]) -> int:
-    """Which of some decisions to take: the first, unless another is better in nearly all resamples of the scenes.
+    """Selects a decision: the first, unless another is better in nearly all resamples of the scenes.
 
     Args:
         decisions: At least one.
-        counts: By decision, the official counts of each scene.
+        counts: For each decision, the official counts of each scene.
 
     Returns:
-        Its number; of several that are better, the one with the best score over all scenes.
+        The index of the selected decision; of several better ones, the one with the best score over all scenes.
     """
     rows = np.array([[_row(scene) for scene in each] for each in counts], np.float64)
     if not rows.size:
@@ -166,7 +166,7 @@ def _row(counts: SceneCounts) -> list[int]:
 
 
 def _score(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The official score of rows of sums, but for the prior of its damage F1."""
+    """Returns the official score of rows of sums, except for the prior in its damage F1."""
     right, wrong = np.moveaxis(sums.reshape(len(sums), -1, 2), 2, 0)
     localization = 2 * right[:, 0] / np.maximum(2 * right[:, 0] + wrong[:, 0], 1)
     score: NDArray[np.float64] = LOCALIZATION_WEIGHT * localization + DAMAGE_WEIGHT * _harmonic_mean(
@@ -176,7 +176,7 @@ def _score(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _harmonic_mean(right: Sums, wrong: Sums) -> NDArray[np.float64]:
-    """Of the damage F1, each with some pixels of a middling F1 added, so that no class of few pixels decides alone."""
+    """Returns the harmonic mean of the damage F1, with pixels of a medium F1 added so that no rare class dominates."""
     twice = 2.0 * right
     f1 = (twice + _PRIOR_PX * _PRIOR_F1) / (twice + wrong + _PRIOR_PX)
     return np.asarray(_CLASSES / (1 / f1).sum(-1), np.float64)

@@ -1,4 +1,4 @@
-"""Which parameters learn, and how fast: the shallow scales to freeze, and a rate for each scale of the encoder."""
+"""Which parameters are trained, and how fast: frozen shallow scales, and a learning rate per scale of the encoder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from siamese.params import TrainingParams
 
 
 def shallow_parts(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
-    """The shallow ``scales`` of every encoder; all of them are the encoder as a whole.
+    """Returns the shallow ``scales`` of every encoder; if these are all scales, the encoder as a whole.
 
     Raises:
-        SiameseError: An encoder has not so many scales.
+        SiameseError: An encoder has fewer scales.
     """
     found: list[nn.Module] = []
     for encoder in encoders(network) if scales else ():
@@ -26,7 +26,7 @@ def shallow_parts(network: SiameseUNet, scales: int) -> tuple[nn.Module, ...]:
 
 
 def parameter_groups(network: SiameseUNet, params: TrainingParams) -> list[dict[str, Any]]:
-    """Groups for the optimizer by learning rate, each with and without weight decay (none on biases and batch norm)."""
+    """Returns parameter groups by learning rate, with and without weight decay (none on biases and batch norm)."""
     rates = _encoder_rates(network, params)
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in network.parameters():
@@ -40,12 +40,12 @@ def parameter_groups(network: SiameseUNet, params: TrainingParams) -> list[dict[
 
 
 def encoders(network: SiameseUNet) -> Iterator[Encoder]:
-    """Every encoder in a network."""
+    """Returns every encoder in a network."""
     return (module for module in network.modules() if isinstance(module, Encoder))
 
 
 def _encoder_rates(network: SiameseUNet, params: TrainingParams) -> dict[int, float]:
-    """The rate of every parameter of an encoder, by its id."""
+    """Returns the learning rate of every parameter of an encoder, by the parameter's id."""
     rates: dict[int, float] = {}
     for encoder in encoders(network):
         rate = params.learning_rate * params.encoder_rate

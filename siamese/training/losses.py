@@ -1,4 +1,4 @@
-"""Losses: of buildings, and of their damage, at every scale that has logits."""
+"""Losses for buildings and for their damage, at every scale that has logits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from siamese.training import terms
 
 
 def total_loss(output: NetworkOutput, mask: Tensor, params: TrainingParams) -> Tensor:
-    """The loss of a batch.
+    """Computes the loss of a batch.
 
     Args:
         output: The network's logits.
         mask: ``(N, H, W)`` uint8: 0 background, 1..4 damage, 255 ignored.
-        params: Kind of loss and weights of its parts.
+        params: Kind of loss, and the weights of its parts.
 
     Returns:
-        One number.
+        A scalar tensor.
     """
     localization = localization_loss(output.localization[:, 0], mask, params)
     damage = damage_loss(output.damage, mask, params)
@@ -32,13 +32,13 @@ def total_loss(output: NetworkOutput, mask: Tensor, params: TrainingParams) -> T
 
 
 def localization_loss(logits: Tensor, mask: Tensor, params: TrainingParams) -> Tensor:
-    """Of ``(N, H, W)`` logits against building or not; 255 is ignored."""
+    """Computes the loss of ``(N, H, W)`` logits against building or not; 255 is ignored."""
     known = mask != UNCLASSIFIED
     logits, target = logits[known], (mask[known] > 0).to(logits.dtype)
     if not len(logits):
         return logits.sum()
     match params.loss:
-        # Buildings have no order, so the ordinal loss has the default for them.
+        # Buildings have no order, so the ordinal loss falls back to the default for them.
         case "focal_dice" | "ordinal":
             focal = terms.binary_focal(logits, target, params.focal_gamma)
             return focal + params.dice_weight * terms.binary_dice(logits, target)
@@ -53,7 +53,7 @@ def localization_loss(logits: Tensor, mask: Tensor, params: TrainingParams) -> T
 
 
 def damage_loss(logits: Tensor, mask: Tensor, params: TrainingParams) -> Tensor:
-    """Class-weighted, of ``(N, 4, H, W)`` logits, on building pixels of known damage alone."""
+    """Computes the class-weighted loss of ``(N, 4, H, W)`` logits, only on building pixels of known damage."""
     inside = (mask > 0) & (mask != UNCLASSIFIED)
     logits, target = logits.permute(0, 2, 3, 1)[inside], mask[inside].long() - 1
     if not len(logits):
@@ -76,7 +76,7 @@ def damage_loss(logits: Tensor, mask: Tensor, params: TrainingParams) -> Tensor:
 
 
 def _reduced(mask: Tensor, logits: Tensor) -> Tensor:
-    """The mask at the coarser size of some logits."""
+    """Downsamples the mask to the size of coarser logits."""
     factor = -(-mask.shape[-1] // logits.shape[-1])
     start = factor // 2
     return mask[:, start::factor, start::factor]

@@ -16,7 +16,7 @@ _SIDE = 320
 
 
 def example_row(pre: Image, post: Image, truth: Image, prediction: Image) -> Image:
-    """One scene as a row of four pictures.
+    """Draws one scene as a row of four pictures.
 
     Args:
         pre: ``(H, W, bands)`` uint8.
@@ -35,7 +35,7 @@ def example_row(pre: Image, post: Image, truth: Image, prediction: Image) -> Ima
 
 
 def as_png(rows: Sequence[Image]) -> bytes:
-    """Rows, one below the other, as a PNG."""
+    """Stacks rows vertically and encodes them as a PNG."""
     _, data = cv2.imencode(".png", cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
     return data.tobytes()
 

@@ -1,4 +1,4 @@
-"""Localization first: buildings are learned on pre images alone, then their damage from those weights on."""
+"""Two-stage training: buildings are learned from pre images alone, then damage starting from those weights."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ Stage = Literal["localization", "damage"]
 
 
 def stage_of(progress: float, params: TrainingParams) -> Stage:
+<<<<<<< HEAD
     """What is learned at a point of a run, 0..1."""
+=======
+    """Returns the stage at a point of a training run, 0..1."""
+>>>>>>> en2
     return "localization" if progress < params.localization_share else "damage"
 
 
 def check_stages(network: SiameseUNet, params: TrainingParams) -> None:
-    """Refuses localization first with a network that has no decoder for it.
+    """Rejects localization-first training for a network without a localization decoder.
 
     Raises:
-        SiameseError: It has none.
+        SiameseError: The network has no such decoder.
     """
     if params.localization_share and network.localization_decoder is None:
         what = "this network finds buildings in both dates at once, so localization cannot be learned first"
@@ -33,7 +37,7 @@ def check_stages(network: SiameseUNet, params: TrainingParams) -> None:
 
 
 def localized(network: SiameseUNet, pre: Tensor) -> NetworkOutput:
-    """What the pre images alone give; the damage logits are zero, with nothing to learn from them.
+    """Returns the output for the pre images alone; the damage logits are zero and carry no gradient.
 
     Args:
         network: One with a localization decoder.
@@ -45,6 +49,6 @@ def localized(network: SiameseUNet, pre: Tensor) -> NetworkOutput:
 
 
 def inherit(network: SiameseUNet) -> tuple[str, ...]:
-    """Gives the damage decoder every tensor of the localization decoder that fits; gives their names."""
+    """Copies every matching tensor of the localization decoder into the damage decoder; returns their names."""
     assert network.localization_decoder is not None  # noqa: S101
     return copy_fitting(network.damage_decoder, network.localization_decoder.state_dict())

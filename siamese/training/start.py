@@ -1,4 +1,4 @@
-"""What a training run starts from: another model, ImageNet, or random weights."""
+"""The initial weights of a training run: another model's, ImageNet's, or random ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from siamese.store import ObjectStore
 def first_network(
     params: NetworkParams, seed: int, store: ObjectStore, parent: Checkpoint | Pretraining | None
 ) -> tuple[SiameseUNet, str]:
-    """Builds a network with the weights that its training starts from.
+    """Builds a network with its initial weights.
 
     Returns:
         The network, and where its weights came from: ``"checkpoint …"``, ``"pretraining …"``, ``"imagenet (…)"`` or
@@ -42,17 +42,17 @@ def first_network(
 
 
 def seeded_network(params: NetworkParams, seed: int) -> SiameseUNet:
-    """A network with the random weights of a seed."""
+    """Builds a network with the random weights of a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_network(params)
 
 
 def check_encoders(network: SiameseUNet, older: SiameseUNet, name: str) -> None:
-    """Refuses a parent whose encoders are others.
+    """Rejects a parent with different encoders.
 
     Raises:
-        SiameseError: They are; it names both.
+        SiameseError: The encoders differ; the message names both.
     """
     ours, theirs = (", ".join(encoder.name for encoder in _encoders(whole)) for whole in (network, older))
     if ours != theirs:

@@ -53,48 +53,48 @@ class DamageTask(Task[SiameseUNet, Batch, Output, Checkpoint]):
 
     @property
     def sections(self) -> Mapping[str, Section]:
-        """Network and training."""
+        """Returns the sections network and training."""
         return {"network": self._network, "training": self._params}
 
     @property
     def lineage(self) -> Mapping[str, str]:
-        """The pair set, and what that was made from."""
+        """Returns the digests of the pair set and of everything it was made from."""
         return {"pairs": self._pairs.digest, **self._pairs.origin.sources}
 
     def check_processes(self, count: int) -> None:
-        """Refuses a number that does not divide the batch."""
+        """Rejects a number of processes that does not divide the batch."""
         check_shares(self._params, count)
 
     def build(self, *, fresh: bool) -> tuple[SiameseUNet, str]:
-        """The network with the weights that it starts from, or with those of its seed."""
+        """Builds the network with its initial weights, or with the random ones of its seed."""
         if fresh:
             return first_network(self._network, self._params.seed, self.store, self._parent)
         return seeded_network(self._network, self._params.seed), RANDOM
 
     def objective(self, start: str) -> DamageObjective:
-        """Random weights are never kept as they are."""
+        """Returns the objective; random weights are never frozen."""
         frozen = {"frozen_scales": 0} if start == RANDOM else {}
         return DamageObjective(self._params.model_copy(update=frozen))
 
     def source(self, network: SiameseUNet, rank: int, world: int) -> CropSource:
-        """Crops of the train split."""
+        """Returns crops of the train split."""
         bands = network.params.input_bands
         check_scenes(self._validation, bands)
         return CropSource(self._reader, self._params, bands=bands, rank=rank, world=world)
 
     def judges_at(self, share: float) -> bool:
-        """From the damage stage on."""
+        """Returns true from the damage stage on."""
         return share >= self._params.localization_share
 
     def judge(self, network: SiameseUNet, beat: Beat) -> Judgement | None:
-        """The official scores on the validation split."""
+        """Computes the official scores on the validation split."""
         if not self._validation:
             return None
         scores = validate(network, self._reader, self._validation, self._decision, beat).scores()
         return Judgement(scores.score, scores.model_dump())
 
     def picture(self, network: SiameseUNet) -> bytes | None:
-        """Pre, post, truth and prediction of the validation scenes with the most buildings."""
+        """Draws pre, post, truth and prediction of the validation scenes with the most buildings."""
         if not self._validation:
             return None
         predictor = Predictor(network, self._decision)
@@ -142,7 +142,7 @@ class DamageTask(Task[SiameseUNet, Batch, Output, Checkpoint]):
 def plan_training(
     pairs: PairSet, network: NetworkParams, params: TrainingParams, parent: Checkpoint | Pretraining | None = None
 ) -> Origin:
-    """The digest under which a training run is published, known before it runs."""
+    """Returns the digest under which a training run is published, known before it runs."""
     inputs: dict[str, Input] = {"pairs": pairs}
     if parent:
         inputs["parent"] = parent

@@ -1,4 +1,4 @@
-"""The terms that losses are made of: of pixels that are known, in one long row."""
+"""The terms that losses are composed of, over the known pixels in one flat axis."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 def binary_focal(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
     """Focal loss (Lin et al. 2017) of ``(P,)`` logits; ``target`` is ``(P,)`` of 0 and 1. ``gamma`` 0: cross-entropy.
 
-    As in RetinaNet the sum is shared out over the positives, so that empty land does not drown them.
+    As in RetinaNet, the sum is divided by the number of positives, so that empty land does not drown them out.
     """
     cross_entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     missed = 1 - torch.exp(-cross_entropy)
@@ -37,7 +37,7 @@ def focal(logits: Tensor, target: Tensor, weights: Tensor, gamma: float) -> Tens
 
 
 def dice(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Dice loss of each class that is present, averaged by weight."""
+    """Dice loss of each class that is present, as a weighted mean."""
     probability = torch.softmax(logits, 1)
     one_hot = functional.one_hot(target, logits.shape[1]).to(probability.dtype)
     overlap, size = (probability * one_hot).sum(0), (probability + one_hot).sum(0)
@@ -45,7 +45,7 @@ def dice(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def lovasz(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Lovász-softmax (Berman et al. 2018) of each class that is present, averaged by weight."""
+    """Lovász-softmax (Berman et al. 2018) of each class that is present, as a weighted mean."""
     one_hot = functional.one_hot(target, logits.shape[1]).to(logits.dtype)
     errors, order = torch.sort((one_hot - torch.softmax(logits, 1)).abs(), 0, descending=True)
     each = [errors[:, number] @ _jaccard_steps(one_hot[order[:, number], number]) for number in range(logits.shape[1])]
@@ -53,9 +53,9 @@ def lovasz(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
 
 
 def ordinal(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of each question "worse than class k?": a miss by two classes costs more than one by one.
+    """Cross-entropy of each question "worse than class k?": an error of two classes costs more than of one.
 
-    After Frank & Hall 2001, "A Simple Approach to Ordinal Classification", on the tails of one softmax.
+    After Frank & Hall 2001, "A Simple Approach to Ordinal Classification", applied to the tails of one softmax.
     """
     log_probability = functional.log_softmax(logits, 1)
     weight, loss = weights[target], logits.new_zeros(len(target))
@@ -72,7 +72,7 @@ def _over_present(losses: Tensor, one_hot: Tensor, weights: Tensor) -> Tensor:
 
 
 def _jaccard_steps(sorted_target: Tensor) -> Tensor:
-    """How much the Jaccard loss grows with each pixel, worst error first."""
+    """Returns how much the Jaccard loss grows with each pixel, worst error first."""
     positives = sorted_target.sum()
     lost = 1 - (positives - sorted_target.cumsum(0)) / (positives + (1 - sorted_target).cumsum(0))
     return torch.cat([lost[:1], lost[1:] - lost[:-1]])

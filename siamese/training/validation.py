@@ -1,4 +1,4 @@
-"""Validation: the official score of a network on the validation split, and the decision that suits it."""
+"""Validation: the official score of a network on the validation split, and the decision fitted to it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from siamese.training.calibration import MANY_SCENES, USUAL_TEMPERATURE, Calibra
 from siamese.training.fitting import Evidence, Votes, agreed, candidate_decisions, fit_votes
 
 _SOME_SCENES = 5
-"""From how many validation scenes thresholds are fitted: resamples of fewer are too much alike to disagree."""
+"""Number of validation scenes from which thresholds are fitted: resamples of fewer are too similar to disagree."""
 
 
 def chosen_scenes(reader: PairReader, most: int) -> tuple[SceneEntry, ...]:
-    """At most so many validation scenes, evenly over the split; none when it is empty."""
+    """Returns up to the given number of validation scenes, spread evenly over the split; none if it is empty."""
     scenes = reader.scenes("val")
     return tuple(scenes[number * len(scenes) // min(most, len(scenes))] for number in range(min(most, len(scenes))))
 
 
 def start_decision(params: TrainingParams) -> Decision:
-    """How classes are decided before anything is fitted."""
+    """Returns the decision used before anything is fitted."""
     return Decision(
         damage_temperature=USUAL_TEMPERATURE,
         building=params.building_threshold,
@@ -42,7 +42,7 @@ def validate(
     decision: Decision,
     beat: Callable[[], None] = lambda: None,
 ) -> Counts:
-    """The official counts of a network under a decision; calls ``beat`` before each scene."""
+    """Returns the official counts of a network under a decision; calls ``beat`` before each scene."""
     (counts,) = _count(network, reader, scenes, (decision,), beat)
     return sum(counts, Counts())
 
@@ -54,12 +54,12 @@ def fit_decision(
     start: Decision,
     beat: Callable[[], None] = lambda: None,
 ) -> tuple[Counts, Decision]:
-    """What makes probabilities true, and thresholds and vote weights: those of ``start``, or what is clearly better.
+    """Fits calibration, thresholds and vote weights; keeps those of ``start`` unless others are clearly better.
 
-    The more scenes, the more of it is fitted. ``beat`` is called before each look at a scene.
+    More scenes allow more of it to be fitted. ``beat`` is called before each pass over a scene.
 
     Returns:
-        The counts under that decision, and the decision.
+        The counts under the fitted decision, and that decision.
     """
     evidence = CalibrationEvidence()
     for scene, prediction in predictions(network, reader, scenes, beat):
@@ -100,7 +100,7 @@ def _count(
     decisions: Sequence[Decision],
     beat: Callable[[], None],
 ) -> list[list[Counts]]:
-    """By decision, the official counts of each scene."""
+    """Returns for each decision the official counts of each scene."""
     counts: list[list[Counts]] = [[] for _ in decisions]
     for scene, prediction in predictions(network, reader, scenes, beat):
         targets = reader.targets(scene.scene)
@@ -116,7 +116,7 @@ def predictions(
     scenes: Sequence[SceneEntry],
     beat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[SceneEntry, Prediction]]:
-    """What a network says of each scene, one at a time."""
+    """Yields the network's prediction for each scene, one at a time."""
     predictor = Predictor(network, Decision())
     for scene in scenes:
         beat()

@@ -1,4 +1,4 @@
-"""The verb ``train``: a pair set to a trained network, resumable after any interruption."""
+"""The verb ``train``: from a pair set to a trained network, resumable after any interruption."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def train(
     parent: Checkpoint | Pretraining | None = None,
     reuse_older: bool = False,
 ) -> Checkpoint:
-    """Trains a network; if that is done already, returns it at once; if it was cut off, goes on from its last state.
+    """Trains a network; returns at once if it is already published, and resumes from its last state if interrupted.
 
     Args:
-        pairs: What ``pairs`` published.
-        network: Which network.
-        params: How it is trained. With ``minutes``, how much is learned depends on the machine's speed; without,
-            the same seed gives the same weights on the same machine, however often the run was cut off.
-        store: Where to.
-        parent: What to start from. A model: every tensor of it whose name and shape fit is taken. A pre-trained
-            encoder. None starts from ImageNet weights, or from random ones.
-        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
+        pairs: The published pair set.
+        network: The network to train.
+        params: How to train it. With ``minutes``, the amount of training depends on the machine's speed; without, the
+            same seed gives the same weights on the same machine, however often the run was interrupted.
+        store: Where to publish.
+        parent: What to start from. From a model, every tensor whose name and shape match is taken. It may also be a
+            pre-trained encoder. None starts from ImageNet weights, or from random ones.
+        reuse_older: Whether to use the result of an earlier version of this stage, if any, instead of training anew.
 
     Returns:
         The published checkpoint: averaged weights (of the last epoch, or of the best by ``keep``), with the decision

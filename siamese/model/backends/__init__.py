@@ -1,4 +1,4 @@
-"""What runs a trained network: one interface, and what stands behind it on each machine."""
+"""Backends that run a trained network: one interface, and an implementation for each kind of machine."""
 
 from siamese.model.backends.backend import Answer, Backend, BackendError, Image
 from siamese.model.backends.choice import BREAK_EVEN_PAIRS, build_backend

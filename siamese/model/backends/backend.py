@@ -1,4 +1,4 @@
-"""What a predictor asks of whatever runs its network."""
+"""The interface between a predictor and the backend that runs its network."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Floats = npt.NDArray[np.float32]
 
 
 class BackendError(Exception):
-    """A backend cannot run this network on this machine; another one can."""
+    """Raised when a backend cannot run this network on this machine; another backend can."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one pair.
+    """The probabilities that a network predicts for one pair.
 
     Attributes:
         building: ``(H, W)`` float32, probability that the pixel is building.
-        damage: Gives ``(4, H, W)`` float32, probability of each damage class if it is. A network with ``localization:
-            pre`` looks at the post image only when this is called.
+        damage: Returns ``(4, H, W)`` float32, probability of each damage class given that it is. A network with
+            ``localization: pre`` processes the post image only when this is called.
     """
 
     building: Floats
@@ -32,20 +32,20 @@ class Answer:
 
 
 class Backend(Protocol):
-    """Runs one network; any number of threads may ask it."""
+    """Runs one network; any number of threads may call it."""
 
     @property
     def name(self) -> str:
-        """What it is and how it calculates, for people."""
+        """Human-readable description of the backend and how it computes."""
 
     def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
-        """Probabilities for one pair.
+        """Returns probabilities for one pair.
 
         Args:
             pre: ``(H, W, bands)`` uint8 of any size.
             post: The same after the disaster, with its own number of bands.
-            disaster: Position in :data:`siamese.classes.DISASTER_TYPES`.
+            disaster: Index in :data:`siamese.classes.DISASTER_TYPES`.
 
         Raises:
-            BackendError: It cannot run the network.
+            BackendError: The backend cannot run the network.
         """

@@ -1,4 +1,4 @@
-"""Which backend runs a network, and what happens when it cannot."""
+"""Chooses the backend that runs a network, and falls back to PyTorch when it fails."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from siamese.progress import LOGGER
 from siamese.settings import BackendName
 
 BREAK_EVEN_PAIRS = 20
-"""Pairs of 1024 x 1024 after which OpenVINO has won back its longer start, some of them without buildings.
+"""Number of pairs of 1024 x 1024, some without buildings, after which OpenVINO has made up for its longer start.
 
-Measured with `benchmarks/inference.py`: 1.5 s later ready, 0.08 s quicker a pair."""
+Measured with `benchmarks/inference.py`: ready 1.5 s later, 0.08 s faster per pair."""
 
 
 def build_backend(
@@ -30,21 +30,21 @@ def build_backend(
     expected_pairs: int,
     graphs: Sequence[Graph] = (),
 ) -> Backend:
-    """The backend for a network; one that fails, now or later, makes way for PyTorch with a warning.
+    """Builds the backend for a network; one that fails, now or later, is replaced by PyTorch with a warning.
 
-    ``auto`` takes OpenVINO on a CPU when at least :data:`BREAK_EVEN_PAIRS` are expected, else PyTorch: the choice then
-    depends on the work alone, not on when a compiler in the background is done, and the same work gives the same bits.
-    A network in 8-bit integers was judged as such, so nothing else ever runs in its place.
+    ``auto`` picks OpenVINO on a CPU when at least :data:`BREAK_EVEN_PAIRS` are expected, otherwise PyTorch: the choice
+    then depends only on the work, not on when a background compiler finishes, and the same work gives the same bits.
+    A network in 8-bit integers was evaluated as such, so it never falls back to anything else.
 
     Args:
-        network: What is run.
-        device: Where PyTorch would run it.
-        name: Which backend.
-        expected_pairs: How many pairs it will be asked about.
-        graphs: Its parts in 8-bit integers, if it was quantized.
+        network: The network to run.
+        device: The device that PyTorch would use.
+        name: The backend to use.
+        expected_pairs: How many pairs will be predicted.
+        graphs: The network's parts in 8-bit integers, if it was quantized.
 
     Raises:
-        SiameseError: It was quantized, and OpenVINO cannot run that here.
+        SiameseError: The network was quantized, and OpenVINO cannot run it here.
     """
     wanted = device.type == "cpu" and expected_pairs >= BREAK_EVEN_PAIRS
     backend: Backend
@@ -69,7 +69,7 @@ def _int8(network: SiameseUNet, name: BackendName, graphs: Sequence[Graph]) -> B
 
 
 class _Guarded:
-    """OpenVINO as long as it works, then PyTorch."""
+    """Runs OpenVINO until it fails, then PyTorch."""
 
     def __init__(self, network: SiameseUNet, device: torch.device) -> None:
         self._network, self._device, self._lock = network, device, threading.Lock()
@@ -99,5 +99,5 @@ class _Guarded:
 
 @cache
 def _say(line: str) -> None:
-    """Once in a process: training builds a predictor for every validation."""
+    """Logs once per process, because training builds a predictor for every validation."""
     LOGGER.info(line)

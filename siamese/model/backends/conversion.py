@@ -1,4 +1,4 @@
-"""From PyTorch to OpenVINO: models that take images of any size."""
+"""Converts PyTorch networks to OpenVINO models that accept images of any size."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from siamese.model.network import SiameseUNet
 
 
 def import_openvino() -> Any:  # noqa: ANN401
-    """The package ``openvino``, kept from telling Google Analytics of every import and conversion.
+    """Imports ``openvino`` without letting it report every import and conversion to Google Analytics.
 
-    Nothing but a file in the user's home would make it ask first; without its messenger it is silent.
+    Only a file in the user's home directory would make it ask for consent first; without its messenger it is silent.
     """
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
@@ -28,7 +28,7 @@ def import_openvino() -> Any:  # noqa: ANN401
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a network, and some input and output of it."""
+    """One part of a network, with a sample of its inputs and outputs."""
 
     module: nn.Module
     given: tuple[Tensor, ...]
@@ -37,13 +37,13 @@ class Part:
 
 @torch.no_grad()
 def parts(network: SiameseUNet, lean: LeanNetwork, rows: int, columns: int) -> tuple[Part, ...]:
-    """The parts that a network is run in, tried on noise.
+    """Returns the parts in which the network is run, each executed once on noise.
 
     Args:
-        network: Where it came from.
-        lean: What is run.
-        rows: Of the noise, in multiples of the network's.
-        columns: The same.
+        network: The original network.
+        lean: The optimised network to run.
+        rows: Height of the noise image, in multiples of the network's.
+        columns: Width of the noise image, likewise.
     """
     generator = torch.Generator().manual_seed(0)
     sides = rows * network.multiple, columns * network.multiple
@@ -59,9 +59,9 @@ def parts(network: SiameseUNet, lean: LeanNetwork, rows: int, columns: int) -> t
 
 
 def convert(part: Part) -> Any:  # noqa: ANN401
-    """An OpenVINO model of one part; raises whatever PyTorch and OpenVINO do."""
+    """Converts one part to an OpenVINO model; raises whatever PyTorch and OpenVINO raise."""
     with warnings.catch_warnings(), torch.no_grad():
-        # Tracing warns of every size that it takes for a constant.
+        # Tracing warns about every size that it treats as a constant.
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(part.module.eval(), part.given, check_trace=False)  # type: ignore[no-untyped-call]
         return import_openvino().convert_model(traced)

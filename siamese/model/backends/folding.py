@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them: the same function, one pass over memory less for each."""
+"""Folds batch norms into the preceding convolutions: the same function, with one pass over memory fewer for each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Conv = nn.Conv2d | FixedConv2d
 
 
 def fold_batch_norms(network: nn.Module, run: Callable[[], object]) -> None:
-    """Folds every batch norm whose input is what a convolution has just made.
+    """Folds every batch norm whose input is the direct output of a convolution.
 
     Args:
-        network: In eval mode; changed in place.
-        run: Runs it once, to see what follows what.
+        network: Must be in eval mode; changed in place.
+        run: Runs it once, to trace which layer follows which.
     """
     pairs = _pairs(network, run)
     for norm, conv in pairs.items():
@@ -31,13 +31,13 @@ def fold_batch_norms(network: nn.Module, run: Callable[[], object]) -> None:
 
 
 def _pairs(network: nn.Module, run: Callable[[], object]) -> dict[nn.Module, Conv]:
-    """Each batch norm and the convolution before it; only of convolutions that one batch norm follows."""
+    """Returns each batch norm with its preceding convolution; only convolutions followed by exactly one batch norm."""
     made: dict[int, tuple[Conv, Tensor]] = {}
     found: dict[nn.Module, Conv] = {}
 
     def after_conv(conv: nn.Module, _: Any, output: Tensor) -> None:  # noqa: ANN401
         assert isinstance(conv, Conv)  # noqa: S101
-        # The tensor is kept, so that no other gets its identity.
+        # The tensor is kept alive, so that no other tensor gets its id.
         made[id(output)] = conv, output
 
     def before_norm(norm: nn.Module, given: tuple[Tensor, ...]) -> None:

@@ -1,4 +1,4 @@
-"""A part of a network as OpenVINO keeps it, which needs neither PyTorch nor the network's code."""
+"""A part of a network in OpenVINO's storage format, which needs neither PyTorch nor the network's code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from siamese.model.backends.conversion import import_openvino
 
 @dataclass(frozen=True)
 class Graph:
-    """OpenVINO's intermediate representation: data alone, nothing in it is run by being read.
+    """OpenVINO's intermediate representation: pure data; reading it executes nothing.
 
     Attributes:
-        operations: XML.
-        constants: What the operations refer to.
+        operations: The graph as XML.
+        constants: The weights that the operations refer to.
     """
 
     operations: bytes
@@ -24,7 +24,7 @@ class Graph:
 
 
 def write_graph(model: Any) -> Graph:  # noqa: ANN401
-    """The graph of an OpenVINO model."""
+    """Returns the graph of an OpenVINO model."""
     with TemporaryDirectory() as folder:
         operations, constants = Path(folder) / "graph.xml", Path(folder) / "graph.bin"
         import_openvino().serialize(model, operations, constants)
@@ -32,5 +32,5 @@ def write_graph(model: Any) -> Graph:  # noqa: ANN401
 
 
 def read_graph(core: Any, graph: Graph) -> Any:  # noqa: ANN401
-    """The OpenVINO model of a graph; raises whatever OpenVINO does."""
+    """Returns the OpenVINO model of a graph; raises whatever OpenVINO raises."""
     return core.read_model(graph.operations, graph.constants)

@@ -1,4 +1,4 @@
-"""A trained network made lean for prediction: the same function with fewer passes over memory."""
+"""A trained network optimised for prediction: the same function with fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from siamese.model.network import SiameseUNet
 
 
 class Normalised(nn.Module):
-    """From ``(N, H, W, bands)`` uint8 to what an encoder's first layer takes, in one pass and without a copy."""
+    """Converts ``(N, H, W, bands)`` uint8 to the input of an encoder's first layer, in one pass and without a copy."""
 
     scale: Tensor
     shift: Tensor
@@ -25,16 +25,16 @@ class Normalised(nn.Module):
         self.register_buffer("shift", (-encoder.mean / encoder.std).flatten().cpu())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Gives ``(N, bands, H, W)`` float32, channels last in memory."""
+        """Returns ``(N, bands, H, W)`` float32, channels last in memory."""
         return (images.float() * self.scale + self.shift).permute(0, 3, 1, 2)
 
 
 class LeanNetwork(nn.Module):
-    """A copy of a network in which batch norms and the encoders' normalisation are no steps of their own.
+    """A copy of a network with batch norms and the encoders' normalisation merged into other layers.
 
     Attributes:
-        factors: Pixels of the image to one of the localization and of the damage logits: they are not enlarged, unless
-            something that is not linear comes after that.
+        factors: Image pixels per localization and per damage logit: logits are not upsampled, unless a
+            nonlinear operation follows.
     """
 
     def __init__(self, network: SiameseUNet) -> None:
@@ -56,7 +56,7 @@ def _take_enlarging(network: SiameseUNet) -> tuple[int, int]:
 
 @torch.no_grad()
 def _copied(network: SiameseUNet) -> SiameseUNet:
-    """A copy on the CPU, folded if it then says the same; a network may use a convolution's outcome twice."""
+    """Returns a CPU copy, folded only if that keeps its output, since a convolution's output may be used twice."""
     plain = copy.deepcopy(network).cpu().float().eval().requires_grad_(requires_grad=False)
     lean = copy.deepcopy(plain)
     generator = torch.Generator().manual_seed(0)
@@ -72,6 +72,6 @@ def _copied(network: SiameseUNet) -> SiameseUNet:
     chosen = lean if same else plain
     for name, encoder in list(chosen.named_children()):
         if isinstance(encoder, Encoder):
-            # What it does beside its body, :class:`Normalised` does.
+            # The encoder's work outside its body is done by :class:`Normalised`.
             setattr(chosen, name, encoder.body)
     return chosen

@@ -21,25 +21,25 @@ from siamese.model.network import SiameseUNet
 from siamese.model.precision import has_bf16
 
 _MOST_SIZES = 4
-"""Compiled at once; each has activations of its own in memory."""
+"""Maximum number of image sizes kept compiled; each has its own activations in memory."""
 _TOLERANCE = 0.01
-"""How far float32 may be off PyTorch's, against the largest number."""
+"""How far float32 results may deviate from PyTorch's, relative to the largest value."""
 
 
 class OpenVinoBackend:
-    """Runs a network on the CPU, compiled for each size of images on demand.
+    """Runs a network on the CPU, compiled on demand for each image size.
 
     Attributes:
-        models: OpenVINO's, of the network's parts, for images of any size.
+        models: OpenVINO models of the network's parts, for images of any size.
     """
 
     def __init__(self, network: SiameseUNet, *, bf16: bool | None = None, graphs: Sequence[Graph] = ()) -> None:
-        """Converts the network, and sees that it says the same; or takes what was made of it before.
+        """Converts the network and checks that its output is unchanged, or uses graphs converted earlier.
 
         Args:
-            network: What is run; later changes to it are not seen.
-            bf16: Whether to calculate in bfloat16 or float32; by default as the processor is fastest.
-            graphs: Its parts in 8-bit integers, as :mod:`siamese.quantization` makes them.
+            network: The network to run; later changes to it have no effect.
+            bf16: Whether to compute in bfloat16 or float32; defaults to whichever is faster on the processor.
+            graphs: The network's parts in 8-bit integers, as made by :mod:`siamese.quantization`.
 
         Raises:
             BackendError: OpenVINO is missing, cannot convert the network for images of any size, or cannot read a
@@ -70,7 +70,7 @@ class OpenVinoBackend:
         return f"openvino {kind}, {self._threads} threads"
 
     def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
-        """Probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
+        """Returns probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
         size = pre.shape[:2]
         before, after = self._as_batch(pre), self._as_batch(post)
         what = np.array([disaster], np.int64)
@@ -87,7 +87,7 @@ class OpenVinoBackend:
         return Answer(self._building(building, size), assess)
 
     def given(self, part: int, pre: Image, post: Image, disaster: int) -> list[npt.NDArray[Any]]:
-        """What one of :attr:`models` is given for a pair."""
+        """Returns the inputs of one of :attr:`models` for a pair."""
         before, after, what = self._as_batch(pre), self._as_batch(post), np.array([disaster], np.int64)
         if len(self.models) == 1:
             return [before, after, what]
@@ -131,7 +131,7 @@ class OpenVinoBackend:
         features = [list(output.shape) for output in first.outputs[1:]]
         second[0].reshape(dict(enumerate([post, [1], *features])))
         if bf16:
-            # Features go from the one to the other as they are.
+            # Features pass from one part to the next unchanged.
             first = self._with_bf16(first, outputs=range(1, 1 + len(features)))
             second = [self._with_bf16(second[0], inputs=range(2, 2 + len(features)))]
         return tuple(self._compiled(model, bf16=bf16) for model in (first, *second))
@@ -150,14 +150,14 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": kind,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self._threads,
-            # Threads tied to processors wait where other work keeps those busy.
+            # Threads pinned to processors wait whenever other work keeps those busy.
             "ENABLE_CPU_PINNING": False,
         }
         with kept_signal_stack():
             return self._core.compile_model(model, "CPU", settings)
 
     def _run(self, compiled: Any, *given: Any) -> list[Any]:  # noqa: ANN401
-        """Tensors in, tensors out; a request of its own, since several threads may ask."""
+        """Runs a model on tensors, with a request of its own since several threads may call it."""
         request = compiled.create_infer_request()
         for number, value in enumerate(given):
             tensor = self._openvino.Tensor(value, shared_memory=True) if isinstance(value, np.ndarray) else value
@@ -166,7 +166,7 @@ class OpenVinoBackend:
         return [request.get_output_tensor(number) for number in range(len(compiled.outputs))]
 
     def _compare(self, network: SiameseUNet, lean: LeanNetwork) -> None:
-        """With PyTorch, on images of another size than those that were traced."""
+        """Compares with PyTorch, on images of a different size than those traced."""
         rows, columns = 4, 3
         compiled = self._compile(rows * self._multiple, columns * self._multiple, bf16=False)
         for model, part in zip(compiled, parts(network, lean, rows, columns), strict=True):

@@ -1,6 +1,6 @@
-"""From logits at the decoder's resolution to probabilities at the image's.
+"""Converts logits at the decoder's resolution to probabilities at the image's.
 
-To enlarge them within the network took a sixth of its time; OpenCV and numpy take a few milliseconds.
+Upsampling them within the network took a sixth of its time; OpenCV and numpy take a few milliseconds.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import numpy as np
 from siamese.model.backends.backend import Floats
 
 _NEGLIGIBLE = -60.0
-"""Logarithm of odds that no float32 probability shows."""
+"""Log-odds of a negligible probability; smaller ones are clamped to it."""
 
 
 def building_probability(logits: Floats, factor: int, size: tuple[int, int]) -> Floats:
-    """Sigmoid.
+    """Upsamples logits and applies the sigmoid.
 
     Args:
         logits: ``(h, w)`` float32.
-        factor: Pixels of the image to one of the logits, along each side.
-        size: Of the image, which may be a little smaller than the logits.
+        factor: Image pixels per logit, along each side.
+        size: Size of the image, which may be slightly smaller than the logits.
 
     Returns:
         ``(H, W)`` float32.
@@ -33,8 +33,8 @@ def building_probability(logits: Floats, factor: int, size: tuple[int, int]) -> 
 
 
 def damage_probabilities(logits: Floats, factor: int, size: tuple[int, int]) -> Floats:
-    """Softmax; as :func:`building_probability`, from ``(4, h, w)`` to ``(4, H, W)`` float32."""
-    # What is taken from all four before they are enlarged makes no difference after it, and nothing overflows.
+    """Upsamples logits and applies the softmax: ``(4, h, w)`` to ``(4, H, W)`` float32."""
+    # Subtracting the same value from all four before upsampling changes nothing after it, and prevents overflow.
     small = np.maximum(logits - logits.max(0), np.float32(_NEGLIGIBLE))
     values = np.stack([_enlarged(plane, factor) for plane in small])
     np.exp(values, out=values)
@@ -43,7 +43,7 @@ def damage_probabilities(logits: Floats, factor: int, size: tuple[int, int]) -> 
 
 
 def _enlarged(plane: Floats, factor: int) -> Floats:
-    """As PyTorch does: bilinear, corners not aligned."""
+    """Upsamples as PyTorch does: bilinear, corners not aligned."""
     if factor == 1:
         return plane
     height, width = plane.shape

@@ -1,4 +1,4 @@
-"""Convolutions whose padding is known beforehand."""
+"""Convolutions whose padding is known in advance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siamese.model.depthwise import DepthwiseConv2d
 class FixedConv2d(nn.Module):
     """A convolution of images whose sides are multiples of its stride.
 
-    TensorFlow's padding is otherwise worked out from each image, which no exporter can see through.
+    TensorFlow's padding is otherwise computed from each image, which no exporter can trace.
     """
 
     def __init__(self, conv: nn.Conv2d | DepthwiseConv2d) -> None:
@@ -28,7 +28,7 @@ class FixedConv2d(nn.Module):
         self.padding, self.rest = padding + missing // 2, missing % 2
 
     def forward(self, images: Tensor) -> Tensor:
-        """Takes and gives ``(N, C, H, W)``."""
+        """Convolves ``(N, C, H, W)``."""
         if self.rest:
             images = functional.pad(images, (0, self.rest, 0, self.rest))
         weight, bias = self.weight, self.bias
@@ -36,7 +36,7 @@ class FixedConv2d(nn.Module):
 
 
 def fix_padding(network: nn.Module) -> None:
-    """Swaps the convolutions of ``network`` whose padding depends on the image, and the depthwise ones."""
+    """Replaces the convolutions of ``network`` whose padding depends on the image, and the depthwise ones."""
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, DepthwiseConv2d) or (isinstance(child, nn.Conv2d) and _is_same(child)):
@@ -49,11 +49,11 @@ def _is_same(conv: nn.Conv2d) -> bool:
 
 
 def convolutions(network: nn.Module) -> list[nn.Conv2d | FixedConv2d]:
-    """All of them, of either kind."""
+    """Returns all convolutions, of either kind."""
     return [module for module in network.modules() if isinstance(module, nn.Conv2d | FixedConv2d)]
 
 
 def reduce_weights(network: nn.Module, kind: torch.dtype) -> None:
-    """Rounds the weights of convolutions once, so that autocast need not at every call."""
+    """Converts the weights of convolutions once, so that autocast need not do so at every call."""
     for conv in convolutions(network):
         conv.weight.data = conv.weight.data.to(kind)

@@ -1,4 +1,4 @@
-"""The parts that a network is run in, each with plain tensors in and out, as exporters want it."""
+"""The parts in which a network is run, each with plain tensors as inputs and outputs, as exporters require."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from siamese.model.network import Localized
 
 
 class Localize(nn.Module):
-    """The pre image alone: where buildings are, and what :class:`Assess` needs."""
+    """Processes the pre image alone: building logits, and the features that :class:`Assess` needs."""
 
     def __init__(self, lean: LeanNetwork) -> None:
         super().__init__()
         self.lean = lean
 
     def forward(self, pre: Tensor) -> tuple[Tensor, ...]:
-        """From ``(1, H, W, bands)`` uint8 to logits ``(h, w)`` and features ``(1, h, w, C)``, shallow to deep."""
+        """Maps ``(1, H, W, bands)`` uint8 to logits ``(h, w)`` and features ``(1, h, w, C)``, shallow to deep."""
         body = self.lean.body
         found = body.localize(self.lean.pre(pre))
         fused = found.pyramid[-len(body.fusion) :]
@@ -24,14 +24,14 @@ class Localize(nn.Module):
 
 
 class Assess(nn.Module):
-    """The post image and what :class:`Localize` found."""
+    """Processes the post image together with the result of :class:`Localize`."""
 
     def __init__(self, lean: LeanNetwork) -> None:
         super().__init__()
         self.lean = lean
 
     def forward(self, post: Tensor, disaster: Tensor, *features: Tensor) -> Tensor:
-        """From ``(1, H, W, bands)`` uint8, ``(1,)`` int64 and features to logits ``(4, h, w)``."""
+        """Maps ``(1, H, W, bands)`` uint8, ``(1,)`` int64 and features to logits ``(4, h, w)``."""
         pyramid = tuple(level.permute(0, 3, 1, 2) for level in features)
         found = Localized(post.new_zeros(()), (), pyramid)
         logits: Tensor = self.lean.body.assess(found, self.lean.post(post), disaster)[0]
@@ -39,13 +39,13 @@ class Assess(nn.Module):
 
 
 class Whole(nn.Module):
-    """Both dates at once, for networks that find buildings in the fused dates."""
+    """Processes both dates at once, for networks that find buildings in the fused dates."""
 
     def __init__(self, lean: LeanNetwork) -> None:
         super().__init__()
         self.lean = lean
 
     def forward(self, pre: Tensor, post: Tensor, disaster: Tensor) -> tuple[Tensor, Tensor]:
-        """From two ``(1, H, W, bands)`` uint8 and ``(1,)`` int64 to logits ``(h, w)`` and ``(4, h, w)``."""
+        """Maps two ``(1, H, W, bands)`` uint8 and ``(1,)`` int64 to logits ``(h, w)`` and ``(4, h, w)``."""
         output = self.lean.body(self.lean.pre(pre), self.lean.post(post), disaster)
         return output.localization[0, 0], output.damage[0]

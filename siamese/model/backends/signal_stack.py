@@ -1,4 +1,4 @@
-"""Where this thread handles signals: OpenVINO's processor plugin moves that, and leaves it pointing at freed memory."""
+"""Restores this thread's signal stack: OpenVINO's CPU plugin moves it and leaves it pointing at freed memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class _Stack(ctypes.Structure):
 
 @contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Puts this thread's stack for signals back to where it was.
+    """Restores this thread's signal stack on exit.
 
-    Every plugin sets a stack of its own, wide enough for AMX, and frees it at its end. It puts the former one back
-    only if no other plugin came between; with two that end in another order, the next signal that Python handles
+    Every plugin sets its own stack, large enough for AMX, and frees it when it is destroyed. It restores the previous
+    one only if no other plugin came between; with two that end in another order, the next signal that Python handles
     would end the process with SIGSEGV.
     """
     if not sys.platform.startswith("linux"):
@@ -30,5 +30,5 @@ def kept_signal_stack() -> Iterator[None]:
     try:
         yield
     finally:
-        # Refused where it would be too small for AMX: then the plugin's stays.
+        # Refused where the old stack would be too small for AMX; the plugin's then stays.
         libc.sigaltstack(ctypes.byref(before), None)

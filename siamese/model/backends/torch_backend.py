@@ -1,4 +1,4 @@
-"""PyTorch: on a GPU or the CPU, in the number format that the device is fastest with."""
+"""PyTorch: on a GPU or the CPU, in the number format that is fastest on the device."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from siamese.model.precision import prediction_dtype
 
 
 class TorchBackend:
-    """Runs any network anywhere."""
+    """Runs any network on any device."""
 
     def __init__(self, network: SiameseUNet, device: torch.device, kind: torch.dtype | None = None) -> None:
         """Copies the network.
 
         Args:
-            network: What is run; later changes to it are not seen.
-            device: Where.
-            kind: Number format; by default the fastest that the device has.
+            network: The network to run; later changes to it have no effect.
+            device: The device to run it on.
+            kind: Number format; defaults to the fastest that the device supports.
         """
         self.device, self._kind = device, kind or prediction_dtype(device)
         lean = LeanNetwork(network).to(device).to(memory_format=torch.channels_last)
@@ -41,7 +41,7 @@ class TorchBackend:
         return f"torch {kind}, {where}"
 
     def ask(self, pre: Image, post: Image, disaster: int) -> Answer:
-        """Probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
+        """Returns probabilities for one pair; see :class:`siamese.model.backends.Backend`."""
         size = pre.shape[0], pre.shape[1]
         what = torch.tensor([disaster], device=self.device)
         with torch.inference_mode(), self._precision():
@@ -73,7 +73,7 @@ class TorchBackend:
         return torch.autocast(self.device.type, self._kind, enabled=self._kind != torch.float32)
 
     def _tensor(self, image: Image) -> Tensor:
-        # As bytes, a quarter of what float32 would take on the way to a GPU.
+        # As bytes, which take a quarter of the transfer to a GPU that float32 would.
         tensor = torch.from_numpy(np.ascontiguousarray(image))[None]
         if self.device.type == "cuda":
             return tensor.pin_memory().to(self.device, non_blocking=True)
@@ -81,7 +81,7 @@ class TorchBackend:
 
 
 def _enlarged(logits: Tensor, factor: int, size: tuple[int, int]) -> Tensor:
-    """From ``(C, h, w)`` to ``(C, H, W)``, on the logits' own device."""
+    """Upsamples ``(C, h, w)`` to ``(C, H, W)``, on the logits' own device."""
     if factor > 1:
         logits = functional.interpolate(logits[None], scale_factor=float(factor), mode="bilinear")[0]
     return logits[:, : size[0], : size[1]]
