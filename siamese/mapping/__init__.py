@@ -23,7 +23,7 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports names on first access: PyTorch takes seconds to load, and :mod:`siamese.mapping.inputs` does not use it."""
+    """Imports names on first access: PyTorch loads for seconds, and :mod:`siamese.mapping.inputs` does not need it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

@@ -94,7 +94,7 @@ def class_piece(
 
 
 class OutlineFinder:
-    """Outlines buildings piece by piece, in the order of measuring, and yields each once its last part has been seen."""
+    """Outlines buildings piece by piece, in the order of measuring; yields each once its last part has been seen."""
 
     def __init__(self, found: Measures, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
         self._found, self._winner, self._simplify_px = found, winner, simplify_px
@@ -122,7 +122,7 @@ class OutlineFinder:
     def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
         found = self._found
         outline = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-        # Collinear corners, left by pixels and by edges of pieces, are removed even when nothing else may be simplified.
+        # Collinear corners, left by pixels and edges of pieces, are removed even if nothing else may be simplified.
         smooth = outline.simplify(self._simplify_px)
         value = int(self._winner[number])
         return MappedBuilding(

@@ -102,9 +102,9 @@ class DecidedMap:
 def decide_buildings(
     grid: Grid, blended: BlendedBlocks, decision: Decision, params: BuildingParams, folder: Path
 ) -> DecidedMap:
-    """Turns blended probabilities into classes and buildings; memory grows by a few numbers per building, not with area.
+    """Turns blended probabilities into classes and buildings.
 
-    It makes three passes over the map, piece by piece, with working rasters between them: the first labels the cores
+    Memory does not grow with the area, only by a few numbers per building. There are three passes over the map, piece by piece, with working rasters between them: the first labels the cores
     of buildings; the second, once every core is known completely, grows and measures buildings; the third gives each
     its class and its outline.
 

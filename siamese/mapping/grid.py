@@ -198,7 +198,7 @@ def _pixel(tile: Tile, crs: str) -> _Pixel:
     lengths = float(np.hypot(*across)), float(np.hypot(*down))
     side = math.sqrt(abs(across[0] * down[1] - across[1] * down[0]))
     if not CRS.from_user_input(tile.crs).is_geographic and max(lengths) > _SQUARE * min(lengths):
-        # In degrees, pixels that the sensor saw as square are oblong; other oblong pixels hold detail along their short side.
+        # In degrees, pixels that were square to the sensor are oblong; others hold detail along their short side.
         side = min(lengths)
     turn = math.degrees(math.atan2(across[1], across[0]))
     return _Pixel(*lengths, (turn + 45) % 90 - 45, float(f"{side:.9g}"))

@@ -1,7 +1,7 @@
 """The verb ``map``: turns a pair of images, or of mosaics, into a published damage map.
 
-It has three steps, each stored on the bucket under its own digest: the network predicts (:mod:`siamese.mapping.predict`),
-buildings are decided (:mod:`siamese.mapping.decide`), and files are published (:mod:`siamese.mapping.publish`).
+There are three steps, each stored on the bucket under its own digest: the network predicts
+(:mod:`siamese.mapping.predict`), buildings are decided (:mod:`siamese.mapping.decide`), and files are published (:mod:`siamese.mapping.publish`).
 """
 
 from __future__ import annotations
