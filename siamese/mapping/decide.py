@@ -104,9 +104,10 @@ def decide_buildings(
 ) -> DecidedMap:
     """Turns blended probabilities into classes and buildings.
 
-    Memory does not grow with the area, only by a few numbers per building. There are three passes over the map, piece by piece, with working rasters between them: the first labels the cores
-    of buildings; the second, once every core is known completely, grows and measures buildings; the third gives each
-    its class and its outline.
+    Memory does not grow with the area, only by a few numbers per building. There are three passes
+    over the map, piece by piece, with working rasters between them: the first labels the cores of buildings; the
+    second, once every core is known completely, grows and measures buildings; the third gives each its class and its
+    outline.
 
     Args:
         grid: Pixels of the map.

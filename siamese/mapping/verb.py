@@ -1,7 +1,8 @@
 """The verb ``map``: turns a pair of images, or of mosaics, into a published damage map.
 
 There are three steps, each stored on the bucket under its own digest: the network predicts
-(:mod:`siamese.mapping.predict`), buildings are decided (:mod:`siamese.mapping.decide`), and files are published (:mod:`siamese.mapping.publish`).
+(:mod:`siamese.mapping.predict`), buildings are decided (:mod:`siamese.mapping.decide`), and files are published
+(:mod:`siamese.mapping.publish`).
 """
 
 from __future__ import annotations
