@@ -79,7 +79,7 @@ def classify(name: str, *, within: str = "") -> SceneFile | ArchivePart | Other:
 
 
 def split_of_archive(archive: str) -> OfficialSplit | None:
-    """Returns the official split in an archive's path: ``hold_images_labels_targets.tar.gz``, or ``hold/images.tar``."""
+    """Returns the official split in an archive's path: ``hold_images_labels_targets.tar.gz`` or ``hold/images.tar``."""
     *folders, file = archive.split("/")
     return _split(re.split(r"[._-]", file)[0]) or (_split(folders[-1]) if folders else None)
 

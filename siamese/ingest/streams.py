@@ -26,7 +26,7 @@ class LeapingStream:
         self.position = 0
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
         count = max(0, min(count, self._found.size - self.position))
         at = self.position - self._buffer_start
         if at < 0 or at + count > len(self._buffer):
@@ -39,10 +39,10 @@ class LeapingStream:
         return self._buffer[at : at + count]
 
     def skip(self, count: int) -> None:
-        """Passes over ``count`` bytes.
+        """Skips ``count`` bytes.
 
         Raises:
-            ArchiveError: The object ends before.
+            ArchiveError: The object ends too early.
         """
         self.position += count
         if self.position > self._found.size:
@@ -76,7 +76,7 @@ class PiecedStream:
         self.position = 0
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
         taken = bytearray()
         while len(taken) < count and self._refill():
             part = self._rest[: count - len(taken)]
@@ -86,10 +86,10 @@ class PiecedStream:
         return bytes(taken)
 
     def skip(self, count: int) -> None:
-        """Passes over ``count`` bytes.
+        """Skips ``count`` bytes.
 
         Raises:
-            ArchiveError: The stream ends before.
+            ArchiveError: The stream ends too early.
         """
         while count and self._refill():
             step = min(count, len(self._rest))

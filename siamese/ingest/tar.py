@@ -25,7 +25,7 @@ class ForwardStream(Protocol):
     position: int
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
 
     def skip(self, count: int) -> None:
         """Skips ``count`` bytes."""

@@ -212,7 +212,7 @@ def _find_end(tail: bytes) -> int:
 
 
 def _large_end(source: RangeSource, offset: int, locator: int) -> tuple[int, tuple[Any, ...]]:
-    """Returns the last record of an archive with large numbers, and where it begins."""
+    """Returns where the last record of an archive with large numbers begins, and the record."""
     for at in (offset, locator - _END64.size):
         data = source.read(at, _END64.size) if 0 <= at <= locator - _END64.size else b""
         if data[:4] == b"PK\x06\x06":
@@ -288,7 +288,7 @@ def _kind(system: int, attributes: int, raw: bytes) -> Literal["file", "folder",
 
 
 def _decoded(raw: bytes, flags: int, extra: bytes) -> str:
-    """Decodes a member's name: as UTF-8 if flagged or valid, since many writers omit the flag; else as DOS code page."""
+    """Decodes a member's name as UTF-8 if flagged or valid, since many writers omit the flag; else as DOS code page."""
     unicode = _extra(extra, 0x7075)
     if unicode[:1] == b"\x01" and int.from_bytes(unicode[1:5], "little") == zlib.crc32(raw):
         raw, flags = unicode[5:], flags | _UTF8

@@ -83,7 +83,7 @@ class Block:
         return zlib.compress(save(arrays), _COMPRESSION)
 
     def probabilities(self, rows: slice, cols: slice, decision: Decision) -> npt.NDArray[np.float32]:
-        """Returns part of the block as ``(6, h, w)``: building, four damage classes, 1 where these were kept, else 0."""
+        """Returns part of the block as ``(6, h, w)``: building, four damage classes, 1 where these are kept, else 0."""
         building = building_scale(decision).decode(self.building[rows, cols])
         likely = building >= np.float32(damage_from(decision))
         out = np.zeros((6, *building.shape), np.float32)
