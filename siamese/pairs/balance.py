@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SPLIT_ABSENT = (16.0, 4.0, 8.0)
-"""Cost of a split (train, val, test) that lacks a kind. What is scarce goes to train first: a network cannot be asked
-for what it was never shown; then to test, then to val."""
+"""Cost of a split (train, val, test) that lacks a kind. Scarce kinds go to train first, since a network cannot predict
+what it never saw; then to test, then to val."""
 _SCENE_ABSENT = 1e6
 """Cost of a split without any scene."""
 _ROUNDS = 500
@@ -69,7 +69,7 @@ class _Places:
     def cost(self, totals: Floats) -> Floats:
         """Returns the cost of (..., places, kinds) totals; infinite if an unwanted place holds anything."""
         deviation = ((totals - self._shares) / self._shares) ** 2
-        # The cost of a present class falls as it nears its share; absence adds a fixed cost on top, a step, not a slope.
+        # A present class costs less the nearer it is to its share; absence adds a fixed cost, a step and not a slope.
         each = deviation + self._absent * (totals < 1e-12)
         each = np.where(self.open[:, None], each, np.where(totals > 1e-12, np.inf, 0.0))
         total: Floats = each.sum(axis=(-2, -1))

@@ -20,7 +20,7 @@ class Candidate:
     disaster: str
     official: str | None
     bounds: Bounds | None
-    """None when nobody knows where the scene is."""
+    """None when the location of the scene is unknown."""
     images: tuple[str, ...]
     """Digests of its images."""
     buildings: tuple[int, ...]
@@ -73,7 +73,7 @@ def near(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int
     owner = np.array([position for position, _ in placed])
     west, south, east, north = np.array([bounds for _, bounds in placed], float).T
     east = np.where(east < west, east + 360, east)
-    # Each box grows by half of the gap on every side, so that two boxes meet when the room between them is the gap.
+    # Each box grows by half of the gap on every side, so that two boxes meet when they are one gap apart.
     x, y = (east - west) * gap / 2, (north - south) * gap / 2
     boxes = shapely.box(west - x, south - y, east + x, north + y)
     # The same boxes once around the globe, so that tiles on both sides of the antimeridian meet.
