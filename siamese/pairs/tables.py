@@ -28,7 +28,7 @@ INDEX_SCHEMA = pa.schema(
         *[(f"pixels_{name}", pa.int32()) for name in PIXEL_CLASSES],
     ]
 )
-"""One row per block. ``pre_offset`` and the like count from ``offset``, where the block's sample begins in the shard."""
+"""One row per block. ``pre_offset`` etc. count from ``offset``, where the block's sample begins in the shard."""
 
 BUILDINGS_SCHEMA = pa.schema(
     [
