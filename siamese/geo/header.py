@@ -23,10 +23,10 @@ class Header:
     width: int
     height: int
     bands: int
-    """Number of bands, without alpha; three for a palette."""
+    """Without alpha; of a palette, three."""
     dtype: str
     taken: str | None = None
-    """TIFFTAG_DATETIME as stored: when the image was taken, or the file written."""
+    """TIFFTAG_DATETIME, as the file has it: when it was taken, or written."""
 
 
 class RangedFile:

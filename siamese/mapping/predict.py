@@ -29,10 +29,10 @@ from siamese.store import Blob, ObjectStore, Origin
 from siamese.store.stage import Input
 
 _SNAP = 4096
-"""Grids of windows are aligned to one part in this many of a pixel."""
+"""Grids of windows lie on this fraction of a pixel."""
 
 OpenImagery = Callable[[tuple[int, int]], Imagery]
-"""Opens the imagery of a task with the given numbers of bands for both dates."""
+"""Gives the imagery of a task, opened with so many bands of either date."""
 
 
 class PairPredictor(Protocol):
@@ -126,13 +126,13 @@ class BlockPlan:
 
     window: Window
     grid: Grid
-    """Grid of the window."""
+    """Of the window."""
     key: str
-    """The block's identity; empty where a date has no images."""
+    """The block's identity; empty where the images of a date do not reach."""
     unseen: int
-    """The dates without images, if the key is empty."""
+    """Then which dates show nothing."""
     alone: bool
-    """Whether the window is the whole map."""
+    """The window is the whole map."""
 
     def described(self, data: Blob | None) -> PredictedBlock:
         """Returns the block's entry in the manifest."""

@@ -22,14 +22,14 @@ class MapTask:
     pre: tuple[FoundImage, ...]
     post: tuple[FoundImage, ...]
     place: Place | None
-    """Georeference from the catalog; None: taken from the images, or from labels beside them."""
+    """From the catalog; None: from the images, or from labels beside them."""
     event: str | None
-    """None: named after the location of the map."""
+    """None: named after the place of the map."""
     model: str
-    """Name of the model to state in the map."""
+    """What the map says of its model."""
     disaster_type: str | None
     crs: str | None = None
-    """CRS of images that have coordinates but name none."""
+    """Of images that have coordinates but name none."""
 
     def imagery_inputs(self) -> dict[str, str]:
         """Returns identities of the imagery and its georeference, which are known before any image is read."""
@@ -44,7 +44,7 @@ class Date:
 
     mosaic: Mosaic
     identities: tuple[str, ...]
-    """Identity of each tile, made from its pixels, its georeference and its mapping to 8 bits."""
+    """Of each tile of the mosaic: what its pixels, its place and its way to 8 bits are made of."""
 
     def touching(self, grid: Grid) -> tuple[str, ...]:
         """Returns identities of the tiles that overlap a grid, the topmost first."""
@@ -61,7 +61,7 @@ class Imagery:
     corner: tuple[int, int]
     """Row and column of the first pre image's upper left corner in the grid."""
     warnings: tuple[str, ...] = ()
-    """Irregularities of the images that were tolerated."""
+    """What was strange about the images and tolerated."""
 
 
 def open_imagery(

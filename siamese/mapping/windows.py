@@ -19,9 +19,9 @@ class Span:
     start: int
     stop: int
     core: int
-    """Start of the next window; from here on the two overlap."""
+    """Where the next window starts; from here on the two overlap."""
     fades_in: int
-    """Overlap with the previous window."""
+    """Overlap with the window before."""
 
     @property
     def size(self) -> int:

@@ -15,9 +15,9 @@ class Grown:
     """The splits that follow from every known scene keeping its split."""
 
     splits: dict[str, Split]
-    """Split of each known scene, and of new ones next to them."""
+    """Of known scenes, and of new ones beside them."""
     between: frozenset[str]
-    """New scenes next to two splits, which in either would show ground of the other."""
+    """New scenes beside two splits: in either they would show the other's ground."""
 
 
 def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float) -> Grown:

@@ -39,7 +39,7 @@ class PreparedScene:
 
     scene: Scene
     bands: tuple[int, int]
-    """Bands of the pre and the post image."""
+    """Of the pre and the post image."""
     blocks: tuple[Block, ...]
     buildings: tuple[PairBuilding, ...]
 

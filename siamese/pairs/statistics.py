@@ -26,9 +26,9 @@ class EventTally:
     scenes: int = 0
     scenes_without_buildings: int = 0
     buildings: Counter[str] = field(default_factory=Counter)
-    """Buildings by xBD subtype."""
+    """By xBD subtype."""
     pixels: Counter[str] = field(default_factory=Counter)
-    """Pixels by :data:`PIXEL_CLASSES`."""
+    """By :data:`PIXEL_CLASSES`."""
 
 
 class Tally:
