@@ -1,4 +1,4 @@
-"""The one reader of pixels: ingest, pairs, evaluation and maps see the same values and the same gaps.
+"""The only reader of pixels, so that ingest, pairs, evaluation and maps see the same values and the same gaps.
 
 Formats
     PNG and GeoTIFF, recognised by their first bytes; no other GDAL driver ever opens a file. :func:`read_header`
@@ -11,23 +11,24 @@ Bands
 Validity
     A pixel is valid where all three hold:
 
-    1. the file's own alpha band, mask or nodata value says so;
+    1. the file's own alpha band, mask or nodata value marks it as valid;
     2. every band is finite;
     3. it is not black fill: providers fill what the sensor did not see with black and often declare nothing. Fill is
        the morphological opening, by a square of 9 x 9 pixels of the file, of the pixels that are 0 in all bands;
-       beyond the image's edge counts as black, so that thin strips along the edge are fill too. Shadows and dark roofs
-       are smaller or not wholly black (in 54 real xBD tiles no pixel is black that is not fill).
+       the area beyond the image's edge counts as black, so that thin strips along the edge are fill too. Shadows and
+       dark roofs are smaller or not completely black (in 54 real xBD tiles every black pixel is fill).
 
-    The opening looks 8 pixels far, so any window read with that margin gives what the whole image gives. Invalid pixels
-    read as 0. They are ignored in training (mask value 255), left out of evaluation, and unknown in maps.
+    The opening depends on pixels up to 8 away, so a window read with that margin gives the same result as the whole
+    image. Invalid pixels read as 0. They are ignored in training (mask value 255), excluded from evaluation, and
+    unknown in maps.
 
 Values
-    Networks see 8 bits. ``uint8`` stays as it is; wider types become 8 bits by one linear :class:`ValueRange` for all
-    bands, which :mod:`siamese.geo.values` chooses from params, the file's metadata, or a sample of the data. What was
-    assumed can be printed (:attr:`ValueRange.note`).
+    Networks see 8 bits. ``uint8`` stays as it is; wider types are mapped to 8 bits by one linear :class:`ValueRange`
+    for all bands, which :mod:`siamese.geo.values` chooses from params, the file's metadata, or a sample of the data.
+    :attr:`ValueRange.note` states the assumption that was made.
 
-Place
-    :mod:`siamese.geo.georeference` finds it, in the file or beside it.
+Georeference
+    :mod:`siamese.geo.georeference` finds it, in the file or in files beside it.
 """
 
 from siamese.geo.bands import by_fours, check_bands, shown

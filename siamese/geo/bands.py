@@ -1,4 +1,4 @@
-"""Images of any number of bands: whether a network takes them, changed by OpenCV, and shown to a person."""
+"""Helpers for images with any number of bands: checks for networks, OpenCV operations, and display."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def check_bands(scene: str, found: tuple[int, int], taken: tuple[int, int]) -> N
     """Refuses a scene that a network cannot take.
 
     Args:
-        scene: Its name.
+        scene: Name of the scene.
         found: Bands of its pre and of its post image.
-        taken: Those that the network takes.
+        taken: Bands that the network takes for each date.
 
     Raises:
-        SiameseError: They differ.
+        SiameseError: The numbers of bands differ.
     """
     if found != taken:
         what = f"has bands {found[0]} before and {found[1]} after; this network takes {taken[0]} and {taken[1]}"
@@ -32,13 +32,13 @@ def check_bands(scene: str, found: tuple[int, int], taken: tuple[int, int]) -> N
 
 
 def by_fours(image: Image, change: Callable[[Image], npt.ArrayLike]) -> Image:
-    """What a function of OpenCV makes of an image, whatever its number of bands.
+    """Applies an OpenCV function to an image with any number of bands, up to four bands at a time.
 
-    OpenCV gives an image of one band back without its last axis, and warps at most four bands at once.
+    OpenCV returns an image of one band without its last axis, and warps at most four bands at once.
 
     Args:
         image: ``(H, W, bands)``.
-        change: Called with up to four bands, ``(H, W, n)``; gives as many, of any one size.
+        change: Called with up to four bands, ``(H, W, n)``; returns as many, always of the same size.
 
     Returns:
         ``(h, w, bands)``.
@@ -53,13 +53,13 @@ def by_fours(image: Image, change: Callable[[Image], npt.ArrayLike]) -> Image:
 
 
 def shown(image: Image) -> Image:
-    """What a person is shown of an image.
+    """Converts an image to three bands for display.
 
     Args:
         image: ``(H, W, bands)``.
 
     Returns:
-        ``(H, W, 3)``: the first three bands as red, green and blue; of fewer than three the first one as grey.
+        ``(H, W, 3)``: the first three bands as red, green and blue; with fewer than three, the first one as grey.
     """
     if image.shape[2] < 3:
         return image[..., :1].repeat(3, axis=2)

@@ -1,4 +1,4 @@
-"""A whole image in memory, from its bytes: what ingest checks, and what pairs and evaluation are made from."""
+"""Decodes whole images in memory from their bytes, for ingest, pairs and evaluation."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def decode_image(
 
     Args:
         data: The whole file.
-        name: What errors call it.
+        name: Name of the file in errors.
         max_side_px: A wider or higher image is refused before any pixel is decoded.
-        value_range: Values that become 0 and 255; by default :mod:`siamese.geo.values` chooses.
+        value_range: Values that map to 0 and 255; by default :mod:`siamese.geo.values` chooses.
 
     Raises:
-        SiameseError: Neither format, too large, truncated, damaged, or of an unsupported type.
+        SiameseError: The image is in neither format, too large, truncated, damaged, or of an unsupported type.
     """
     if driver_of(data[:16], name) == "PNG":
         values, valid = decode_png(data, name, max_side_px=max_side_px)
@@ -76,10 +76,11 @@ def decode_png(data: bytes, name: str, *, max_side_px: int) -> tuple[Values, Mas
     """Decodes a PNG after checking every byte of it.
 
     Returns:
-        ``(H, W, bands)`` uint8 or uint16, a palette as colours; and ``(H, W)``, where alpha is above 0, or None.
+        ``(H, W, bands)`` uint8 or uint16, with a palette resolved to colours; and ``(H, W)``, True where alpha is
+        above 0, or None without alpha.
 
     Raises:
-        SiameseError: It is too large, truncated or damaged.
+        SiameseError: The image is too large, truncated or damaged.
     """
     header = check_png(data, name)
     _check_size(header.width, header.height, max_side_px, name)
@@ -113,16 +114,16 @@ def _image(
 def understood(
     values: Values, valid: Mask | None, ranged: ValueRange, margins: tuple[int, int, int, int]
 ) -> tuple[npt.NDArray[np.uint8], Mask]:
-    """Turns values of a file into pixels and validity.
+    """Converts values of a file to 8-bit pixels and a validity mask.
 
     Args:
         values: ``(H, W, bands)``, finite.
-        valid: ``(H, W)``; None: the file says nothing.
-        ranged: How values become 8 bits.
+        valid: ``(H, W)``; None if the file does not declare validity.
+        ranged: Mapping of values to 8 bits.
         margins: As in :func:`siamese.geo.validity.black_fill`.
 
     Returns:
-        ``(h, w, bands)`` uint8, 0 where not valid, and ``(h, w)``, of the window without its margins.
+        ``(h, w, bands)`` uint8, 0 where not valid, and ``(h, w)`` validity, both for the window without its margins.
     """
     above, below, left, right = margins
     inner = np.s_[above : values.shape[0] - below, left : values.shape[1] - right]
@@ -134,7 +135,7 @@ def understood(
 
 
 def _check_memory(dataset: DatasetReader, name: str) -> None:
-    """Many bands, or blocks larger than the image itself, take more memory than its size lets one expect."""
+    """Refuses images whose many bands or oversized blocks take far more memory than their size suggests."""
     block_height, block_width = dataset.block_shapes[0]
     pixels = max(dataset.width * dataset.height, block_width * block_height)
     needed = pixels * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)

@@ -1,4 +1,4 @@
-"""Which format a file is in, by its first bytes."""
+"""Recognises the format of a file by its first bytes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _OTHERS: Final = {
 
 
 def driver_of(first: bytes, name: str) -> Driver:
-    """GDAL's driver for a file; only PNG and GTiff, since others, such as VRT, may point anywhere on disk or network.
+    """Returns GDAL's driver for a file: PNG or GTiff only, since others, such as VRT, can refer to any file or host.
 
     Args:
-        first: At least its first 8 bytes.
-        name: What errors call it.
+        first: At least the first 8 bytes of the file.
+        name: Name of the file in errors.
 
     Raises:
         SiameseError: The file is empty or in another format.

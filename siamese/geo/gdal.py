@@ -1,4 +1,4 @@
-"""Opening files with GDAL: two drivers, no neighbours, one clear error."""
+"""Opens files with GDAL: only two drivers, no files beside the image, and one clear error."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ Source = Path | bytes
 
 
 def local_gdal(**options: Any) -> rasterio.Env:  # noqa: ANN401
-    """The environment for what follows, with GDAL's options; they are a thread's own.
+    """Returns a rasterio environment with GDAL options, which apply to the current thread only.
 
-    Where AWS settings are in force rasterio would make a boto3 session for every call outside of such an environment,
-    and for every one that has no session: more work than the call's own, and much garbage.
+    With AWS settings in force, rasterio creates a boto3 session for every call outside such an environment, and for
+    every environment without a session: more work than the call itself, and much garbage.
     """
     return rasterio.Env(session=DummySession(), **options)
 
 
 @contextmanager
 def opened(source: Source, name: str) -> Iterator[DatasetReader]:
-    """Opens an image; whatever goes wrong with it while it is open becomes one clear error.
+    """Opens an image; any failure while it is open becomes one clear error.
 
     Args:
         source: The file.
-        name: What errors call it.
+        name: Name of the file in errors.
 
     Raises:
-        SiameseError: It is neither PNG nor GeoTIFF, or is damaged.
+        SiameseError: The file is neither PNG nor GeoTIFF, or is damaged.
     """
     try:
         driver = driver_of(_first_bytes(source), name)
@@ -66,7 +66,7 @@ def opened(source: Source, name: str) -> Iterator[DatasetReader]:
 
 
 def unreadable(name: str, error: BaseException) -> SiameseError:
-    """The error for an image that cannot be read."""
+    """Returns the error for an image that cannot be read."""
     cause = str(error.__cause__ or error).splitlines() or [type(error).__name__]
     fix = "give a whole PNG or GeoTIFF; copy it again from its source"
     return SiameseError(f"cannot be read: {cause[0]}", where=name, fix=fix)

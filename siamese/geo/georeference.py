@@ -1,8 +1,8 @@
-"""Where an image lies on the ground: stated by the image itself, or by the files beside it.
+"""Finds the georeference of an image, in the image itself or in the files beside it.
 
-Sources, as GDAL ranks them: ``X.tif.aux.xml``, the image, a world file (``.tfw``, ``.pgw``, ``.wld``). Where one gives
-coordinates and no CRS, a ``.prj`` beside the image may give it, or the ``crs`` param. Ground control points count
-when there is no geotransform. RPCs are not used: without a terrain model they may be many metres off.
+Sources, in GDAL's order: ``X.tif.aux.xml``, the image, a world file (``.tfw``, ``.pgw``, ``.wld``). If the source gives
+coordinates without a CRS, it may come from a ``.prj`` beside the image or from the ``crs`` param. Ground control points
+are used when there is no geotransform. RPCs are not used: without a terrain model they may be many metres off.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONTRADICTION: Final = 0.1
 
 @dataclass(frozen=True)
 class Georeference:
-    """The place of an image on the ground."""
+    """The location of an image on the ground."""
 
     source: Source
     crs: str
@@ -48,7 +48,7 @@ class Georeference:
     """Control points that no affine map meets; ``transform`` is then only about right."""
 
     def bounds(self, width: int, height: int) -> tuple[float, float, float, float] | None:
-        """West, south, east, north in degrees, west > east across the antimeridian; None when it is off the globe."""
+        """Returns west, south, east, north in degrees, west > east across the antimeridian; None if off the globe."""
         try:
             degrees = to_degrees(outline(self.transform, width, height), self.crs)
         except SiameseError:
@@ -58,7 +58,7 @@ class Georeference:
         return degree_bounds(degrees)
 
     def pixel_m(self, width: int, height: int) -> float:
-        """Side of a pixel on the ground in metres; NaN when the image is off the globe."""
+        """Returns the side of a pixel on the ground in metres; NaN when the image is off the globe."""
         bounds, crs = self.bounds(width, height), CRS.from_user_input(self.crs)
         if bounds is None:
             return math.nan
@@ -73,7 +73,7 @@ _METRES_A_DEGREE: Final = 111_320.0
 
 @dataclass(frozen=True)
 class Unplaced:
-    """An image whose place is not known, and why."""
+    """The reason why an image has no georeference."""
 
     why: str
     fix: str
@@ -84,20 +84,20 @@ class Unplaced:
 
     @property
     def meant(self) -> bool:
-        """It has something that was meant as a georeference."""
+        """Whether the image has something that was meant as a georeference."""
         return self.transform is not None or not self.usable
 
 
 def find_georeference(
     dataset: DatasetReader, name: str, beside: Mapping[str, bytes], crs: str | None = None
 ) -> Georeference | Unplaced:
-    """Finds the place of an image.
+    """Finds the georeference of an image.
 
     Args:
-        dataset: The image, opened without its neighbours (:data:`siamese.geo.gdal.GDAL_OPTIONS`).
+        dataset: The image, opened without the files beside it (:data:`siamese.geo.gdal.GDAL_OPTIONS`).
         name: Its file name.
         beside: Content of its sidecars by file name; see :func:`siamese.geo.sidecars.sidecars_among`.
-        crs: Of coordinates that come without one.
+        crs: CRS for coordinates that come without one.
 
     Raises:
         SiameseError: A sidecar is damaged, a transform is singular, or control points contradict each other.
@@ -120,20 +120,20 @@ def find_georeference(
 
 
 def fit_affine(xy: npt.NDArray[np.float64], place: npt.NDArray[np.float64]) -> tuple[Affine, float] | None:
-    """Fits the affine map from pixels to coordinates that is best in the sense of least squares.
+    """Fits an affine map from pixels to coordinates by least squares.
 
     Args:
         xy: (N, 2) pixels.
         place: (N, 2) coordinates of the same points.
 
     Returns:
-        The map, and the distance in pixels between the worst point and where the map puts it; None when there are
-        fewer than three points, or all lie on one line, in pixels or in coordinates.
+        The map, and the largest distance in pixels between a point and its mapped position; None when there are
+        fewer than three points, or all are on one line, in pixels or in coordinates.
     """
     if len(xy) < 3:
         return None
     centre, origin = xy.mean(axis=0), place.mean(axis=0)
-    # The smallest singular value, over the root of N, is the spread about the best line through the points.
+    # The smallest singular value divided by the root of N is the spread about the best line through the points.
     if np.linalg.svd(xy - centre, compute_uv=False)[-1] / math.sqrt(len(xy)) < _LEAST_SPREAD_PX:
         return None
     linear, *_ = np.linalg.lstsq(xy - centre, place - origin, rcond=None)
@@ -199,7 +199,7 @@ def _without_transform(dataset: DatasetReader, crs: CRS | None, sidecars: Sideca
 
 
 def _wrapped(found: Georeference, width: int, height: int) -> Georeference:
-    """Longitudes beyond ±180 become those that other software states for the same place."""
+    """Shifts longitudes beyond ±180 to the usual ones of the same place."""
     if not CRS.from_user_input(found.crs).is_geographic:
         return found
     middle, _ = found.transform @ (width / 2, height / 2)
@@ -211,7 +211,7 @@ def _wrapped(found: Georeference, width: int, height: int) -> Georeference:
 
 
 def _usable(crs: CRS | None) -> CRS | None:
-    """A CRS of the earth; what drawing programs write as LOCAL_CS is none."""
+    """Returns the CRS if it refers to the earth, else None, e.g. for the LOCAL_CS that drawing programs write."""
     try:
         return crs if crs and (crs.is_geographic or crs.is_projected) else None
     except CRSError:

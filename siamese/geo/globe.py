@@ -1,4 +1,4 @@
-"""Longitudes and latitudes, also where longitude jumps from 180 to -180."""
+"""Computations with longitudes and latitudes, including where longitude jumps from 180 to -180."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EDGE_POINTS: Final = 21
 
 
 def outline(transform: Affine, width: int, height: int) -> Points:
-    """``(N, 2)`` coordinates along the edge of an image, corners among them."""
+    """Returns ``(N, 2)`` coordinates along the edge of an image, including its corners."""
     along = np.linspace(0, 1, _EDGE_POINTS)
     zero, one = np.zeros_like(along), np.ones_like(along)
     cols = np.concatenate([along, one, along[::-1], zero]) * width
@@ -33,10 +33,10 @@ def outline(transform: Affine, width: int, height: int) -> Points:
 
 
 def reproject_points(points: Points, crs: str, target: str) -> Points:
-    """``(N, 2)`` coordinates of one CRS in another.
+    """Reprojects ``(N, 2)`` coordinates from one CRS to another.
 
     Raises:
-        SiameseError: There is no way from one to the other.
+        SiameseError: There is no transformation between the two.
     """
     try:
         xs, ys = warp_points(crs, target, points[:, 0].tolist(), points[:, 1].tolist())
@@ -46,23 +46,23 @@ def reproject_points(points: Points, crs: str, target: str) -> Points:
 
 
 def to_degrees(points: Points, crs: str) -> Points:
-    """``(N, 2)`` coordinates of a CRS as (longitude, latitude).
+    """Converts ``(N, 2)`` coordinates of a CRS to (longitude, latitude).
 
     Raises:
-        SiameseError: There is no way from one to the other.
+        SiameseError: There is no transformation from the CRS to degrees.
     """
     return reproject_points(points, crs, WGS84)
 
 
 def mean_place(degrees: Points) -> tuple[float, float]:
-    """Longitude and latitude in the middle of points, wherever on the globe they lie."""
+    """Returns longitude and latitude of the middle of points anywhere on the globe."""
     lng, lat = np.radians(degrees).T
     x, y, z = np.mean([np.cos(lat) * np.cos(lng), np.cos(lat) * np.sin(lng), np.sin(lat)], axis=1)
     return float(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
 def degree_bounds(degrees: Points) -> Bounds:
-    """West, south, east, north of points less than half a globe apart."""
+    """Returns west, south, east, north of points less than half a globe apart."""
     middle, _ = mean_place(degrees)
     off = (degrees[:, 0] - middle + 180) % 360 - 180
     west, east = middle + off.min(), middle + off.max()
@@ -81,7 +81,7 @@ def cut_at_antimeridian(geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
         geometries: Polygons, each less than half a globe wide, with longitudes within ±180.
 
     Returns:
-        The same, those that cross as multipolygons.
+        The same geometries, with those that cross as multipolygons.
     """
     boxes = shapely.bounds(geometries)
     crossing = np.flatnonzero(boxes[:, 2] - boxes[:, 0] > 180)
@@ -99,7 +99,7 @@ def cut_at_antimeridian(geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 class Box:
-    """The bounds of many geometries; in degrees they may lie on both sides of the antimeridian."""
+    """Accumulates the bounds of many geometries; in degrees these may be on both sides of the antimeridian."""
 
     def __init__(self, *, degrees: bool) -> None:
         self._degrees = degrees
@@ -110,7 +110,7 @@ class Box:
         """Least longitude east of it."""
 
     def add(self, geometries: npt.NDArray[Any]) -> None:
-        """Takes geometries; longitudes lie within ±180."""
+        """Extends the bounds by geometries whose longitudes are within ±180."""
         points = shapely.get_coordinates(geometries)
         if not len(points):
             return
@@ -120,7 +120,7 @@ class Box:
         self._above = min(self._above, lng[lng >= 0].min(initial=np.inf))
 
     def bounds(self) -> list[float] | None:
-        """Left, bottom, right, top, left > right where that is the shorter way around; None without geometries."""
+        """Returns left, bottom, right, top, with left > right if that is the shorter way around; None if empty."""
         if not np.isfinite(self._low).all():
             return None
         (left, bottom), (right, top) = self._low, self._high

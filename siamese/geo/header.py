@@ -1,4 +1,4 @@
-"""What an image is, from its first kilobytes: refused in seconds, before anything large is read."""
+"""Reads image headers from the first kilobytes, so that bad files are refused before anything large is read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK: Final = 64 * 2**10
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says before its pixels."""
+    """The properties that a file declares before its pixels."""
 
     driver: Driver
     width: int
@@ -30,7 +30,7 @@ class Header:
 
 
 class RangedFile:
-    """A file that is read a range at a time, such as an object on S3; what was read is kept in memory."""
+    """A file that is read in ranges, such as an object on S3; ranges that were read are cached in memory."""
 
     def __init__(self, fetch: Fetch, size: int) -> None:
         """Wraps a function that returns ``length`` bytes from ``start``."""
@@ -38,7 +38,7 @@ class RangedFile:
         self._blocks: dict[int, bytes] = {}
 
     def read(self, start: int, length: int) -> bytes:
-        """So many bytes; fewer at the end."""
+        """Returns ``length`` bytes from ``start``; fewer at the end of the file."""
         end = min(self._size, start + length)
         if end <= start:
             return b""
@@ -57,12 +57,12 @@ def read_header(source: Path | bytes | RangedFile, name: str, *, bands: int | No
     """Reads the header of a PNG or GeoTIFF.
 
     Args:
-        source: The file on disk, in memory, or wherever it is read from by ranges.
-        name: What errors call it.
-        bands: How many bands will be read; None: any number.
+        source: The file on disk, in memory, or read in ranges.
+        name: Name of the file in errors.
+        bands: Number of bands that will be read; None for any number.
 
     Raises:
-        SiameseError: It is in another format, holds values of an unsupported type, or has too few bands.
+        SiameseError: The file is in another format, holds values of an unsupported type, or has too few bands.
     """
     header = _header(_file(source), name)
     check_type(header.dtype, name)

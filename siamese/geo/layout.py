@@ -1,4 +1,4 @@
-"""How an open file holds an image: which bands, of what type, with which palette and mask."""
+"""Determines how an open file stores an image: its bands, type, palette and mask."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RGB: Final = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 @dataclass(frozen=True)
 class Layout:
-    """Which values of a file make up the image."""
+    """The bands and mask of a file that make up the image."""
 
     bands: tuple[int, ...]
     """Positions in the file, from 1 on; of a palette, its one band."""
@@ -34,22 +34,22 @@ class Layout:
 
     @property
     def count(self) -> int:
-        """How many bands are read."""
+        """The number of bands that are read."""
         return len(self.bands) if self.palette is None else self.palette_bands
 
     def read(
         self, dataset: DatasetReader, window: Window | None = None, shape: tuple[int, int] | None = None
     ) -> tuple[Values, Mask | None]:
-        """Reads values, and where the file says that it has data.
+        """Reads values and the validity that the file declares.
 
         Args:
             dataset: The open file.
-            window: Part of it; by default all.
+            window: Part of the file to read; by default all.
             shape: Height and width to which that part is decimated.
 
         Returns:
-            ``(H, W, bands)`` of the file's type, and ``(H, W)`` or None where the file says nothing. Values that are
-            not finite are 0 and not valid.
+            ``(H, W, bands)`` of the file's type, and ``(H, W)`` validity or None if the file declares none. Values
+            that are not finite are 0 and not valid.
         """
         out = None if shape is None else (len(self.bands), *shape)
         found = dataset.read(list(self.bands), window=window, out_shape=out)
@@ -69,11 +69,12 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
 
     Args:
         dataset: The open file.
-        name: What errors call it.
-        count: How many are wanted; None: all. Three are those marked red, green and blue, if any; else the first ones.
+        name: Name of the file in errors.
+        count: Number of bands to read; None for all. With three, those marked red, green and blue are read if there
+            are any, else the first ones.
 
     Raises:
-        SiameseError: There are fewer or too many, or they hold complex numbers.
+        SiameseError: The file has too few or too many bands, or they hold complex numbers.
     """
     every = [band for band, use in zip(dataset.indexes, dataset.colorinterp, strict=True) if use != ColorInterp.alpha]
     palette = _palette(dataset, every)
@@ -98,10 +99,10 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
 
 
 def check_type(kind: str, name: str) -> None:
-    """Refuses values that cannot become pixels.
+    """Refuses types whose values cannot become pixels.
 
     Raises:
-        SiameseError: They are complex numbers.
+        SiameseError: The values are complex numbers.
     """
     if kind.startswith("complex"):
         fix = "convert it to integers or floats (gdal_translate -ot Float32)"
@@ -109,7 +110,7 @@ def check_type(kind: str, name: str) -> None:
 
 
 def too_few(there: int, wanted: int, name: str) -> SiameseError:
-    """The error for an image that has fewer bands than a network takes."""
+    """Returns the error for an image that has fewer bands than a network takes."""
     fix = "give red, green and blue" if wanted == 3 else "give the bands that the network was trained on"
     return SiameseError(f"has {there} band{'s' * (there != 1)}, not {wanted}", where=name, fix=fix)
 

@@ -1,4 +1,4 @@
-"""What a PNG's chunks say, checked without decoding: size, bands, and that no byte is missing or changed."""
+"""Reads and checks a PNG's chunks without decoding: size, bands, and that no byte is missing or changed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def png_header(data: bytes, name: str) -> PngHeader:
     """Reads the header from a PNG's first :data:`HEADER_BYTES` bytes.
 
     Raises:
-        SiameseError: There is no header.
+        SiameseError: The data does not begin with a valid header.
     """
     at = len(PNG_SIGNATURE)
     if len(data) < HEADER_BYTES or data[at : at + 8] != b"\0\0\0\rIHDR":

@@ -1,4 +1,4 @@
-"""An image file that is read a window at a time, on its own grid or on any other."""
+"""Reads an image file a window at a time, on its own grid or on any other."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Raster:
-    """An image on disk, closed."""
+    """An image on disk; the file is opened only while it is read."""
 
     path: Path
     """Where its pixels are read: the file itself, or of a PNG a copy in blocks."""
@@ -63,22 +63,22 @@ class Raster:
 
     @property
     def bands(self) -> tuple[int, ...]:
-        """The bands of the file that are read, from 1 on; of a palette, its band once for each colour."""
+        """The bands of the file that are read, counted from 1; for a palette, its band once for each colour."""
         return self.layout.bands if self.layout.palette is None else self.layout.bands * self.layout.count
 
     @property
     def stretch(self) -> ValueRange:
-        """The same as ``values``."""
+        """Alias of ``values``."""
         return self.values
 
     def read(self, col: int, row: int, width: int, height: int) -> tuple[Image, Mask]:
         """Reads a window on the image's own grid.
 
         Args:
-            col: Its first column, in the image.
-            row: Its first row.
-            width: Columns; it must lie within the image.
-            height: Rows.
+            col: First column of the window, in the image.
+            row: First row.
+            width: Number of columns; the window must be within the image.
+            height: Number of rows.
 
         Returns:
             ``(height, width, bands)`` uint8, 0 where there is no data, and ``(height, width)``, True where there is.
@@ -90,13 +90,13 @@ class Raster:
             return self._window(dataset, col, row, width, height)
 
     def read_on(self, crs: str | None, place: Affine, width: int, height: int) -> tuple[Image, Mask]:
-        """Reads what lies on another grid, resampled (bilinear).
+        """Reads the image on another grid, resampled (bilinear).
 
         Args:
-            crs: Of the grid; None where both are pixels of one image.
-            place: (column, row) of the grid to coordinates of its crs.
+            crs: CRS of the grid; None if both are pixels of one image.
+            place: Transform from (column, row) of the grid to coordinates of its crs.
             width: Columns of the grid.
-            height: Rows.
+            height: Rows of the grid.
 
         Returns:
             ``(height, width, bands)`` uint8, 0 where there is no data, and ``(height, width)``, True where there is.
@@ -118,7 +118,7 @@ class Raster:
             target = np.zeros((len(source), height, width), np.uint8)
             scale = Affine.scale(wide / pixels.shape[1], tall / pixels.shape[0])
             here = self.transform @ Affine.translation(col, row) @ scale
-            # Without a CRS both grids are pixels, for which any projected one will do.
+            # Without a CRS both grids are in pixels, for which any projected CRS works.
             reproject(
                 source,
                 target,
@@ -143,7 +143,7 @@ class Raster:
         return understood(values, valid, self.values, (above, below, left, right))
 
     def _decimated(self, dataset: DatasetReader, window: Window, shrink: int) -> tuple[Image, Mask]:
-        """For pictures: fill is looked for among the pixels that are left."""
+        """Reads a decimated window, for pictures; fill is detected among the remaining pixels."""
         shape = max(1, window.height // shrink), max(1, window.width // shrink)
         values, valid = self.layout.read(dataset, window, shape)
         return understood(values, valid, self.values, (0, 0, 0, 0))
@@ -151,7 +151,7 @@ class Raster:
     def _box_under(
         self, crs: str | None, place: Affine, width: int, height: int
     ) -> tuple[int, int, int, int, int] | None:
-        """Column, row, width and height of what a grid needs of the image, and by how much it may be decimated."""
+        """Returns column, row, width and height of the part that a grid needs, and its decimation factor; or None."""
         across, down = (np.linspace(0, side, _EDGE_POINTS) for side in (width, height))
         cols, rows = (points.ravel() for points in np.meshgrid(across, down))
         xs, ys = place.a * cols + place.b * rows + place.c, place.d * cols + place.e * rows + place.f
@@ -162,7 +162,7 @@ class Raster:
         own_cols, own_rows = back.a * xs + back.b * ys + back.c, back.d * xs + back.e * ys + back.f
         shape = _EDGE_POINTS, _EDGE_POINTS
         step = _usual_step(own_cols.reshape(shape), own_rows.reshape(shape))
-        # Where longitude jumps from 180 to -180 a part of the grid seems to lie far away.
+        # Where longitude jumps from 180 to -180, a part of the grid seems to be far away.
         near = (own_cols > -2 * step) & (own_cols < self.width + 2 * step)
         near &= (own_rows > -2 * step) & (own_rows < self.height + 2 * step)
         if not near.any():
@@ -193,13 +193,14 @@ def open_rasters(
     *,
     value_range: tuple[float, float] | None = None,
 ) -> tuple[Raster, ...]:
-    """Looks at the images of one date, which share one range of values so that they match.
+    """Opens the images of one date, which share one range of values so that they match.
 
     Args:
-        files: Path and name of each.
-        folder: Where a PNG, which can only be read from its first row on, is rewritten in blocks.
-        bands: How many are read; None: all. Three are those marked red, green and blue, if any; else the first ones.
-        value_range: Values that become 0 and 255, of images wider than 8 bits; by default
+        files: Path and name of each image.
+        folder: Folder where a PNG, which can only be read from its first row, is rewritten in blocks.
+        bands: Number of bands to read; None for all. With three, those marked red, green and blue are read if there
+            are any, else the first ones.
+        value_range: Values that map to 0 and 255 in images wider than 8 bits; by default
             :mod:`siamese.geo.values` chooses.
 
     Raises:
@@ -260,7 +261,7 @@ def _in_blocks(path: Path, name: str, dataset: DatasetReader, folder: Path) -> P
         else:
             layout = find_layout(dataset, name, None)
             if layout.count == 1 and dataset.count == 1:
-                # OpenCV, which decodes smaller ones, knows no transparent grey.
+                # OpenCV, which decodes smaller images, does not support grey with transparency.
                 layout = replace(layout, has_mask=False)
             rows = range(0, dataset.height, _BLOCK_PX)
             strips = ((row, *_strip(dataset, layout, row)) for row in rows)
@@ -322,7 +323,7 @@ def _create_blocks(path: Path, values: Values, height: int, *, has_mask: bool, c
 
 
 def _usual_step(cols: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]) -> float:
-    """How far apart neighbours among points of a grid usually lie, in pixels, along its longer side."""
+    """Returns the usual distance in pixels between neighbouring points of a grid, along its longer side."""
     steps = [np.hypot(np.diff(cols, axis=axis), np.diff(rows, axis=axis)) for axis in (0, 1)]
     known = [step[np.isfinite(step)] for step in steps]
     return max((float(np.median(step)) for step in known if step.size), default=0.0)

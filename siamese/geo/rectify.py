@@ -1,4 +1,4 @@
-"""Images that ground control points bend: warped once onto a plain grid."""
+"""Rectifies images with ground control points that need a warp: resamples them once onto a regular grid."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _TOLERANCE_PX: Final = 0.05
 
 
 def rectify(dataset: DatasetReader, found: Georeference, path: Path) -> Georeference:
-    """Warps an image through all of its control points (a thin plate spline) onto a plain grid.
+    """Warps an image through all of its control points (a thin plate spline) onto a regular grid.
 
     Args:
         dataset: The image.
         found: Its control points, as :func:`siamese.geo.georeference.find_georeference` gives them.
-        path: GeoTIFF that is written, with an alpha band beside the image's bands.
+        path: GeoTIFF to write, with an alpha band in addition to the image's bands.
 
     Returns:
-        The place of what was written: north up, square pixels as large as the image's.
+        The georeference of the written file: north up, square pixels as large as the image's.
     """
     transform, width, height = _grid(found, dataset)
     palette = dataset.colorinterp[0] == ColorInterp.palette

@@ -1,4 +1,4 @@
-"""Which of two images is before and which after a disaster, as far as their names and metadata say."""
+"""Infers from names and metadata which of two images was taken before and which after a disaster."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def role_warnings(pre: Sequence[tuple[str, str | None]], post: Sequence[tuple[st
     """Finds signs that images were given in the wrong roles.
 
     Args:
-        pre: Name, and time as the file's metadata has it (TIFFTAG_DATETIME), of each image before the disaster.
-        post: The same after it.
+        pre: Name, and time in the file's metadata (TIFFTAG_DATETIME), of each image before the disaster.
+        post: The same for each image after it.
 
     Returns:
-        One line for each sign: a name that says pre or post (xBD's ``_pre_disaster``) where the other was meant, or
-        dates, in names or else in metadata, of which the latest before is later than the earliest after.
+        One line for each sign: a name marked pre or post (xBD's ``_pre_disaster``) that was given in the other role,
+        or dates, from names or else from metadata, of which the latest pre date is later than the earliest post date.
     """
     return (*_misnamed(pre, "pre"), *_misnamed(post, "post"), *_out_of_order(pre, post))
 
 
 def named_role(name: str) -> Role | None:
-    """The role that a file's name says, or else that of its folder; None where they say neither or both."""
+    """Returns the role in a file's name, or else in its folder's; None if they contain neither or both."""
     path = PurePosixPath(name.replace("\\", "/"))
     for part in (path.stem, path.parent.name):
         words = {word.lower() for word in _WORD.findall(part.replace("_", " "))}
@@ -39,7 +39,7 @@ def named_role(name: str) -> Role | None:
 
 
 def date_in(text: str) -> date | None:
-    """The one date (2018-10-13, 20181013, 2018:10:13) in a text; None where there is none, or several."""
+    """Returns the only date (2018-10-13, 20181013, 2018:10:13) in a text; None if there is none or several."""
     found = {match.group(1, 3, 4) for match in _DATE.finditer(text)}
     if len(found) != 1:
         return None

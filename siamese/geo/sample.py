@@ -1,4 +1,4 @@
-"""A sample of an image's valid values, evenly over it and the same whatever is read later."""
+"""Samples an image's valid values, evenly over the image and independent of what is read later."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from siamese.geo.values import SAMPLE_PX
 
 
 def sample_of_file(dataset: DatasetReader, layout: Layout, side_px: int = SAMPLE_PX) -> npt.NDArray[np.generic]:
-    """``(bands, n)`` of an open file, from its overviews where it has some."""
+    """Returns a ``(bands, n)`` sample of an open file, from its overviews if it has any."""
     shrink = max(1.0, max(dataset.width, dataset.height) / side_px)
     shape = max(1, int(dataset.height / shrink)), max(1, int(dataset.width / shrink))
     return _counted(*layout.read(dataset, shape=shape))
 
 
 def sample_of_array(values: Values, valid: Mask | None, side_px: int = SAMPLE_PX) -> npt.NDArray[np.generic]:
-    """``(bands, n)`` of an image in memory: every so many rows and columns."""
+    """Returns a ``(bands, n)`` sample of an image in memory, at a regular interval of rows and columns."""
     rows, cols = _steps(values.shape[0], values.shape[1], side_px)
     return _counted(values[rows, cols], None if valid is None else valid[rows, cols])
 
 
 def sample_of_blocks(dataset: DatasetReader, layout: Layout, side_px: int = SAMPLE_PX) -> npt.NDArray[np.generic]:
-    """The same as :func:`sample_of_array`, of an open file in blocks."""
+    """Returns the same sample as :func:`sample_of_array` from an open file in blocks."""
     rows, cols = _steps(dataset.height, dataset.width, side_px)
     parts = []
     for row in range(dataset.height)[rows]:

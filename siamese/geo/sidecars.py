@@ -1,4 +1,4 @@
-"""Files beside an image that say where it lies: world files, ``.prj``, ``.aux.xml``."""
+"""Reads sidecars, the files beside an image that georeference it: world files, ``.prj``, ``.aux.xml``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_BYTES: Final = 4 * 2**20
 
 @dataclass(frozen=True)
 class Sidecars:
-    """What the files beside an image say."""
+    """The georeference in the files beside an image."""
 
     aux_crs: CRS | None = None
     aux_transform: Affine | None = None
@@ -34,12 +34,12 @@ class Sidecars:
 
 
 def sidecar_names(image: str) -> tuple[str, ...]:
-    """Names, in lower case, of all files that could say where an image lies."""
+    """Returns the names, in lower case, of all possible sidecars of an image."""
     return tuple(_names(image))
 
 
 def sidecars_among(image: str, names: Iterable[str]) -> tuple[str, ...]:
-    """The names that are an image's sidecars, in a fixed order."""
+    """Returns those names that are an image's sidecars, in a fixed order."""
     wanted = _names(image)
     return tuple(sorted(name for name in names if name.lower() in wanted))
 
@@ -48,11 +48,11 @@ def read_sidecars(image: str, beside: Mapping[str, bytes]) -> Sidecars:
     """Reads the files beside an image.
 
     Args:
-        image: Its file name.
-        beside: Content by file name.
+        image: File name of the image.
+        beside: Content of its sidecars by file name.
 
     Raises:
-        SiameseError: One of them is not what its name says.
+        SiameseError: The content of a sidecar does not match its name.
     """
     kinds = _names(image)
     found: dict[str, tuple[str, bytes]] = {}
@@ -72,10 +72,10 @@ def read_sidecars(image: str, beside: Mapping[str, bytes]) -> Sidecars:
 
 
 def parse_crs(text: str) -> CRS:
-    """A CRS by its name.
+    """Returns the CRS of a name.
 
     Raises:
-        SiameseError: There is no such CRS, or none of the earth's surface.
+        SiameseError: There is no such CRS, or it does not describe the earth's surface.
     """
     try:
         crs = CRS.from_user_input(f"EPSG:{text}" if text.isdigit() else text)
@@ -87,10 +87,10 @@ def parse_crs(text: str) -> CRS:
 
 
 def read_world_file(name: str, content: bytes) -> Affine:
-    """The affine map in a world file, from the outer corner of the first pixel; the file gives its centre.
+    """Reads the affine map of a world file, relative to the outer corner of the first pixel; the file has its centre.
 
     Raises:
-        SiameseError: It does not hold six numbers, or they are no map.
+        SiameseError: The file does not hold six numbers, or they do not form a valid map.
     """
     words = content.decode("utf-8-sig", "replace").replace(",", ".").split()
     try:
@@ -107,7 +107,7 @@ _AGAIN: Final = "write it again, or take it away"
 
 
 def _names(image: str) -> dict[str, str]:
-    """Lower-case names of all possible sidecars, the most telling first, and the kind of each."""
+    """Returns lower-case names of all possible sidecars, the most specific first, and the kind of each."""
     stem, _, suffix = image.lower().rpartition(".")
     short = f"{suffix[:1]}{suffix[-1:]}w"
     worlds = (short, f"{suffix}w", f"{short}x", f"{suffix}wx", "wld")
@@ -127,7 +127,7 @@ def _read_prj(name: str, content: bytes) -> CRS:
 
 
 def _read_aux(name: str, content: bytes) -> Sidecars:
-    """Reads what GDAL writes beside an image; statistics and the like are passed over."""
+    """Reads the ``.aux.xml`` that GDAL writes beside an image; statistics and the like are ignored."""
     text = content.decode("utf-8-sig", "replace")
     if re.search(r"<!(DOCTYPE|ENTITY)", text, re.IGNORECASE):
         raise SiameseError("defines entities, which no such file needs", where=name, fix=_AGAIN)

@@ -1,4 +1,4 @@
-"""The tags of a TIFF's first image, read from a few kilobytes of a file that may lie far away."""
+"""Reads the tags of a TIFF's first image from a few kilobytes, for files that may be remote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_VALUES: Final = 64 * 2**10
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """What the tags say."""
+    """The properties of an image that its TIFF tags declare."""
 
     width: int
     height: int
@@ -39,7 +39,7 @@ def tiff_header(fetch: Fetch, name: str) -> TiffHeader:
     """Reads the tags of a TIFF or BigTIFF.
 
     Raises:
-        SiameseError: They are cut short or make no image.
+        SiameseError: The tags are truncated or do not describe an image.
     """
     try:
         tags = _tags(fetch)

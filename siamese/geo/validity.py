@@ -1,4 +1,4 @@
-"""Where a pixel is valid: where its file says so, all bands are finite, and it is not black fill."""
+"""Decides which pixels are valid: declared valid by the file, finite in all bands, and not black fill."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def valid_pixels(values: Values, stated: Mask | None, margins: tuple[int, int, i
 
     Args:
         values: ``(H, W, bands)``, finite; see :func:`finite`.
-        stated: ``(H, W)``, where the file has data by its alpha band, mask or nodata value; None: everywhere.
+        stated: ``(H, W)``, where the file has data by its alpha band, mask or nodata value; None for everywhere.
         margins: As in :func:`black_fill`.
 
     Returns:
@@ -36,7 +36,7 @@ def valid_pixels(values: Values, stated: Mask | None, margins: tuple[int, int, i
 
 
 def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
-    """Sets what is not finite to 0 and marks it as not valid."""
+    """Sets values that are not finite to 0 and marks their pixels as not valid."""
     if not np.issubdtype(values.dtype, np.floating):
         return values, valid
     sound = np.isfinite(values)
@@ -49,13 +49,13 @@ def finite(values: Values, valid: Mask | None) -> tuple[Values, Mask | None]:
 def black_fill(values: Values, margins: tuple[int, int, int, int]) -> Mask:
     """Finds black fill in a window of an image.
 
-    Fill is the morphological opening, by a square of :data:`FILL_PX`, of the pixels that are 0 in all bands; beyond the
-    edge of the image counts as black.
+    Fill is the morphological opening, by a square of :data:`FILL_PX`, of the pixels that are 0 in all bands; the area
+    beyond the edge of the image counts as black.
 
     Args:
-        values: ``(H, W, bands)``, as the file holds them.
-        margins: Rows above and below, columns left and right of the window that ``values`` hold beside it. Where they
-            are fewer than :data:`FILL_MARGIN_PX`, the image itself must end there.
+        values: ``(H, W, bands)``, as stored in the file.
+        margins: Rows above and below, columns left and right of the window that ``values`` include in addition to it.
+            Where there are fewer than :data:`FILL_MARGIN_PX`, the image itself must end there.
 
     Returns:
         ``(H, W)`` of the window, without the margins.
@@ -74,7 +74,7 @@ def black_fill(values: Values, margins: tuple[int, int, int, int]) -> Mask:
 
 
 def _black(values: Values) -> npt.NDArray[np.uint8]:
-    """255 where all bands are 0."""
+    """Returns 255 where all bands are 0, else 0."""
     if values.dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32, np.float64):
         black = np.full(values.shape[:2], 255, np.uint8)
         for start in range(0, values.shape[2], _AT_ONCE):

@@ -1,18 +1,18 @@
-"""How values of any type become the 8 bits that networks see: one linear range for all bands.
+"""Maps values of any type to the 8 bits that networks see, by one linear range for all bands.
 
-``uint8`` stays as it is. Of other types the range is, by the first rule that applies:
+``uint8`` stays as it is. For other types the first rule that applies gives the range:
 
 1. ``value_range`` of the params;
 2. TIFFTAG_MINSAMPLEVALUE and TIFFTAG_MAXSAMPLEVALUE of the file;
-3. 0 to 255, where integers of a wider type lie there (xBD's GeoTIFF edition holds 8-bit values in int16);
+3. 0 to 255, if all integers of a wider type are within it (xBD's GeoTIFF edition holds 8-bit values in int16);
 4. 0 to 255 steps, where the values are at most 256 evenly spaced levels: 8-bit imagery in another type, such as
    times 8 or 257, or divided by 255;
 5. otherwise from 0 (or what stands for 0, where the file has an offset) so that the 99.9th percentile becomes 236,
    where it lies in 8-bit imagery (median of xBD's tiles), but no further than to the largest value; where more than
    2 % are negative, from the 2nd to the 98th percentile.
 
-All bands share the range, so that colours stay. Rules 3 to 5 look at a sample of the valid pixels, evenly over the
-image, which does not depend on how it is read afterwards.
+All bands share the range, so that colours are preserved. Rules 3 to 5 use a sample of the valid pixels, evenly over the
+image, which does not depend on how the image is read afterwards.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FLOAT_TOLERANCE: Final = 1e-2
 
 @dataclass(frozen=True)
 class ValueRange:
-    """Linear map to 8 bits: ``low`` becomes 0 and ``high`` 255; what lies beyond is clipped."""
+    """Linear map to 8 bits: ``low`` maps to 0 and ``high`` to 255; values beyond are clipped."""
 
     low: float = 0.0
     high: float = 255.0
@@ -46,7 +46,7 @@ class ValueRange:
     """What was assumed, as one phrase; empty where nothing was."""
 
     def __call__(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-        """Finite ``(..., bands)`` of any type to uint8."""
+        """Converts finite ``(..., bands)`` values of any type to uint8."""
         if (self.low, self.high) == (0, _TOP):
             if values.dtype == np.uint8:
                 return values  # type: ignore[return-value]
@@ -63,7 +63,7 @@ AS_IS: Final = ValueRange()
 
 @dataclass(frozen=True)
 class ValueFacts:
-    """What is known of an image's values before any is read."""
+    """Facts about an image's values that are known before any is read."""
 
     dtype: str
     declared: tuple[float, float] | None = None
@@ -73,11 +73,11 @@ class ValueFacts:
 
 
 def fixed_range(facts: ValueFacts, asked: tuple[float, float] | None) -> ValueRange | None:
-    """The range where no sample is needed; None where one is.
+    """Returns the range if no sample is needed to determine it, else None.
 
     Args:
-        facts: About the image.
-        asked: From the params.
+        facts: Facts about the image.
+        asked: The range in the params, if any.
     """
     if facts.dtype == "uint8":
         return AS_IS
@@ -90,11 +90,11 @@ def fixed_range(facts: ValueFacts, asked: tuple[float, float] | None) -> ValueRa
 
 
 def range_of(samples: Sequence[npt.NDArray[np.generic]], facts: ValueFacts) -> ValueRange:
-    """The range by the data.
+    """Determines the range from samples of the data.
 
     Args:
-        samples: ``(bands, n)`` finite values of valid pixels, of each image that shares the range.
-        facts: About the first of them.
+        samples: ``(bands, n)`` finite values of valid pixels, for each image that shares the range.
+        facts: Facts about the first of these images.
     """
     values = np.concatenate([np.ravel(sample) for sample in samples])
     if not values.size:
@@ -123,11 +123,11 @@ def _from_data(values: npt.NDArray[Any], zero: float, *, integers: bool) -> tupl
 
 
 def level_step(distinct: npt.NDArray[np.generic], *, integers: bool) -> float | None:
-    """The step between levels, where values are 8-bit levels times a constant; else None.
+    """Returns the step between levels if values are 8-bit levels times a constant, else None.
 
     Args:
         distinct: Sorted distinct values.
-        integers: They are rounded to whole numbers.
+        integers: Whether the values are rounded to whole numbers.
     """
     levels = distinct.astype(np.float64)
     if not _LEAST_LEVELS <= len(levels) <= _TOP + 1 or levels[0] < 0:

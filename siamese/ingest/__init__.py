@@ -1,4 +1,4 @@
-"""Ingest: raw objects on a bucket to a catalog that says of every scene what it is and whether it can be trusted."""
+"""Ingest: turns raw objects on a bucket into a catalog that describes every scene and whether it can be trusted."""
 
 from siamese.ingest.catalog import ObjectRef, Scene, read_catalog, read_inventory
 from siamese.ingest.labels import Building, Label, parse_label

@@ -1,4 +1,4 @@
-"""Members of archives: found where they lie in a plain tar or a zip, copied to the lake one by one from any other."""
+"""Reads members of archives: in place from a plain tar or a zip, copied one by one to the lake from any other."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _MEDIA: Final = {"png": "image/png", "json": "application/json", "tif": "image/t
 def read_archive(
     store: ObjectStore, archive: Archive, params: IngestParams, pool: Executor
 ) -> Iterator[InventoryEntry]:
-    """Names every member of an archive.
+    """Lists every member of an archive.
 
-    Of a plain tar that is one object only the headers are read, of a zip only its directory, and members are stretches
-    of it. Of a compressed or split one each image and label becomes an object of its own on the lake, named by its
-    sha256. An archive that breaks off gives the members before the break, and an entry that says so.
+    From a plain tar that is a single object only the headers are read, from a zip only its directory; members are byte
+    ranges of it. From a compressed or split archive each image and label is copied to a separate object on the lake,
+    named by its sha256. A truncated archive yields the members before the break, and an entry that reports it.
 
     Yields:
-        An entry a member, and a quarantined one when the archive is damaged, truncated or a bomb.
+        One entry per member, and a quarantined one when the archive is damaged, truncated or a bomb.
     """
     found = 0
     try:
@@ -95,7 +95,7 @@ def _with_bytes(entry: InventoryEntry, source: PartsSource) -> tuple[InventoryEn
 
 
 def _listed(archive: Archive, params: IngestParams, source: PartsSource) -> Iterator[InventoryEntry]:
-    """Members of a zip by its directory; those to be read later say how they are packed."""
+    """Lists the members in a zip's directory; entries of members to be read later state how they are packed."""
     wanted = 0
     for member in read_directory(source):
         name = printable(member.name)
@@ -117,10 +117,10 @@ def _listed(archive: Archive, params: IngestParams, source: PartsSource) -> Iter
 
 
 def zipped_bytes(entry: InventoryEntry, read: Read) -> tuple[int, bytes]:
-    """Where the packed bytes of a member of a zip begin, and its bytes unpacked and checked.
+    """Returns where the packed bytes of a zip member begin, and its bytes, unpacked and checked.
 
     Args:
-        entry: Of the member.
+        entry: Entry of the member.
         read: Reads a range of the archive.
 
     Raises:
@@ -151,7 +151,7 @@ def _streamed(
 def _copies(
     store: ObjectStore, params: IngestParams, pool: Executor, members: Iterable[tuple[InventoryEntry, bytes | None]]
 ) -> Iterator[InventoryEntry]:
-    """Copies members to the lake, several at once; those without bytes are only named."""
+    """Copies members to the lake, several at once; members without bytes are only listed."""
     under_way: deque[Future[InventoryEntry]] = deque()
     sizes: deque[int] = deque()
     try:

@@ -1,4 +1,4 @@
-"""The scene catalog: one row a scene, in Parquet, written and read in row groups."""
+"""The scene catalog: one row per scene, in Parquet, written and read in row groups."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROW_GROUP: Final = 1024
 
 
 class ObjectRef(BaseModel):
-    """Bytes on object storage: an object of its own or a stretch of an archive."""
+    """Bytes on object storage: a whole object or a byte range of an archive."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,10 +44,10 @@ class ObjectRef(BaseModel):
     )
 
     def read(self, store: ObjectStore) -> bytes:
-        """The bytes, checked against the sha256.
+        """Reads the bytes and checks them against the sha256.
 
         Raises:
-            SiameseError: The object is gone or is no longer what was ingested.
+            SiameseError: The object is gone or has changed since it was ingested.
         """
         uri = S3Uri.parse(self.uri)
         length = self.length if self.deflated is None else self.deflated
@@ -102,12 +102,12 @@ class Scene(BaseModel):
 
     @property
     def affine(self) -> Affine | None:
-        """(column, row) to coordinates of the crs."""
+        """Returns the transform from (column, row) to coordinates of the crs; None without one."""
         return Affine(*self.transform) if self.transform else None
 
 
 class InventoryEntry(BaseModel):
-    """One object, or member of an archive, under the prefix: what it was taken for, and why."""
+    """One object or archive member under the prefix, with its role and the reason for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -196,7 +196,7 @@ class TableWriter(Generic[Row]):
         self._writer.close()
 
     def add(self, row: Row) -> None:
-        """Takes one more row."""
+        """Adds a row."""
         self._rows.append(row)
         if len(self._rows) == ROW_GROUP:
             self._flush()
@@ -209,10 +209,10 @@ class TableWriter(Generic[Row]):
 
 
 def read_catalog(store: ObjectStore, catalog: SceneCatalog) -> Iterator[Scene]:
-    """The rows of a catalog in order of scene, a row group at a time.
+    """Yields the rows of a catalog in order of scene, reading a row group at a time.
 
     Raises:
-        SiameseError: The table is missing or is not what was published.
+        SiameseError: The table is missing or differs from what was published.
     """
     for row in _rows(store, catalog.table):
         row["buildings"] = row["buildings"] or {}
@@ -220,10 +220,10 @@ def read_catalog(store: ObjectStore, catalog: SceneCatalog) -> Iterator[Scene]:
 
 
 def read_inventory(store: ObjectStore, catalog: SceneCatalog) -> Iterator[InventoryEntry]:
-    """Every object and archive member that was under the prefix, in order of name.
+    """Yields every object and archive member that was under the prefix, in order of name.
 
     Raises:
-        SiameseError: The table is missing or is not what was published.
+        SiameseError: The table is missing or differs from what was published.
     """
     for row in _rows(store, catalog.inventory):
         yield InventoryEntry.model_validate(row)

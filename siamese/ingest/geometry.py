@@ -1,4 +1,4 @@
-"""Polygons of a label: well-known text to valid geometry, safe against hostile text."""
+"""Parses a label's polygons from well-known text to valid geometry, safely even for hostile text."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _MAX_DEPTH: Final = 3
 
 
 class GeometryError(Exception):
-    """Text that is no polygon of a building."""
+    """Raised for text that is not a valid building polygon."""
 
 
 class Feature(Protocol):
-    """What a polygon belongs to."""
+    """A building whose polygon is given as text."""
 
     @property
     def uid(self) -> str:
-        """Of the building."""
+        """Identifier of the building."""
 
     @property
     def wkt(self) -> str:
-        """Well-known text."""
+        """Polygon as well-known text."""
 
 
 def read_geometries(system: str, features: Sequence[Feature], max_vertices: int) -> list[tuple[BaseGeometry, bool]]:
@@ -38,20 +38,20 @@ def read_geometries(system: str, features: Sequence[Feature], max_vertices: int)
     A polygon that crosses or touches itself, as some real ones do, is made valid and keeps its area.
 
     Args:
-        system: What errors call the list, e.g. ``features.xy``.
-        features: Text and uid of each.
-        max_vertices: A polygon with more is refused before it is parsed.
+        system: Name of the list in errors, e.g. ``features.xy``.
+        features: Text and uid of each polygon.
+        max_vertices: A polygon with more vertices is refused before it is parsed.
 
     Returns:
-        Polygon or MultiPolygon of each, two-dimensional and valid, and whether it had to be made so.
+        For each feature, a valid two-dimensional Polygon or MultiPolygon, and whether it had to be repaired.
 
     Raises:
-        GeometryError: A polygon has too many vertices, is no polygon, has coordinates that are not finite, or no area.
+        GeometryError: A polygon has too many vertices, is not a polygon, has non-finite coordinates, or has no area.
     """
     for feature in features:
         _check_text(system, feature, max_vertices)
     texts = np.array([feature.wkt for feature in features], dtype=object)
-    with np.errstate(all="ignore"):  # of coordinates that are not finite; they are refused below
+    with np.errstate(all="ignore"):  # caused by coordinates that are not finite; they are refused below
         parsed = shapely.force_2d(shapely.from_wkt(texts, on_invalid="ignore"))
     finite: list[bool] = np.all(np.isfinite(shapely.bounds(parsed).reshape(-1, 4)), axis=1).tolist()
     valid: list[bool] = np.asarray(shapely.is_valid(parsed), dtype=bool).tolist()

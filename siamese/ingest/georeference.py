@@ -1,4 +1,4 @@
-"""Where a tile lies on the ground, by its image, the files beside it, or a label that gives each polygon twice."""
+"""Georeferences a tile by its image, the files beside it, or a label that gives polygons in pixels and degrees."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from siamese.ingest.labels import Label
 
 
 def from_image(data: bytes, name: str, beside: Mapping[str, bytes], crs: str | None = None) -> Georeference | Unplaced:
-    """The georeference of an image; see :func:`siamese.geo.georeference.find_georeference`.
+    """Finds the georeference of an image; see :func:`siamese.geo.georeference.find_georeference`.
 
     Args:
-        data: The whole file, one that was decoded already.
+        data: The whole file, which has been decoded successfully before.
         name: Its file name.
         beside: Content of its sidecars by file name.
-        crs: Of coordinates that come without one.
+        crs: CRS for coordinates that come without one.
 
     Raises:
         SiameseError: A sidecar is damaged, or control points contradict each other.
@@ -32,8 +32,8 @@ def from_label(label: Label, width: int, height: int) -> Georeference | None:
     """Fits a georeference to the polygons that a label gives both in pixels and in degrees.
 
     Returns:
-        The fit in EPSG:4326, whatever its residual; None when there are not three points off one line, or the image
-        would lie off the globe.
+        The fit in EPSG:4326, whatever its residual; None without three points that are not on one line, or if the
+        image would be off the globe.
     """
     pairs = [
         (shapely.get_coordinates(one.pixels), shapely.get_coordinates(one.lng_lat))

@@ -1,4 +1,4 @@
-"""What lies under a prefix, kept in a temporary database so that memory stays flat however much there is."""
+"""Inventory of a prefix, kept in a temporary database so that memory stays flat however much there is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_IN_A_SCENE: Final = 64
 
 @dataclass(frozen=True)
 class Group:
-    """Everything that one row of the catalog is made from."""
+    """All files that one row of the catalog is made from."""
 
     scene: str
     entries: tuple[InventoryEntry, ...]
@@ -28,7 +28,7 @@ class Group:
 
 
 class Inventory:
-    """Entries in order of scene or of name."""
+    """A store of entries that can be read in order of scene or of name."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="siamese-")
@@ -46,33 +46,33 @@ class Inventory:
         self._folder.cleanup()
 
     def add(self, entries: Iterable[InventoryEntry]) -> None:
-        """Takes entries in any order."""
+        """Adds entries, in any order."""
         marks = ", ".join("?" * len(_COLUMNS))
         rows = (tuple(getattr(entry, column) for column in _COLUMNS) for entry in entries)
         self._database.executemany(f"INSERT INTO entry VALUES ({marks})", rows)  # noqa: S608
 
     def count(self, *roles: str) -> int:
-        """How many entries have one of these roles; all without roles."""
+        """Returns how many entries have one of these roles; counts all entries if no role is given."""
         where = f"WHERE role IN ({', '.join('?' * len(roles))})" if roles else ""
         (count,) = self._database.execute(f"SELECT count(*) FROM entry {where}", roles).fetchone()  # noqa: S608
         return int(count)
 
     def archives(self) -> Iterator[str]:
-        """Identity of every archive that has members here."""
+        """Yields the identity of every archive that has members here."""
         yield from (row[0] for row in self._database.execute(_ARCHIVES))
 
     def count_groups(self) -> int:
-        """How many rows the catalog will have."""
+        """Returns how many rows the catalog will have."""
         query = f"SELECT count(DISTINCT scene) FROM entry WHERE {_IN_CATALOG}"  # noqa: S608
         return int(self._database.execute(query).fetchone()[0])
 
     def entries(self) -> Iterator[InventoryEntry]:
-        """Every entry in order of name."""
+        """Yields every entry in order of name."""
         for row in self._database.execute("SELECT * FROM entry ORDER BY name, uri, start"):
             yield _entry(row)
 
     def groups(self) -> Iterator[Group]:
-        """Scenes and stray files, in order of scene."""
+        """Yields scenes and stray files, in order of scene."""
         query = f"SELECT * FROM entry WHERE {_IN_CATALOG} ORDER BY scene, name, uri, start"  # noqa: S608
         rows = (_entry(row) for row in self._database.execute(query))
         for scene, members in itertools.groupby(rows, lambda entry: entry.scene):

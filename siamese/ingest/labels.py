@@ -1,4 +1,4 @@
-"""xBD label JSON to buildings: every field checked, so that whoever reads a label later need not doubt it."""
+"""Parses xBD label JSON into buildings and checks every field, so that later readers can rely on it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIX: Final = "mend the label or take the scene away"
 
 
 class LabelMetadata(BaseModel):
-    """What a label says of its image. Fields without a default must be there; null is allowed for the others."""
+    """A label's metadata of its image. Fields without a default are required; null is allowed for the others."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -64,13 +64,13 @@ class Building:
 
 @dataclass(frozen=True)
 class Label:
-    """A label that passed every check that needs no other file."""
+    """A label that passed every check that does not need another file."""
 
     buildings: tuple[Building, ...]
     metadata: LabelMetadata
 
     def counts(self) -> dict[str, int]:
-        """Buildings by subtype, every subtype named."""
+        """Returns the number of buildings by subtype, including subtypes without any."""
         found = Counter(building.subtype for building in self.buildings)
         return {subtype: found[subtype] for subtype in SUBTYPES}
 
@@ -89,17 +89,17 @@ def parse_label(
 
     Args:
         data: The JSON file.
-        name: What errors call it, its object or file name.
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
-        max_vertices: A polygon with more is refused before it is parsed.
-        date: Before or after the disaster; by default as the metadata's image name says. After it, each building
+        name: Object or file name, for errors.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        max_vertices: A polygon with more vertices is refused before it is parsed.
+        date: Before or after the disaster; by default taken from the metadata's image name. After it, each building
             needs a known subtype.
-        tolerance_px: How far a polygon may reach over the tile's edge.
+        tolerance_px: How far a polygon may extend beyond the tile's edge.
 
     Raises:
-        SiameseError: Not JSON, a key twice, a field missing, renamed or mistyped, a polygon that is none, is not finite
-            or lies outside the tile, a uid twice, an unknown subtype, or another size than the image's.
+        SiameseError: The data is not JSON, a key or uid occurs twice, a field is missing, renamed or mistyped, a
+            polygon is invalid, not finite or outside the tile, a subtype is unknown, or the size is not the image's.
     """
     try:
         tree = read_strict_json(data)
@@ -133,7 +133,7 @@ def parse_label(
 
 
 class _LabelError(Exception):
-    """A reason to refuse the label."""
+    """Raised with the reason why a label is refused."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _metadata(tree: dict[str, Any]) -> LabelMetadata:
     absent = [key for key in LabelMetadata.model_fields if key not in found]
     required = [key for key in absent if LabelMetadata.model_fields[key].is_required()]
     strangers = _instead(found, "metadata")
-    # An optional field may be left out, and further ones may be added; both at once is a renamed field.
+    # An optional field may be missing, and extra ones may be present; both at once indicate a renamed field.
     if required or (absent and strangers):
         keys = ", ".join(f"metadata.{key}" for key in required or absent)
         raise _LabelError(f"{keys} is missing{strangers}")

@@ -1,4 +1,4 @@
-"""The listing of a prefix: every object named, and archives put together from their parts."""
+"""Lists a prefix: classifies every object, and assembles archives from their parts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Archive:
 
 @dataclass
 class Listing:
-    """What was found under a prefix, beside what went into the inventory."""
+    """Result of listing a prefix, apart from the entries added to the inventory."""
 
     digest: str = ""
     """Hash over every key, version id, etag and size: same digest, nothing has changed."""
@@ -37,15 +37,15 @@ class Listing:
 
 
 def list_source(store: ObjectStore, source: S3Uri, inventory: Inventory) -> Listing:
-    """Lists a prefix, or one archive, and names everything in it.
+    """Lists a prefix, or one archive, and adds everything in it to the inventory.
 
     Args:
-        store: Where it lies.
-        source: Prefix without a final slash; it is a folder: ``…/xbd`` does not take in ``…/xbd2``.
-        inventory: Takes an entry for each object.
+        store: Object storage that holds the prefix.
+        source: Prefix without a final slash; it is treated as a folder: ``…/xbd`` does not include ``…/xbd2``.
+        inventory: Receives an entry for each object.
 
     Raises:
-        SiameseError: No such bucket, or no object there.
+        SiameseError: The bucket does not exist, or there is no object under the prefix.
     """
     whole, listing = hashlib.sha256(), Listing()
     parts: dict[tuple[str, bool], list[tuple[str, ObjectInfo]]] = defaultdict(list)
@@ -117,7 +117,7 @@ def _archive(name: str, whole: bool, parts: list[tuple[str, ObjectInfo]]) -> Arc
 
 
 def _gap(names: list[str]) -> str | None:
-    """What is missing in a set of part names; None when they follow each other from the first on."""
+    """Describes what is missing in a set of part names; None when they are consecutive from the first."""
     numbers = sorted(_number(name) for name in names)
     if len({name.isdigit() for name in names}) > 1 or len(set(numbers)) < len(numbers):
         return "parts of an archive: named in two ways at once"

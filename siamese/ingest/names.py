@@ -1,4 +1,4 @@
-"""What the name of an object or archive member says: which scene, which file of it, which official split."""
+"""Classifies objects and archive members by name: the scene, the file's role in it, and the official split."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class ArchivePart:
 
 @dataclass(frozen=True)
 class Other:
-    """Anything else."""
+    """Any other file."""
 
     role: Literal["ignored", "quarantined"]
     reason: str
 
 
 def classify(name: str, *, within: str = "") -> SceneFile | ArchivePart | Other:
-    """Tells what a file is from its name alone.
+    """Classifies a file by its name alone.
 
     Args:
         name: Path below the prefix or within the archive.
         within: Path above it, which may name the official split.
 
     Returns:
-        A scene's file or an archive; or something else, with the reason: *quarantined* when it was probably meant as
-        data, *ignored* when not.
+        A scene's file or an archive; or any other file, with the reason: *quarantined* if it was probably meant as
+        data, otherwise *ignored*.
     """
     trouble = _unsafe(name)
     if trouble:
@@ -79,13 +79,13 @@ def classify(name: str, *, within: str = "") -> SceneFile | ArchivePart | Other:
 
 
 def split_of_archive(archive: str) -> OfficialSplit | None:
-    """The official split in an archive's path: ``hold_images_labels_targets.tar.gz``, or ``hold/images.tar``."""
+    """Returns the official split in an archive's path: ``hold_images_labels_targets.tar.gz`` or ``hold/images.tar``."""
     *folders, file = archive.split("/")
     return _split(re.split(r"[._-]", file)[0]) or (_split(folders[-1]) if folders else None)
 
 
 def printable(name: bytes | str) -> str:
-    """A name that can be stored and shown whatever it is made of."""
+    """Returns a name in a form that can always be stored and displayed."""
     text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name
     return text.encode("utf-8", "backslashreplace").decode()[:_MAX_NAME]
 

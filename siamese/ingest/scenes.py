@@ -1,4 +1,4 @@
-"""One scene's files to one row of the catalog: every check, every reason."""
+"""Turns one scene's files into one row of the catalog, with every check and the reasons for quarantine."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _DATES: Final[tuple[Literal["pre", "post"], ...]] = ("pre", "post")
 
 
 class _RefusedError(Exception):
-    """Why a scene is quarantined."""
+    """Raised with the reason why a scene is quarantined."""
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file's bytes and where they are."""
+    """A file's bytes and their location."""
 
     entry: InventoryEntry
     ref: ObjectRef
@@ -47,7 +47,7 @@ class _File:
 
 @dataclass(frozen=True)
 class _Image:
-    """What is kept of an image after it was decoded."""
+    """The properties of an image that are kept after decoding."""
 
     ref: ObjectRef
     width: int
@@ -57,18 +57,18 @@ class _Image:
 
 
 class Examiner:
-    """Reads scenes and judges them; safe to share between threads."""
+    """Reads and validates scenes; safe to share between threads."""
 
     def __init__(self, store: ObjectStore, params: IngestParams) -> None:
         self._store, self._params = store, params
-        # One large file at a time, so that memory is bounded by the largest and not by the number of threads.
+        # Only one large file at a time, so that memory is bounded by the largest file and not by the number of threads.
         self._one_heavy = threading.RLock()
 
     def examine(self, group: Group) -> Scene:
-        """Reads all files of a scene and judges it.
+        """Reads all files of a scene and returns its row with the verdict.
 
         Raises:
-            SiameseError: Storage failed; what is wrong with the files themselves is in the row.
+            SiameseError: Storage failed; problems of the files themselves are recorded in the row.
         """
         blank = Scene(
             scene=group.scene,
@@ -118,7 +118,7 @@ class Examiner:
         return _Image(file.ref, *size, header.bands, self._place(group, role, file, size, notes))
 
     def _header(self, role: str, entry: InventoryEntry, source: bytes | RangedFile) -> Header:
-        """Reads an image's header, so that most of what is wrong is found before the image is read."""
+        """Reads an image's header, so that most problems are found before the image is read."""
         try:
             header = read_header(source, "")
         except TransientError:
@@ -141,7 +141,7 @@ class Examiner:
     def _place(
         self, group: Group, role: str, file: _File, size: tuple[int, int], notes: list[str]
     ) -> Georeference | None:
-        """Where an image lies; a note says why what was meant to say so does not."""
+        """Returns an image's georeference; a note explains why a damaged or incomplete one is not used."""
         date = role.removesuffix("_image")
         try:
             found = from_image(file.data, _base(file.entry), self._sidecars(group, date), self._params.crs)
@@ -234,7 +234,7 @@ class Examiner:
 
 
 def identity(group: Group) -> str:
-    """Hash over all that decides a row: which objects, in which versions, in which roles."""
+    """Returns a hash over everything that determines a row: its objects, their versions and their roles."""
     said = [
         [entry.name, entry.role, entry.reason, entry.split, entry.uri, entry.version_id, entry.etag, entry.start,
          entry.length, entry.sha256, *([] if entry.packed is None else [entry.packed, entry.method, entry.crc32])]
@@ -248,7 +248,7 @@ def _is_stray(group: Group) -> bool:
 
 
 def _structure(group: Group) -> Iterable[str]:
-    """What is wrong before any file is read."""
+    """Yields problems that are known before any file is read."""
     if _is_stray(group):
         yield from dict.fromkeys(entry.reason or "" for entry in group.entries if entry.role == "quarantined")
         return
@@ -342,13 +342,13 @@ def _word(role: str) -> str:
 
 
 def _refused(role: str, entry: InventoryEntry, error: Exception) -> _RefusedError:
-    # No content, however strange, may end the run; so even an error nobody foresaw is only this scene's.
+    # No content, however strange, may end the run, so even an unforeseen error affects this scene only.
     what = error.what if isinstance(error, SiameseError) else f"unexpected {type(error).__name__}: {error}"
     return _RefusedError(f"{_said(role, entry)}: {what}")
 
 
 def _base(entry: InventoryEntry) -> str:
-    """The file's own name, without folders and archive."""
+    """Returns the file's own name, without folders and archive."""
     return entry.name.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
 
 

@@ -1,4 +1,4 @@
-"""Forward streams over objects: one that leaps, one that reads parts as a whole, one that unpacks gzip."""
+"""Forward streams over objects: skipping without fetching, reading parts as a whole, and unpacking gzip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SLICE: Final = 64 * 1024
 
 
 class LeapingStream:
-    """One object, read in small pieces; what is skipped is not fetched."""
+    """One object, read in small pieces; skipped bytes are not fetched."""
 
     def __init__(self, store: ObjectStore, found: ObjectInfo) -> None:
         self._store, self._found = store, found
@@ -26,7 +26,7 @@ class LeapingStream:
         self.position = 0
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
         count = max(0, min(count, self._found.size - self.position))
         at = self.position - self._buffer_start
         if at < 0 or at + count > len(self._buffer):
@@ -39,10 +39,10 @@ class LeapingStream:
         return self._buffer[at : at + count]
 
     def skip(self, count: int) -> None:
-        """Passes over ``count`` bytes.
+        """Skips ``count`` bytes.
 
         Raises:
-            ArchiveError: The object ends before.
+            ArchiveError: The object ends too early.
         """
         self.position += count
         if self.position > self._found.size:
@@ -50,14 +50,14 @@ class LeapingStream:
 
 
 class PartsSource:
-    """One or several objects as one run of bytes, read in ranges."""
+    """One or several objects presented as contiguous bytes, read in ranges."""
 
     def __init__(self, store: ObjectStore, parts: Sequence[ObjectInfo]) -> None:
         self._store, self._parts = store, parts
         self.size = sum(part.size for part in parts)
 
     def read(self, start: int, count: int) -> bytes:
-        """``count`` bytes from ``start``; fewer only at the end."""
+        """Returns ``count`` bytes from ``start``; fewer only at the end."""
         taken, first = bytearray(), 0
         for part in self._parts:
             at, end = max(start - first, 0), min(start + count - first, part.size)
@@ -76,7 +76,7 @@ class PiecedStream:
         self.position = 0
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
         taken = bytearray()
         while len(taken) < count and self._refill():
             part = self._rest[: count - len(taken)]
@@ -86,10 +86,10 @@ class PiecedStream:
         return bytes(taken)
 
     def skip(self, count: int) -> None:
-        """Passes over ``count`` bytes.
+        """Skips ``count`` bytes.
 
         Raises:
-            ArchiveError: The stream ends before.
+            ArchiveError: The stream ends too early.
         """
         while count and self._refill():
             step = min(count, len(self._rest))
@@ -109,7 +109,7 @@ class PiecedStream:
 
 
 def read_pieces(store: ObjectStore, parts: Sequence[ObjectInfo]) -> Iterator[bytes]:
-    """The bytes of several objects one after the other; the next piece is fetched while one is used."""
+    """Yields the bytes of several objects in sequence; the next piece is fetched while one is used."""
     ranges = ((part, start) for part in parts for start in range(0, part.size, CHUNK))
 
     def fetch(part: ObjectInfo, start: int) -> bytes:
@@ -127,14 +127,14 @@ def read_pieces(store: ObjectStore, parts: Sequence[ObjectInfo]) -> Iterator[byt
 
 
 def gunzip(pieces: Iterator[bytes], *, max_ratio: float) -> Iterator[bytes]:
-    """Unpacks gzip, also of several members, in pieces of at most 1 MiB.
+    """Unpacks gzip, including files of several members, in pieces of at most 1 MiB.
 
     Args:
-        pieces: Packed.
-        max_ratio: Stop when more than this many times the bytes read have come out.
+        pieces: Compressed data.
+        max_ratio: Maximum ratio of unpacked to packed bytes; a higher one is treated as a bomb.
 
     Raises:
-        ArchiveError: It is not gzip, is damaged or truncated, or is a bomb.
+        ArchiveError: The data is not gzip, is damaged or truncated, or is a bomb.
     """
     unpack, begun, ended, read, made = zlib.decompressobj(wbits=31), False, False, 0, 0
     for rest in _sliced(pieces):

@@ -1,4 +1,4 @@
-"""JSON as it should be: no key twice, no NaN, no nesting without end."""
+"""Strict JSON: no duplicate keys, no NaN, no unlimited nesting."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 
 
 def read_strict_json(data: bytes) -> object:
-    """Reads JSON.
+    """Parses JSON strictly.
 
     Raises:
-        ValueError: Not UTF-8 or not JSON, a key occurs twice in one object, a number is NaN or infinite, or it is
-            nested too deep.
+        ValueError: The data is not UTF-8 or not JSON, a key occurs twice in one object, a number is NaN or infinite,
+            or the nesting is too deep.
     """
     try:
         return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_constant)

@@ -1,7 +1,7 @@
 """Tar archives read forwards, header by header, with bounded memory.
 
-The standard library's reader takes name records of any size into memory and follows offsets backwards; archives from
-strangers need neither.
+The standard library's reader loads name records of any size into memory and follows offsets backwards; neither is
+safe for untrusted archives.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ _ZERO: Final = bytes(BLOCK)
 
 
 class ArchiveError(Exception):
-    """An archive that cannot be read on from here."""
+    """Raised when an archive cannot be read any further."""
 
 
 class ForwardStream(Protocol):
-    """Bytes that are read once, from front to back."""
+    """Protocol for bytes that are read once, from front to back."""
 
     position: int
 
     def read(self, count: int) -> bytes:
-        """The next ``count`` bytes; fewer only at the end."""
+        """Returns the next ``count`` bytes; fewer only at the end."""
 
     def skip(self, count: int) -> None:
-        """Passes over ``count`` bytes."""
+        """Skips ``count`` bytes."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One entry of an archive; the stream stands at its first byte while it is the current one."""
+    """One entry of an archive; while it is the current one, the stream is positioned at its first byte."""
 
     name: bytes
     kind: Literal["file", "folder", "link", "special"]
@@ -42,9 +42,9 @@ class Member:
 
 
 def read_members(stream: ForwardStream) -> Iterator[Member]:
-    """Every member in order; between two of them the caller may read the member's bytes from the stream.
+    """Yields every member in order; between two of them the caller may read the member's bytes from the stream.
 
-    Archives that were simply put one after the other are read as one.
+    Concatenated archives are read as one.
 
     Raises:
         ArchiveError: A header is damaged, or the archive ends before its end mark.
@@ -92,7 +92,7 @@ _WITHOUT_DATA: Final = {b"1", b"2", b"3", b"4", b"5", b"6"}
 
 @dataclass(frozen=True)
 class _Override:
-    """What the records before a header say in its stead."""
+    """Values from records before a header that override its own."""
 
     name: bytes | None = None
     size: int | None = None

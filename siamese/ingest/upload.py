@@ -1,4 +1,4 @@
-"""Local scenes or archives to raw storage: in parallel, checksummed, and going on where it was cut off."""
+"""Uploads local scenes or archives to raw storage: in parallel, checksummed and resumable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_KEY: Final = 1024
 
 
 class UploadReport(BaseModel):
-    """What an upload did."""
+    """Summary of an upload."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,18 +50,18 @@ class _Done:
 def upload(source: Path, target: S3Uri, store: ObjectStore, *, workers: int = 8) -> UploadReport:
     """Copies a folder, or one file such as an archive, below a prefix.
 
-    A file whose object has its size and sha256 already is not sent again. A large file goes in parts, and parts that
-    an earlier attempt brought are not sent again either.
+    A file whose object already has its size and sha256 is not sent again. A large file is sent in parts, and parts
+    that an earlier attempt uploaded are not sent again either.
 
     Args:
         source: Folder or file. Links to files inside the folder are followed.
         target: Prefix; a file goes to ``target/<name>``, a folder's files to ``target/<path within the folder>``.
-        store: Where to.
-        workers: Files, or parts of a large file, sent at once.
+        store: Object storage to upload to.
+        workers: Number of files, or parts of a large file, sent at once.
 
     Raises:
-        SiameseError: Nothing to upload; a link that leaves the folder or leads to a folder, or something that is no
-            file; storage fails. What had arrived stays, and the next attempt goes on from there.
+        SiameseError: There is nothing to upload, a link leaves the folder or leads to a folder, something is not a
+            file, or storage fails. Uploaded data stays, and the next attempt resumes from there.
     """
     count, total = 0, 0
     for job in _jobs(source, target):

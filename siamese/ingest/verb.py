@@ -1,4 +1,4 @@
-"""The verb: a prefix of raw storage to a scene catalog."""
+"""The verb ``ingest``: turns a prefix of raw storage into a scene catalog."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ _AHEAD: Final = 4
 
 
 def ingest(source: S3Uri, params: IngestParams, store: ObjectStore, *, reuse_older: bool = False) -> SceneCatalog:
-    """Reads every scene under a prefix, judges it, and publishes a catalog.
+    """Reads and validates every scene under a prefix, and publishes a catalog.
 
-    Takes the layouts in which xBD is held: flat ``images/ labels/ targets/``, the split folders, and tar archives,
-    plain or gzip, whole or in parts. What has not changed since the last catalog of this prefix is not read again, and
-    when nothing has, the published catalog is returned.
+    Accepts the layouts in which xBD is distributed: flat ``images/ labels/ targets/``, the split folders, and tar
+    archives, plain or gzip, whole or in parts. Scenes that have not changed since the last catalog of this prefix are
+    not read again, and if nothing has changed, the published catalog is returned.
 
     Args:
         source: A prefix, or one archive.
-        params: What is accepted; its ``source`` is not used.
-        store: Where the prefix and the lake lie.
-        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
+        params: Rules of acceptance; their ``source`` is not used.
+        store: Object storage with the prefix and the lake.
+        reuse_older: Return the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
-        The catalog; its table has a row a scene, accepted or not.
+        The catalog; its table has one row per scene, accepted or not.
 
     Raises:
-        SiameseError: There is no such bucket, nothing under the prefix, or storage fails. Broken scenes raise nothing:
-            they are quarantined.
+        SiameseError: The bucket does not exist, nothing is under the prefix, or storage fails. Broken scenes do not
+            raise; they are quarantined.
     """
     source = S3Uri(source.bucket, source.key.rstrip("/"))
     params = params.model_copy(update={"source": str(source)})
@@ -77,7 +77,7 @@ def _pointer(store: ObjectStore, source: S3Uri) -> S3Uri:
 
 
 def _previous(store: ObjectStore, source: S3Uri, origin: Origin) -> SceneCatalog | None:
-    """The last catalog of this prefix, if the same version of the stage made it with the same params."""
+    """Returns the last catalog of this prefix if the same version of the stage made it with the same params."""
     pointer = read_pointer(store, _pointer(store, source))
     if pointer is None:
         return None
@@ -130,7 +130,7 @@ def _rows(
 
 
 def _beside(groups: Iterable[Group], rows: Iterator[Scene]) -> Iterator[tuple[Group, Scene | None]]:
-    """Each group with the row that the previous catalog had for it; both are in order of scene."""
+    """Yields each group with its row in the previous catalog, if any; both inputs are in order of scene."""
     row = next(rows, None)
     for group in groups:
         while row and row.scene < group.scene:

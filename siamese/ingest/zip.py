@@ -1,7 +1,7 @@
-"""Zip archives read by the directory at their end, in ranges, with bounded memory.
+"""Reads zip archives by the directory at their end, in ranges, with bounded memory.
 
-The standard library's reader keeps the whole directory in memory, and trusts it; archives from strangers deserve
-neither. Macs write archives of more than 4 GiB without the fields for large numbers: offsets begin again from 0.
+The standard library's reader keeps the whole directory in memory and trusts it; neither is safe for untrusted archives.
+Macs write archives of more than 4 GiB without the fields for large numbers: offsets wrap around to 0.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Read = Callable[[int, int], bytes]
 
 
 class RangeSource(Protocol):
-    """An archive of known size, read in ranges."""
+    """Protocol for an archive of known size that is read in ranges."""
 
     size: int
 
     def read(self, start: int, count: int) -> bytes:
-        """``count`` bytes from ``start``; fewer only at the end."""
+        """Returns ``count`` bytes from ``start``; fewer only at the end."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class _Directory:
 
 
 def is_zip(first: bytes) -> bool:
-    """Whether an archive that begins so is a zip."""
+    """Returns whether an archive that begins with these bytes is a zip."""
     return first[:4] in _MAGIC
 
 
 def read_directory(source: RangeSource) -> Iterator[ZipMember]:
-    """Every member in the order of the directory.
+    """Yields every member in the order of the directory.
 
     Raises:
         ArchiveError: The directory is missing, damaged or encrypted, members overlap, or it is one of several volumes.
@@ -118,15 +118,15 @@ def read_directory(source: RangeSource) -> Iterator[ZipMember]:
 
 
 def read_packed(read: Read, header: int, packed: int) -> tuple[str, int, bytes]:
-    """A member by its local header: its name there, where its bytes begin, and these as they lie in the archive.
+    """Reads a member by its local header: its name there, where its bytes begin, and the packed bytes.
 
     Args:
         read: Reads a range of the archive.
-        header: Where the local header begins.
-        packed: Bytes that the member takes.
+        header: Offset of the local header.
+        packed: Packed size of the member in bytes.
 
     Raises:
-        ArchiveError: The local header is missing, or the archive ends before.
+        ArchiveError: The local header is missing, or the archive ends too early.
     """
     data = read(header, _HEADER_ROOM + packed)
     if len(data) < _LOCAL.size or data[:4] != b"PK\x03\x04":
@@ -148,7 +148,7 @@ def unpack(data: bytes, size: int) -> bytes:
     """Unpacks one deflated member; never takes more memory than the member's size.
 
     Raises:
-        ArchiveError: The bytes are damaged, or are of another size.
+        ArchiveError: The bytes are damaged, or unpack to a different size.
     """
     unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
@@ -161,7 +161,7 @@ def unpack(data: bytes, size: int) -> bytes:
 
 
 class _Window:
-    """Ranges of a source that follow each other, at one request for many of them."""
+    """Reads consecutive ranges of a source, with one request for many of them."""
 
     def __init__(self, source: RangeSource) -> None:
         self._source = source
@@ -200,7 +200,7 @@ def _find_directory(source: RangeSource) -> _Directory:
 
 
 def _find_end(tail: bytes) -> int:
-    """Where the last record begins; behind it lies its comment, and at most padding."""
+    """Returns where the last record begins; only its comment and possibly padding follow it."""
     at = len(tail)
     while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
         if at + _END.size <= len(tail):
@@ -212,7 +212,7 @@ def _find_end(tail: bytes) -> int:
 
 
 def _large_end(source: RangeSource, offset: int, locator: int) -> tuple[int, tuple[Any, ...]]:
-    """The last record of an archive with large numbers, and where it begins."""
+    """Returns where the last record of an archive with large numbers begins, and the record."""
     for at in (offset, locator - _END64.size):
         data = source.read(at, _END64.size) if 0 <= at <= locator - _END64.size else b""
         if data[:4] == b"PK\x06\x06":
@@ -252,7 +252,7 @@ def _member(fields: tuple[Any, ...], raw: bytes, extra: bytes, directory: _Direc
 
 
 def _large(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int]:
-    """Numbers that do not fit their fields, from the field for large ones."""
+    """Returns sizes and offset, taking those that do not fit their fields from the field for large numbers."""
     numbers = _extra(extra, 0x0001)
     values, at = [size, packed, header], 0
     for place, value in enumerate(values):
@@ -288,7 +288,7 @@ def _kind(system: int, attributes: int, raw: bytes) -> Literal["file", "folder",
 
 
 def _decoded(raw: bytes, flags: int, extra: bytes) -> str:
-    """A member's name: UTF-8 where it says so or can be, as many writers forget to say; else the code page of DOS."""
+    """Decodes a member's name as UTF-8 if flagged or valid, since many writers omit the flag; else as DOS code page."""
     unicode = _extra(extra, 0x7075)
     if unicode[:1] == b"\x01" and int.from_bytes(unicode[1:5], "little") == zlib.crc32(raw):
         raw, flags = unicode[5:], flags | _UTF8

@@ -1,4 +1,4 @@
-"""Mapping: imagery of two dates to a damage-class raster, buildings with probabilities, and a picture."""
+"""Mapping: turns imagery of two dates into a damage-class raster, buildings with probabilities, and a picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is asked for: PyTorch takes seconds, and :mod:`siamese.mapping.inputs` does without it."""
+    """Imports names on first access: PyTorch loads for seconds, and :mod:`siamese.mapping.inputs` does not need it."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""Blocks of a prediction: what the network finds in one window, in bytes, kept under an identity of its own."""
+"""Blocks of a prediction: the network's output for one window, serialized and stored under its own identity."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _KEY_DIGITS = 32
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """One window's probabilities in steps of :mod:`siamese.model.rounding`, and what of it is unknown.
+    """One window's probabilities, in steps of :mod:`siamese.model.rounding`, and its unknown pixels.
 
     Attributes:
         building: ``(h, w)`` steps of the probability of being building.
-        damage: ``(3, h, w)`` steps of damage; 0 where building is so unlikely that no pixel can become one.
+        damage: ``(3, h, w)`` steps of damage; 0 where the building probability is too low for any pixel to become one.
         unseen: ``(h, w)`` 0 where both dates show the ground, else the sum of PRE_MISSING and POST_MISSING.
     """
 
@@ -51,7 +51,7 @@ class Block:
 
     @classmethod
     def of(cls, found: Probabilities, unseen: Bytes, decision: Decision) -> Self:
-        """Rounds what a network found in a window."""
+        """Rounds a network's probabilities for a window."""
         scale = building_scale(decision)
         building = scale.encode(found.building)
         likely = np.flatnonzero(scale.decode(building) >= np.float32(damage_from(decision)))
@@ -61,15 +61,15 @@ class Block:
 
     @classmethod
     def unknown(cls, unseen: Bytes) -> Self:
-        """A window of which nothing is seen on both dates."""
+        """Returns the block of a window in which no pixel is seen on both dates."""
         return cls(np.zeros(unseen.shape, np.uint8), np.zeros((3, *unseen.shape), np.uint8), unseen)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
-        """Reads what :meth:`to_bytes` wrote.
+        """Reads a block from the bytes that :meth:`to_bytes` returns.
 
         Raises:
-            SiameseError: It is something else.
+            SiameseError: The bytes are not a block.
         """
         try:
             arrays = load(zlib.decompress(data))
@@ -78,12 +78,12 @@ class Block:
             raise SiameseError("is not a block of a prediction", where=where, fix="map again") from error
 
     def to_bytes(self) -> bytes:
-        """safetensors, compressed by zlib; the same block gives the same bytes."""
+        """Serializes the block as zlib-compressed safetensors; equal blocks give equal bytes."""
         arrays = {"building": self.building, "damage": self.damage, "unseen": self.unseen}
         return zlib.compress(save(arrays), _COMPRESSION)
 
     def probabilities(self, rows: slice, cols: slice, decision: Decision) -> npt.NDArray[np.float32]:
-        """Part of the block as ``(6, h, w)``: building, four damage classes, and 1 where these were kept, else 0."""
+        """Returns part of the block as ``(6, h, w)``: building, four damage classes, 1 where these are kept, else 0."""
         building = building_scale(decision).decode(self.building[rows, cols])
         likely = building >= np.float32(damage_from(decision))
         out = np.zeros((6, *building.shape), np.float32)
@@ -93,7 +93,7 @@ class Block:
 
 
 class BlockRecord(BaseModel):
-    """Small object beside a block, by which a later run finds it."""
+    """Small object beside a block that lets a later run find it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -101,16 +101,16 @@ class BlockRecord(BaseModel):
 
 
 class BlockShelf:
-    """Blocks on object storage, each under the identity of what it was made from; any number of workers may add some.
+    """Blocks on object storage, each under the identity of its inputs; any number of workers may add blocks.
 
-    The folder of a block is named by its key, the object in it by its content; the record is written last, once.
+    A block's folder is named after its key, the object in it after its content; the record is written last, once.
     """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def find(self, key: str) -> Blob | None:
-        """A block that somebody has finished; None when nobody has, or it is no longer whole."""
+        """Returns the finished block of a key; None if there is none or it is no longer complete."""
         record = self._folder(key) / "record.json"
         if self._store.head(record) is None:
             return None
@@ -121,16 +121,16 @@ class BlockShelf:
         return found if self._whole(found) else None
 
     def find_all(self, keys: list[str]) -> dict[str, Blob]:
-        """Of these keys, those whose blocks are finished."""
+        """Returns the finished blocks among these keys, by key."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = zip(keys, pool.map(self.find, keys), strict=True)
             return {key: blob for key, blob in found if blob is not None}
 
     def keep(self, key: str, block: Block) -> Blob:
-        """Keeps a block.
+        """Stores a block.
 
         Returns:
-            The block that readers will see: this one, or that of whoever was first.
+            The block that readers will see: this one, or that of the worker that stored it first.
         """
         folder = self._folder(key)
         blob = put_blob(self._store, folder, "block.safetensors.z", block.to_bytes())
@@ -144,7 +144,7 @@ class BlockShelf:
         return blob
 
     def read(self, block: PredictedBlock) -> Block:
-        """A published block, checked against its sha256."""
+        """Reads a published block and checks it against its sha256."""
         if block.data is None:
             return Block.unknown(np.full((block.height, block.width), block.unseen, np.uint8))
         return Block.from_bytes(block.data.read(self._store), block.data.uri)
@@ -158,6 +158,6 @@ class BlockShelf:
 
 
 def block_key(parts: dict[str, object]) -> str:
-    """The identity of a block: a hash of all that decides what is in it."""
+    """Returns the identity of a block: a hash of everything that determines its content."""
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_DIGITS]

@@ -1,4 +1,4 @@
-"""From measures to buildings: their class by vote, their outlines, and the class of every pixel."""
+"""Turns measures into buildings: their class by vote, their outlines, and the class of every pixel."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True)
 class MappedBuilding:
-    """One building; coordinates are the grid's pixels."""
+    """One building of a map; coordinates are pixels of the grid."""
 
     outline: BaseGeometry
     """Polygon, or MultiPolygon where parts meet only at a corner."""
@@ -60,9 +60,9 @@ class MappedBuilding:
 
 
 def vote(found: Measures, decision: Decision, params: BuildingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
-    """The mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
+    """Returns the mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
 
-    A building that touches ground which one of the dates does not show is unknown, whatever is seen of the rest.
+    A building that touches ground not shown on both dates is unknown, however much of the rest is seen.
     """
     weighted = found.votes * np.asarray(decision.class_weights)
     winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(found) else np.zeros(0, np.uint8)
@@ -75,17 +75,17 @@ def vote(found: Measures, decision: Decision, params: BuildingParams, *, in_metr
 def class_piece(
     numbers: Labels, winner: npt.NDArray[np.uint8], pixel_classes: npt.NDArray[np.uint8] | None
 ) -> npt.NDArray[np.uint8]:
-    """The class of every pixel of a piece.
+    """Returns the class of every pixel of a piece.
 
     Args:
-        numbers: ``(h, w)``, the building that each pixel belongs to; 0 none, NO_DATA where not seen.
+        numbers: ``(h, w)``, the building that each pixel belongs to; 0 for none, NO_DATA where not seen.
         winner: Mask value of each building.
-        pixel_classes: ``(h, w)`` class of each pixel by itself, for a network whose buildings do not vote.
+        pixel_classes: ``(h, w)`` class of each pixel on its own, for a network whose buildings do not vote.
 
     Returns:
         ``(h, w)`` uint8: 0 background, 1..4 damage, 255 unknown.
     """
-    # One more value at each end: background, and NO_DATA, which as index -1 is the last.
+    # One extra value at each end: background first, and last the value for NO_DATA, which is index -1.
     classes = np.concatenate([[0], winner, [UNCLASSIFIED]]).astype(np.uint8)[numbers]
     if pixel_classes is not None:
         damaged = (classes > 0) & (classes != UNCLASSIFIED)
@@ -94,7 +94,7 @@ def class_piece(
 
 
 class OutlineFinder:
-    """Takes a map's pieces in the order they were measured and gives each building when its last part is seen."""
+    """Outlines buildings piece by piece, in the order of measuring; yields each once its last part has been seen."""
 
     def __init__(self, found: Measures, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
         self._found, self._winner, self._simplify_px = found, winner, simplify_px
@@ -102,12 +102,12 @@ class OutlineFinder:
         self._piece = 0
 
     def add(self, row: int, col: int, numbers: Labels) -> Iterator[MappedBuilding]:
-        """Takes the next piece.
+        """Processes the next piece and yields the buildings that it completes.
 
         Args:
-            row: Where its first pixel lies in the map.
-            col: Where its first pixel lies in the map.
-            numbers: ``(h, w)``, the building that each pixel belongs to; none where not above 0.
+            row: Row of its first pixel in the map.
+            col: Column of its first pixel in the map.
+            numbers: ``(h, w)``, the building that each pixel belongs to; values of 0 or below mean none.
         """
         reported = np.concatenate([[0], self._winner, [0]])[numbers] > 0
         done = set()
@@ -122,7 +122,7 @@ class OutlineFinder:
     def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
         found = self._found
         outline = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-        # Collinear corners, left by the pixels and by the edges of pieces, go even when nothing else may.
+        # Collinear corners, left by pixels and edges of pieces, are removed even if nothing else may be simplified.
         smooth = outline.simplify(self._simplify_px)
         value = int(self._winner[number])
         return MappedBuilding(
@@ -137,7 +137,7 @@ class OutlineFinder:
 
 
 def write_buildings(path: Path, buildings: Iterable[MappedBuilding]) -> None:
-    """Writes buildings to Parquet as they come, a batch at a time."""
+    """Writes a stream of buildings to Parquet in batches."""
     remaining = iter(buildings)
     with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         while batch := list(islice(remaining, _BATCH)):
@@ -146,7 +146,7 @@ def write_buildings(path: Path, buildings: Iterable[MappedBuilding]) -> None:
 
 
 def read_buildings(path: Path) -> Iterator[MappedBuilding]:
-    """The buildings of a table in its order, read a batch at a time."""
+    """Yields the buildings of a table in its order, reading a batch at a time."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_BATCH):
             for row in batch.to_pylist():

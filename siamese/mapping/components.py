@@ -1,4 +1,4 @@
-"""Cores of buildings found piece by piece: connected components whose parts in several pieces become one."""
+"""Finds cores of buildings piece by piece: connected components, merged across the pieces that they span."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NO_DATA = -1
 
 
 class ComponentFinder:
-    """Takes a map's pieces row by row and labels components (8-connected).
+    """Labels the 8-connected components of a map, piece by piece in row order.
 
-    It keeps one row of labels across the map, one column, and two figures a label.
+    It keeps one row of labels across the map, one column, and two numbers per label.
     """
 
     def __init__(self, width: int) -> None:
@@ -37,8 +37,8 @@ class ComponentFinder:
         """Labels the next piece.
 
         Args:
-            row: Where its first pixel lies in the map.
-            col: Where its first pixel lies in the map.
+            row: Row of its first pixel in the map.
+            col: Column of its first pixel in the map.
             mask: ``(h, w)``, the pixels to label.
             seen: ``(h, w)``, pixels that both dates show; others are not labelled.
 
@@ -56,7 +56,7 @@ class ComponentFinder:
         elif self._left.size:
             self._join(labels[:, 0], self._left)
         if row:
-            # One pixel beyond either end, since components may meet corner to corner there.
+            # One pixel beyond either end, because components may touch at corners there.
             before, after = max(col - 1, 0), min(col + labels.shape[1] + 1, self._width)
             edge = np.zeros(after - before, np.int32)
             edge[col - before : col - before + labels.shape[1]] = labels[0]
@@ -67,20 +67,20 @@ class ComponentFinder:
         return labels
 
     def finish(self, minimum_px: int = 0) -> npt.NDArray[np.int32]:
-        """Makes one component of every set of labels that touch.
+        """Merges labels that touch into components and numbers these.
 
         Args:
-            minimum_px: Smaller ones are none.
+            minimum_px: Components with fewer pixels are dropped.
 
         Returns:
-            ``(labels + 1,)`` the number of each label's component, from 1 on in row-major order of their first pixels;
-            0 of label 0, and of those that are too small.
+            ``(labels + 1,)`` the number of each label's component, from 1 in row-major order of their first pixels;
+            0 for label 0 and for components that are too small.
         """
         pairs = np.concatenate([*self._pairs, np.zeros((2, 0), np.int64)], axis=1)
         size = self._count + 1
         graph = coo_array((np.ones(pairs.shape[1], np.int8), (pairs[0], pairs[1])), shape=(size, size))
         count, component = connected_components(graph, directed=False)
-        # Label 0 is the component 0, alone, since it is the first label.
+        # Label 0 is component 0 by itself, because it is the first label.
         pixels = np.bincount(component, np.concatenate([[0], *self._pixels]), count).astype(np.int64)
         first = np.full(count, np.iinfo(np.int64).max)
         np.minimum.at(first, component[1:], np.concatenate([*self._first, np.zeros(0, np.int64)]))
@@ -91,7 +91,7 @@ class ComponentFinder:
         rows, cols = np.nonzero(local)
         label = local[rows, cols]
         self._pixels.append(np.bincount(label, minlength=count)[1:])
-        # Pixels come in row-major order, so the first of each label is its first index.
+        # Pixels are in row-major order, so the first pixel of each label is its first index.
         _, starts = np.unique(label, return_index=True)
         self._first.append((rows[starts] + row).astype(np.int64) * self._width + cols[starts] + col)
 

@@ -1,4 +1,4 @@
-"""The second step of a map: buildings from a prediction, numbered, voted on and outlined, without the network."""
+"""The second step of a map: finds, numbers, classifies and outlines buildings in a prediction, without the network."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def find_buildings(
         reuse_older: Take what an earlier version of the stage found, if there is something.
 
     Raises:
-        SiameseError: A block is missing or is not what was published.
+        SiameseError: A block is missing or differs from what was published.
     """
     origin = BUILDING_SET.plan(inputs={"prediction": prediction}, params={"mapping": params})
     if found := BUILDING_SET.find(store, origin, older=reuse_older):
@@ -84,13 +84,13 @@ def find_buildings(
 
 
 def grid_of(prediction: Prediction) -> Grid:
-    """The grid that a prediction lies on."""
+    """Returns the grid of a prediction."""
     return Grid(prediction.crs, Affine(*prediction.transform), prediction.width, prediction.height)
 
 
 @dataclass(frozen=True)
 class DecidedMap:
-    """Buildings on local disk."""
+    """Class raster and buildings of a map on local disk."""
 
     classes: Path
     """GeoTIFF, the class of every pixel."""
@@ -105,18 +105,19 @@ class DecidedMap:
 def decide_buildings(
     grid: Grid, blended: BlendedBlocks, decision: Decision, params: BuildingParams, folder: Path
 ) -> DecidedMap:
-    """Decides a map; memory does not grow with the area but for a few figures a building.
+    """Turns blended probabilities into classes and buildings.
 
-    Three passes over the map, piece by piece, with working rasters between them: the first labels the cores of
-    buildings; the second, when every core is known whole, grows and measures buildings; the third gives each its one
-    class and its outline.
+    Memory does not grow with the area, only by a few numbers per building. There are three passes
+    over the map, piece by piece, with working rasters between them: the first labels the cores of buildings; the
+    second, once every core is known completely, grows and measures buildings; the third gives each its class and its
+    outline.
 
     Args:
         grid: Pixels of the map.
         blended: Its probabilities.
         decision: Thresholds and weights.
-        params: Least building, and how outlines are simplified.
-        folder: Where files go; working files stay there.
+        params: Minimum building size, and how outlines are simplified.
+        folder: Folder for the files; working files stay there.
     """
     made, table = folder / "classes.tif", folder / "buildings-found.parquet"
     counts = Counter(dict.fromkeys((*DAMAGE_CLASSES, UNKNOWN), 0))
@@ -160,7 +161,7 @@ def _place(row: int, col: int, height: int, width: int) -> PixelWindow:
 def _label(
     grid: Grid, blended: BlendedBlocks, decision: Decision, labels: DatasetWriter, probabilities: DatasetWriter
 ) -> Labels:
-    """First pass: labels of cores, and the probabilities of pixels that may be building, go to disk.
+    """First pass: writes labels of cores, and the probabilities of pixels that may be building, to disk.
 
     Returns:
         The number of the building that each label belongs to, 0 for none.
@@ -191,7 +192,7 @@ def _measure(
     probabilities: DatasetWriter,
     numbers: DatasetWriter,
 ) -> Measures:
-    """Second pass: each pixel's building goes to disk, and what its pixels come to is added up."""
+    """Second pass: writes each pixel's building to disk and accumulates the measures of each building."""
     meter = BuildingMeter(int(cores.max(initial=0)), grid.width)
     with progress("measure buildings", len(places)) as advance:
         for place in places:
@@ -209,9 +210,9 @@ def _measure(
 
 
 def _grown(labels: DatasetWriter, window: PixelWindow, cores: Labels, decision: Decision) -> tuple[Labels, Mask]:
-    """Which building each pixel of a window belongs to, and whether it lies beside one that is not seen.
+    """Returns each pixel's building in a window, and whether the pixel is unseen or next to an unseen one.
 
-    Whatever may grow into the window is read too, so that it does not matter how the map is cut.
+    A margin that buildings may grow from is read too, so the result does not depend on how the map is cut.
     """
     margin = max(1, decision.growth_px)
     top, left = max(0, window.row_off - margin), max(0, window.col_off - margin)
@@ -230,7 +231,7 @@ def _grown(labels: DatasetWriter, window: PixelWindow, cores: Labels, decision: 
 def _pixel_classes(
     probabilities: DatasetWriter, window: PixelWindow, decision: Decision
 ) -> npt.NDArray[np.uint8] | None:
-    """The class of each pixel by itself, for a network whose buildings do not vote."""
+    """Returns the class of each pixel on its own, for a network whose buildings do not vote."""
     if decision.per_building:
         return None
     weights = np.asarray(decision.class_weights, np.float32)[:, None, None]

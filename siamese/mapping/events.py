@@ -1,4 +1,4 @@
-"""What an event is called when nobody names it: two places never get one name by accident."""
+"""Default names of events, chosen so that two places never share a name by accident."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _DIGITS: Final = 4
 
 
 def xbd_scene(first: FoundImage) -> str | None:
-    """The scene that an image's name gives, ``joplin-tornado_00000001``; None when it has not the form of xBD's."""
+    """Returns the xBD scene in an image's name, e.g. ``joplin-tornado_00000001``; None if it is not in xBD's form."""
     named = _XBD.fullmatch(PurePosixPath(first.name.replace("\\", "/")).stem)
     return named["scene"] if named else None
 
 
 def place_event(first: FoundImage, grid: Grid) -> str:
-    """An event's name made of where its map lies.
+    """Returns an event name derived from the map's location.
 
     Args:
         first: The first pre image.
-        grid: Of the map.
+        grid: The map's grid.
 
     Returns:
-        Latitude and longitude of the middle, ``37.0627N_94.5061W``; without georeference the beginning of the image's
-        hash, ``pixels-1f0c23ab``.
+        Latitude and longitude of the middle, e.g. ``37.0627N_94.5061W``; without georeference the beginning of the
+        image's hash, e.g. ``pixels-1f0c23ab``.
     """
     if grid.crs is None:
         return f"pixels-{hashlib.sha256(first.identity.encode()).hexdigest()[:8]}"

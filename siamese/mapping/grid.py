@@ -29,7 +29,7 @@ _CLOSE_DEGREES: Final = 10.0
 
 @dataclass(frozen=True)
 class Grid:
-    """Pixels on the ground, north up; without a crs they are the pixels of the images themselves."""
+    """A north-up pixel grid on the ground; without a crs, the pixels of the images themselves."""
 
     crs: str | None
     transform: Affine
@@ -38,30 +38,30 @@ class Grid:
     height: int
 
     def window(self, row: int, col: int, height: int, width: int) -> Grid:
-        """The part of the grid from a pixel on."""
+        """Returns the part of the grid that starts at a pixel and has the given size."""
         return Grid(self.crs, self.transform @ Affine.translation(col, row), width, height)
 
     def coarser(self, factor: float) -> Grid:
-        """The same ground with pixels ``factor`` times as wide."""
+        """Returns a grid of the same ground with pixels ``factor`` times as wide."""
         width, height = (max(1, round(side / factor)) for side in (self.width, self.height))
         scale = Affine.scale(self.width / width, self.height / height)
         return Grid(self.crs, self.transform @ scale, width, height)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, right, top in the crs."""
+        """Returns left, bottom, right, top in the crs."""
         return _box(outline(self.transform, self.width, self.height))
 
     def degrees(self) -> Bounds | None:
-        """West, south, east, north, west > east across the antimeridian; None without a crs."""
+        """Returns west, south, east, north, with west > east across the antimeridian; None without a crs."""
         if self.crs is None:
             return None
         return degree_bounds(to_degrees(outline(self.transform, self.width, self.height), self.crs))
 
     def pixel_m2(self) -> float | None:
-        """Ground that a pixel covers on average, measured on the ellipsoid; None without a crs.
+        """Returns the mean ground area of a pixel in m², measured on the ellipsoid; None without a crs.
 
-        The crs itself is not asked: in Web Mercator, or in feet, its units are not metres on the ground.
+        Units of the crs are not used: in Web Mercator, or in feet, they are not metres on the ground.
         """
         if self.crs is None:
             return None
@@ -71,7 +71,7 @@ class Grid:
         return abs(float(area)) / (self.width * self.height)
 
     def to_degrees(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """``(N, 2)`` of (column, row) to ``(N, 2)`` of (longitude, latitude), longitudes within ±180."""
+        """Converts ``(N, 2)`` (column, row) to ``(N, 2)`` (longitude, latitude), longitudes within ±180."""
         a, b, c, d, e, f = tuple(self.transform)[:6]
         x = a * points[:, 0] + b * points[:, 1] + c
         y = d * points[:, 0] + e * points[:, 1] + f
@@ -81,7 +81,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class _Pixel:
-    """A tile's pixel at its middle, measured in the crs of a grid."""
+    """The pixel in the middle of a tile, measured in the crs of a grid."""
 
     across: float
     """Length of the way to the next column."""
@@ -94,28 +94,28 @@ class _Pixel:
 
     @property
     def straight(self) -> bool:
-        """Its rows run along the axes of the grid, be they turned by right angles."""
+        """Whether its rows run along the axes of the grid, possibly turned by right angles."""
         return abs(self.turn) < 1e-6
 
     @property
     def square(self) -> bool:
-        """Its sides are about equal."""
+        """Whether its sides are about equal."""
         return max(self.across, self.down) <= _SQUARE * min(self.across, self.down)
 
 
 def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
     """Lays the grid of a map over the extent of the pre tiles.
 
-    Its crs is that of the pre tiles, or the UTM zone of their middle when that counts in degrees. Its pixels are as
-    fine as those of the finer date, north up and square; where tiles have such pixels it takes over their edges, so
-    that as many tiles as possible are read as they are.
+    Its crs is that of the pre tiles, or the UTM zone of their middle if that crs is in degrees. Its pixels are as
+    fine as those of the finer date, north up and square. Where tiles have such pixels, the grid aligns with their
+    edges, so that as many tiles as possible are read without resampling.
 
     Args:
-        pre: Tiles before the disaster, all with a crs or none.
+        pre: Tiles before the disaster; either all have a crs or none has.
         post: Tiles after it, likewise.
 
     Raises:
-        SiameseError: The place of a tile cannot be computed, the pre tiles lie far apart, or the two dates show
+        SiameseError: The location of a tile cannot be computed, the pre tiles are far apart, or the two dates show
             different places.
     """
     if pre[0].crs is None:
@@ -123,7 +123,7 @@ def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
     crs = _map_crs(pre)
     anchor = _anchor(pre, post, crs)
     left, bottom, right, top = extent(pre, crs)
-    # Pixel edges stay those of the anchor, so that tiles on its grid are read and not resampled.
+    # Pixel edges stay aligned with the anchor's, so that tiles on its grid are read without resampling.
     col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
     col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
     grid = Grid(crs, anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
@@ -133,7 +133,7 @@ def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
 
 
 def describe_resampling(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> str | None:
-    """One line that says which images do not lie on the grid of the map, and why; None when all do."""
+    """Describes in one line which images are not on the grid of the map, and why; None when all are."""
     if grid.crs is None:
         return None
     parts = []
@@ -150,17 +150,17 @@ def describe_resampling(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -
 
 
 def extent(tiles: Sequence[Tile], crs: str | None) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of all tiles in a crs; in pixels without one.
+    """Returns left, bottom, right, top of all tiles in a crs; in pixels without one.
 
     Raises:
-        SiameseError: A tile's place cannot be computed in that crs.
+        SiameseError: A tile's location cannot be computed in that crs.
     """
     lefts, bottoms, rights, tops = zip(*(_box(_edge(tile, crs)) for tile in tiles), strict=True)
     return min(lefts), min(bottoms), max(rights), max(tops)
 
 
 def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
-    """Column and row of the grid's corner in the tile, when their pixels are the same; None otherwise."""
+    """Returns column and row of the grid's corner in the tile if their pixels coincide; None otherwise."""
     if tile.crs is None or grid.crs is None:
         return round(grid.transform.c), round(grid.transform.f)
     if CRS.from_user_input(tile.crs) != CRS.from_user_input(grid.crs):
@@ -174,7 +174,7 @@ def aligned(grid: Grid, tile: Tile) -> tuple[int, int] | None:
 
 
 def _anchor(pre: Sequence[Tile], post: Sequence[Tile], crs: str) -> Affine:
-    """A transform whose pixels have the size and the edges of the map's, wherever it begins."""
+    """Returns a transform whose pixels have the size and alignment of the map's; its origin does not matter."""
     pixels = [[_pixel(tile, crs) for tile in tiles] for tiles in (pre, post)]
     before, after = (min(pixel.side for pixel in date) for date in pixels)
     side = after if after < _FINER * before else before
@@ -198,14 +198,14 @@ def _pixel(tile: Tile, crs: str) -> _Pixel:
     lengths = float(np.hypot(*across)), float(np.hypot(*down))
     side = math.sqrt(abs(across[0] * down[1] - across[1] * down[0]))
     if not CRS.from_user_input(tile.crs).is_geographic and max(lengths) > _SQUARE * min(lengths):
-        # Degrees make pixels oblong that a sensor saw square; other oblong pixels hold detail along their short side.
+        # In degrees, pixels that were square to the sensor are oblong; others hold detail along their short side.
         side = min(lengths)
     turn = math.degrees(math.atan2(across[1], across[0]))
     return _Pixel(*lengths, (turn + 45) % 90 - 45, float(f"{side:.9g}"))
 
 
 def _sides(transform: Affine) -> tuple[float, float]:
-    """Width and height of the pixels of an image that lies along the axes, be it turned by right angles."""
+    """Returns width and height of the pixels of an image along the axes, possibly turned by right angles."""
     if abs(transform.a) > abs(transform.b):
         return abs(transform.a), abs(transform.e)
     return abs(transform.b), abs(transform.d)
@@ -217,7 +217,7 @@ def _edge(tile: Tile, crs: str | None) -> npt.NDArray[np.float64]:
 
 
 def _moved(tile: Tile, points: npt.NDArray[np.float64], crs: str) -> npt.NDArray[np.float64]:
-    """Points in the crs of a tile, in another one."""
+    """Reprojects points from the crs of a tile to another one."""
     if tile.crs is None:
         raise _misplaced(tile, "it has no crs")
     if CRS.from_user_input(tile.crs) != CRS.from_user_input(crs):
@@ -235,7 +235,7 @@ def _misplaced(tile: Tile, why: str) -> SiameseError:
 
 
 def _check_extent(grid: Grid, tiles: Sequence[Tile]) -> None:
-    """Refuses images strewn so far apart that nearly all of the map would be empty."""
+    """Refuses images so far apart that nearly all of the map would be empty."""
     pixels, covered = grid.width * grid.height, sum(tile.width * tile.height for tile in tiles)
     if pixels > _LARGE_PX and covered < pixels * _LEAST_COVERED:
         what = f"the pre images lie far apart: {covered / pixels:.2%} of their extent, {grid.width} x {grid.height} px"
@@ -263,7 +263,7 @@ def _far(pre: Sequence[Tile], post: Sequence[Tile]) -> bool:
 
 
 def _map_crs(pre: Sequence[Tile]) -> str:
-    """The crs of the first tile; UTM when that counts in degrees, or is torn apart where the tiles lie."""
+    """Returns the crs of the first tile; UTM if that is in degrees or is discontinuous where the tiles lie."""
     own = CRS.from_user_input(pre[0].crs)
     if own.is_geographic:
         return _utm(pre)
@@ -300,7 +300,7 @@ def _box(points: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
 
 
 def _difference(grid: Grid, tile: Tile) -> str:
-    """How the pixels of a tile differ from those of the grid."""
+    """Describes how the pixels of a tile differ from those of the grid."""
     if grid.crs is None or tile.crs is None:
         return "no crs"
     pixel = _pixel(tile, grid.crs)

@@ -1,4 +1,4 @@
-"""What a person calls imagery: paths, folders, globs, s3:// addresses, catalogued scenes; found first, then read."""
+"""Input imagery of a map: paths, folders, globs, s3:// addresses or catalogued scenes; found first, read later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HEADERS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class FoundImage:
-    """An image, wherever it lies, and the xBD label beside it if there is one."""
+    """An image, local or on object storage, and the xBD label beside it if there is one."""
 
     name: str
     """What the person called it; errors say this."""
@@ -49,7 +49,7 @@ class ImageFile:
 
 
 def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[FoundImage, ...]:
-    """Finds images and tells their identities; of those on object storage no byte is read.
+    """Finds images and determines their identities, without reading any byte of those on object storage.
 
     Args:
         given: Files, folders, globs, s3:// addresses of objects or of prefixes.
@@ -57,7 +57,7 @@ def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[Fo
         store: Object storage.
 
     Returns:
-        The images in the order given, each folder's by name.
+        The images in the order given, those of a folder sorted by name.
 
     Raises:
         SiameseError: Nothing was given, or something is missing or holds no image.
@@ -77,23 +77,23 @@ def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[Fo
 
 
 def catalogued(reference: ObjectRef) -> FoundImage:
-    """An image of the scene catalog: an object of its own or a stretch of an archive."""
+    """Returns an image of the scene catalog, which is a separate object or a byte range of an archive."""
     return FoundImage(reference.uri, reference.sha256, reference)
 
 
 def bring_images(found: Sequence[FoundImage], date: str, folder: Path, store: ObjectStore) -> tuple[ImageFile, ...]:
-    """Brings images to local disk; local files stay where they are.
+    """Copies images to local disk; local files stay where they are.
 
-    An object is read at the version that was found, so that one overwritten meanwhile cannot mix two states.
+    An object is read at the version that was found, so that a concurrent overwrite cannot mix two states.
 
     Args:
         found: The images.
         date: ``pre`` or ``post``, for messages.
-        folder: Where copies go.
+        folder: Folder for the copies.
         store: Object storage.
 
     Raises:
-        SiameseError: An image is no longer what was found.
+        SiameseError: An image has changed since it was found.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"read {date} images", len(found)) as advance:
@@ -105,7 +105,7 @@ def bring_images(found: Sequence[FoundImage], date: str, folder: Path, store: Ob
 
 
 def identity(images: Sequence[FoundImage]) -> str:
-    """One identity of several images in their order."""
+    """Returns the combined identity of several images, which depends on their order."""
     return hashlib.sha256("\n".join(image.identity for image in images).encode()).hexdigest()
 
 
@@ -127,20 +127,20 @@ def _files(given: str) -> Iterator[Path]:
 
 
 def _without_sidecars(paths: Sequence[Path]) -> list[Path]:
-    """What a glob was meant to find: ``pre*`` takes in ``pre.tif``, and ``pre.tfw`` as well."""
+    """Removes sidecars from the matches of a glob: ``pre*`` matches ``pre.tif``, but ``pre.tfw`` as well."""
     images = [path for path in paths if path.suffix.lower() in SUFFIXES]
     beside = {str(path.parent / name) for path in images for name in sidecar_names(path.name)}
     return [path for path in paths if str(path.parent / path.name.lower()) not in beside]
 
 
 class _Neighbours:
-    """Names in local folders, each folder listed once."""
+    """Names of files in local folders; each folder is listed only once."""
 
     def __init__(self) -> None:
         self._names: dict[Path, tuple[str, ...]] = {}
 
     def sidecars(self, path: Path) -> tuple[Path, ...]:
-        """The files beside an image that say where it lies."""
+        """Returns the files beside an image that hold its georeference."""
         folder = path.parent
         if folder not in self._names:
             self._names[folder] = tuple(child.name for child in folder.iterdir())
@@ -188,7 +188,7 @@ def _found_object(info: ObjectInfo, near: Sequence[ObjectInfo], store: ObjectSto
 
 
 def _near(uri: S3Uri, store: ObjectStore) -> list[ObjectInfo]:
-    """Objects whose names begin as an image's does; none where they may not be listed."""
+    """Returns objects whose names begin like an image's; none where listing is not permitted."""
     try:
         found = list(store.list(S3Uri(uri.bucket, f"{uri.key.rpartition('.')[0]}.")))
     except SiameseError as error:
@@ -244,15 +244,15 @@ def _bring_beside(found: Path | ObjectInfo, folder: Path, store: ObjectStore) ->
 
 
 def check_files(pre: Sequence[str], post: Sequence[str], store: ObjectStore) -> None:
-    """Refuses what no network can map, before one is loaded and before any image is read whole.
+    """Refuses inputs that no network can map, before one is loaded and before any image is read completely.
 
     Args:
-        pre: What was given as images before the disaster; see :func:`find_images`.
-        post: The same after it.
+        pre: Names of images before the disaster; see :func:`find_images`.
+        post: Names of images after it.
         store: Object storage.
 
     Raises:
-        SiameseError: As :func:`find_images`; or an image was given as both, is in another format, or of an unsupported
+        SiameseError: As :func:`find_images`; or an image was given for both dates, or has an unsupported format or
             type.
     """
     before, after = ([source for one in given for source in _sources(one, store)] for given in (pre, post))
@@ -290,14 +290,14 @@ def check_imagery(
     Args:
         pre: Images before the disaster.
         post: Images after it.
-        store: Where they may lie.
-        bands: Of the pre and of the post image, as the network takes them; None where it is not known yet.
+        store: Object storage.
+        bands: Bands that the network takes of the pre and of the post image; None if not known yet.
 
     Returns:
         Signs that the dates are swapped; see :func:`siamese.geo.role_warnings`.
 
     Raises:
-        SiameseError: An image was given as both, is in another format, or has too few bands or an unsupported type.
+        SiameseError: An image was given for both dates, has too few bands, or has an unsupported format or type.
     """
     contents = {_content(image): image.name for image in pre}
     for image in post:
@@ -318,7 +318,7 @@ def check_imagery(
 
 
 def _given_by_name(image: FoundImage) -> bool:
-    """The catalog has settled the roles of its scenes, and may name the archive that they lie in."""
+    """Whether an image's name may be checked for its role: the catalog settled those of its scenes already."""
     return not isinstance(image.source, ObjectRef)
 
 

@@ -1,4 +1,4 @@
-"""Buildings measured piece by piece: what their pixels come to, wherever pieces cut them."""
+"""Measures buildings piece by piece: sums over their pixels, wherever pieces cut them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Measures:
     """All buildings of a map; row ``k`` of each array is building number ``k + 1``.
 
     Attributes:
-        pixels: Pixels.
-        area: Ground in m²; pixels where that is unknown.
+        pixels: Number of pixels.
+        area: Ground area in m²; in pixels where that is unknown.
         probability: Mean probability of being a building.
         damage: ``(n, 4)`` mean probability of each damage class, calibrated.
-        votes: ``(n, 4)`` mean of what its pixels give to each class, by which the class is decided.
-        touches_no_data: Whether a pixel of it, or one beside it, is not seen on both dates.
+        votes: ``(n, 4)`` mean vote of its pixels for each class, which decides the class.
+        touches_no_data: Whether a pixel of it, or one next to it, is not seen on both dates.
         first: Row-major index of its first pixel.
         last_piece: Number of the last piece that it reaches into.
     """
@@ -45,7 +45,7 @@ class Measures:
 
 
 class BuildingMeter:
-    """Takes a map's pieces and adds up each building; it keeps a few figures a building."""
+    """Adds up the measures of each building over a map's pieces; it keeps a few numbers per building."""
 
     def __init__(self, count: int, width: int) -> None:
         self._width = width
@@ -68,13 +68,13 @@ class BuildingMeter:
         """Takes the next piece.
 
         Args:
-            row: Where its first pixel lies in the map.
-            col: Where its first pixel lies in the map.
-            numbers: ``(h, w)``, the building that each pixel belongs to; none where not above 0.
-            near_no_data: ``(h, w)``, pixels that lie beside one that is not seen on both dates.
+            row: Row of its first pixel in the map.
+            col: Column of its first pixel in the map.
+            numbers: ``(h, w)``, the building that each pixel belongs to; values of 0 or below mean none.
+            near_no_data: ``(h, w)``, pixels next to one that is not seen on both dates.
             told: Calibrated probabilities of the pixels of buildings, in row-major order: ``(k,)`` and ``(4, k)``.
-            votes: ``(4, k)`` what each of them gives to each class (:func:`siamese.model.decision.pixel_votes`).
-            pixel_area: Ground that a pixel covers here.
+            votes: ``(4, k)`` votes of these pixels for each class (:func:`siamese.model.decision.pixel_votes`).
+            pixel_area: Ground area of a pixel here.
         """
         inside = numbers > 0
         rows, cols = np.nonzero(inside)
@@ -84,7 +84,7 @@ class BuildingMeter:
         summed = (told.building, *told.damage, *votes)
         sums = [np.bincount(place, values, len(found)) for values in summed]
         self._sums[found] += np.stack([pixels, pixels * pixel_area, *sums], axis=1)
-        # Pixels come in row-major order, so the first of each building is its first index.
+        # Pixels are in row-major order, so the first pixel of each building is its first index.
         first = (rows[starts] + row).astype(np.int64) * self._width + cols[starts] + col
         self._first[found] = np.minimum(self._first[found], first)
         self._last[found] = self._piece
@@ -92,7 +92,7 @@ class BuildingMeter:
         self._piece += 1
 
     def finish(self) -> Measures:
-        """What all pieces come to."""
+        """Returns the measures of all buildings, once every piece was added."""
         pixels = self._sums[:, 0]
         return Measures(
             pixels=pixels.astype(np.int64),

@@ -1,4 +1,4 @@
-"""The images of one date as one picture on any grid, read a window at a time."""
+"""Presents the images of one date as a single image on any grid, read a window at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Mosaic:
-    """Tiles of one date; where they overlap the first one shows."""
+    """The tiles of one date as one image; where tiles overlap, the first one is on top."""
 
     tiles: tuple[Raster, ...]
     crs: str | None
@@ -28,11 +28,11 @@ class Mosaic:
 
     @property
     def bands(self) -> int:
-        """How many bands it is read with."""
+        """The number of bands that are read."""
         return len(self.tiles[0].bands)
 
     def read(self, grid: Grid) -> tuple[Image, Mask]:
-        """Reads what lies on a grid, resampling tiles that lie on another (bilinear).
+        """Reads the pixels of a grid, resampling (bilinear) tiles that are on a different one.
 
         Returns:
             ``(H, W, bands)`` uint8, black where there is no data, and ``(H, W)`` bool, True where there is.
@@ -49,11 +49,11 @@ class Mosaic:
         return pixels, valid
 
     def touches(self, grid: Grid) -> bool:
-        """Whether any tile's box reaches into a grid."""
+        """Returns whether any tile's bounding box overlaps a grid."""
         return bool(self._near(grid).any())
 
     def touching(self, grid: Grid) -> tuple[int, ...]:
-        """Positions of the tiles whose boxes reach into a grid; the first one shows on top."""
+        """Returns the positions of the tiles whose bounding boxes overlap a grid, the topmost first."""
         return tuple(map(int, np.flatnonzero(self._near(grid))))
 
     def _near(self, grid: Grid) -> Mask:
@@ -63,14 +63,14 @@ class Mosaic:
 
 
 def mosaic(tiles: Sequence[Raster], crs: str | None) -> Mosaic:
-    """Tiles of one date as one.
+    """Combines the tiles of one date into a mosaic.
 
     Args:
-        tiles: The first one shows where they overlap.
-        crs: Of the map; None when it is in pixels.
+        tiles: The tiles; where they overlap, the first one is on top.
+        crs: The map's crs; None when the map is in pixels.
 
     Raises:
-        SiameseError: A tile's place cannot be computed in that crs.
+        SiameseError: A tile's location cannot be computed in that crs.
     """
     return Mosaic(tuple(tiles), crs, np.array([extent([tile], crs) for tile in tiles], np.float64))
 
@@ -86,9 +86,9 @@ def _paint(tile: Raster, grid: Grid, pixels: Image, valid: Mask) -> None:
 
 
 def _read(tile: Raster, grid: Grid) -> tuple[Image, Mask, int, int]:
-    """What a tile shows of a grid, and the row and column of the grid from which on it does."""
+    """Reads the part of a grid that a tile covers, and returns it with the grid row and column where it begins."""
     if grid.crs is None and (grid.transform.a, grid.transform.e) != (1, 1):
-        # A coarser grid over the pixels of one image, for a picture.
+        # A coarser grid over the pixels of one image, as used for a picture.
         tile = replace(tile, crs=None, transform=Affine.identity())
     elif corner := aligned(grid, tile):
         return _cut(tile, grid, corner)

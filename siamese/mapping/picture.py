@@ -1,4 +1,4 @@
-"""A picture of a map: the image after the disaster, its buildings coloured by damage, a legend and a scale."""
+"""Draws a picture of a map: the image after the disaster, buildings coloured by damage, a legend and a scale."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _SCALE_SHARE = 0.22
 def draw_picture(
     grid: Grid, post: Mosaic, classes: Path, counts: Mapping[str, int], longer_px: int, *, event: str, model: str
 ) -> bytes:
-    """Draws the picture.
+    """Draws the picture of a map.
 
     Args:
         grid: Pixels of the map.
         post: Images after the disaster.
         classes: The class raster.
         counts: Buildings by class.
-        longer_px: Longer side of the image in the picture, at most; a smaller map is drawn up to twice its size.
+        longer_px: Maximum length of the image's longer side; a smaller map is enlarged up to twice its size.
         event: Title.
-        model: Said below the title.
+        model: Printed below the title.
 
     Returns:
-        PNG.
+        The picture as PNG.
     """
     factor = max(0.5, max(grid.width, grid.height) / longer_px)
     fine = grid if factor <= 1 else grid.coarser(factor)
@@ -64,7 +64,7 @@ def draw_picture(
 
 
 def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
-    """Colours every building: a light fill that shows the roof, and a strong edge."""
+    """Colours every building with a light fill, through which the roof shows, and a strong edge."""
     out = image.astype(np.float32)
     unknown = mask == UNCLASSIFIED
     grey = np.array(COLOURS["unknown"], np.float32)
@@ -118,7 +118,7 @@ def _page(image: Image, pixel: float, unit: str, counts: Mapping[str, int], even
         columnspacing=1.8,
     )
     out = io.BytesIO()
-    # Without matplotlib's version in it the same map gives the same bytes for longer.
+    # Leaving out matplotlib's version keeps the bytes of the same map equal across more upgrades.
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
@@ -136,7 +136,7 @@ def _scale(axes: Axes, width: int, height: int, pixel: float, unit: str) -> None
 
 
 def _round_length(most: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is not more."""
+    """Returns the largest number of the form 1, 2 or 5 times a power of ten that is at most ``most``."""
     if most <= 1:
         return 1.0
     power = 10 ** math.floor(math.log10(most))

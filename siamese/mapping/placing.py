@@ -1,4 +1,4 @@
-"""The images of both dates, opened and placed on the ground."""
+"""Opens the images of both dates and places them on the ground."""
 
 from __future__ import annotations
 
@@ -46,23 +46,24 @@ def place_images(
     crs: str | None = None,
     value_range: tuple[float, float] | None = None,
 ) -> PlacedImages:
-    """Opens the images of both dates and finds their place.
+    """Opens the images of both dates and determines where they are on the ground.
 
-    xBD's two images lie on one pixel grid, so one fit of its labels serves both; two would shift them against each
-    other. For the same reason a catalogued scene of which only one image has a georeference has it on both.
+    The two images of an xBD scene share one pixel grid, so one fit of its labels is used for both; two fits would
+    shift the images against each other. For the same reason, if only one image of a catalogued scene has a
+    georeference, both images get it.
 
     Args:
         before: Images before the disaster.
         after: Images after it.
-        folder: Where images that must be rewritten go.
-        bands: How many are read of each date.
-        place: Of both dates, from the catalog.
-        crs: Of images that have coordinates but name no CRS.
-        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        folder: Folder for images that must be rewritten.
+        bands: Number of bands to read for each date.
+        place: Georeference of both dates, from the catalog.
+        crs: CRS of images that have coordinates but name no CRS.
+        value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image cannot be read, only some images have a georeference, or images without one are not a
-            pair that lies on one grid.
+            pair on the same grid.
     """
     if crs is not None:
         parse_crs(crs)
@@ -94,7 +95,7 @@ def place_images(
 
 
 def _look(image: ImageFile, folder: Path, crs: str | None) -> tuple[ImageFile, Georeference | Unplaced]:
-    """The image, rectified when control points bend it, and its place."""
+    """Returns the image and its georeference; the image is rectified first if its control points need a warp."""
     beside = {path.name: _content(path) for path in image.beside}
     with opened(image.path, image.name) as dataset:
         found = find_georeference(dataset, Path(image.name).name, beside, crs)
@@ -132,7 +133,7 @@ def _on_ground(tiles: Sequence[Tile], places: Sequence[Georeference | Unplaced])
 
 
 def _around(tile: Tile) -> tuple[Tile, ...]:
-    """A tile that reaches over the antimeridian, once from either side: coordinates jump there, and it does not."""
+    """Returns a tile that crosses the antimeridian once for either side, since coordinates jump there."""
     crs = CRS.from_user_input(tile.crs)
     period = 360.0 if crs.is_geographic else _MERCATOR_M if crs == CRS.from_epsg(3857) else math.inf
     xs = [
@@ -149,7 +150,7 @@ def _around(tile: Tile) -> tuple[Tile, ...]:
 
 
 def _notes(places: Sequence[Sequence[Georeference | Unplaced]]) -> tuple[str, ...]:
-    """How images were placed that do not say so in the usual way."""
+    """Describes how images without an ordinary georeference were placed."""
     told = {
         "gcps": "placed by ground control points",
         "world_file": "placed by a world file",
@@ -177,7 +178,7 @@ def _in_pixels(
     count: int,
     crs: str | None,
 ) -> PlacedImages:
-    """Both dates as one pair without a place; refused when their pixels need not lie on each other."""
+    """Returns both dates as one pair without georeference; refuses images whose pixels may not coincide."""
     tile, why = next((one for one in unplaced if not one[1].usable), unplaced[0])
     if not why.usable:
         raise SiameseError(why.why, where=tile.name, fix=why.fix)
@@ -205,7 +206,7 @@ def _in_pixels(
 
 
 def _alike(one: Affine, other: Affine, width: int, height: int) -> bool:
-    """Whether two transforms of one image put its corners on the same ground, to a hundredth of a pixel."""
+    """Returns whether two transforms place an image's corners within a hundredth of a pixel of each other."""
     offsets = (~one @ (other @ corner) for corner in ((0, 0), (width, 0), (0, height)))
     corners = ((0, 0), (width, 0), (0, height))
     return all(math.dist(off, corner) < _SAME_PX for off, corner in zip(offsets, corners, strict=True))

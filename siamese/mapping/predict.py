@@ -1,4 +1,4 @@
-"""The first step of a map: the network looks at each window once, and what it finds is kept as a block."""
+"""The first step of a map: runs the network once on each window and stores its output as a block."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ class PairPredictor(Protocol):
 
     @property
     def decision(self) -> Decision:
-        """How its probabilities become classes."""
+        """The rule by which its probabilities become classes."""
 
     @property
     def bands(self) -> tuple[int, int]:
-        """Of the pre and of the post image, as it takes them."""
+        """The numbers of bands that it takes of the pre and of the post image."""
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
     ) -> Probabilities:
-        """Probabilities for one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
+        """Predicts one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
 
 
 def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: PredictParams) -> Origin:
-    """The identity of a prediction."""
+    """Returns the identity of a prediction."""
     inputs: dict[str, Input] = {**task.imagery_inputs(), "disaster_type": task.disaster_type or ""}
     inputs["checkpoint"] = checkpoints[0]
     if further := checkpoints[1:]:
@@ -69,17 +69,17 @@ def predict(
     imagery: OpenImagery,
     predictor: PairPredictor | None = None,
 ) -> Prediction:
-    """Predicts all windows of a map; those that were predicted before, by whatever run, are taken as they are.
+    """Predicts all windows of a map; windows that any earlier run predicted are reused.
 
-    Any number of processes may work on one map at once: each takes the windows that are still missing.
+    Any number of processes may work on one map at once: each predicts windows that are still missing.
 
     Args:
-        task: What is to be mapped.
+        task: Images to map.
         checkpoints: The network, or those of an ensemble.
         params: Windows and flips.
-        store: Where the blocks go.
-        imagery: Opens the task's images, if that is needed.
-        predictor: The checkpoints' network, when it is loaded already.
+        store: Object storage for the blocks.
+        imagery: Opens the task's images; called only if needed.
+        predictor: The checkpoints' network, if it is loaded already.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
@@ -99,7 +99,7 @@ def predict(
     done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
     missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
     if missing:
-        # What runs the network is chosen for the whole map, so that one that goes on is the same as one undisturbed.
+        # The backend is chosen for the whole map, so that a resumed map equals an uninterrupted one.
         network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
         done |= _predict_missing(opened, missing, network, shelf, task.disaster_type, total=len(layout))
     return Prediction(
@@ -122,7 +122,7 @@ def predict(
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """A block before it is made."""
+    """A block that is yet to be predicted: its window and identity."""
 
     window: Window
     grid: Grid
@@ -135,7 +135,7 @@ class BlockPlan:
     """The window is the whole map."""
 
     def described(self, data: Blob | None) -> PredictedBlock:
-        """As the manifest names it."""
+        """Returns the block's entry in the manifest."""
         rows, cols = self.window.rows, self.window.cols
         return PredictedBlock(
             row=self.window.row,
@@ -149,23 +149,23 @@ class BlockPlan:
 
 
 def plan_windows(imagery: Imagery, params: PredictParams) -> Layout:
-    """The windows of a map.
+    """Lays the windows of a map.
 
-    One starts at the corner of the first pre image, so that they stay where they are on the ground when further images
-    make the map larger.
+    One window starts at the corner of the first pre image, so that windows keep their location on the ground when
+    further images enlarge the map.
     """
     grid = imagery.grid
     return lay_windows(grid.height, grid.width, params.tile_px, params.overlap_px, imagery.corner)
 
 
 def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, alone: bool) -> BlockPlan:
-    """Works out a block's identity: what decides its content is the network, the ground, and the images on it.
+    """Computes a block's identity from all that determines its content: the network, the ground, and its images.
 
     Args:
         imagery: Both dates.
-        window: The block's.
-        network: What the network's answer depends on beside the images.
-        alone: The window is the whole map, so that nothing but its own buildings matters.
+        window: The block's window.
+        network: Everything besides the images that the network's output depends on.
+        alone: The window is the whole map, so that only its own buildings matter.
     """
     grid = _snapped(imagery.grid.window(window.rows.start, window.cols.start, window.rows.size, window.cols.size))
     pre, post = imagery.pre.touching(grid), imagery.post.touching(grid)
@@ -182,25 +182,25 @@ def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, 
 def predict_block(
     plan: BlockPlan, pre: Image, post: Image, unseen: Bytes, network: PairPredictor, disaster_type: str | None
 ) -> Block:
-    """Asks the network about one window; where nothing of it is seen on both dates it is not asked.
+    """Runs the network on one window, unless no pixel of it is seen on both dates.
 
     Args:
-        plan: The block's.
+        plan: The block's plan.
         pre: ``(h, w, bands)``.
         post: ``(h, w, bands)``.
         unseen: ``(h, w)``, see :class:`siamese.mapping.blocks.Block`.
         network: The network.
-        disaster_type: What struck.
+        disaster_type: Type of the disaster.
     """
     if unseen.all():
         return Block.unknown(unseen)
-    # Damage of a window without buildings still counts where it fades into one with buildings.
+    # Damage in a window without buildings still matters where it blends into a window with buildings.
     found = network.predict(pre, post, disaster_type, classes_only=plan.alone)
     return Block.of(found, unseen, network.decision)
 
 
 def read_window(grid: Grid, pre: Date, post: Date) -> tuple[Image, Image, Bytes]:
-    """Both dates of a window, and what of it is not seen; the post image is not read where pre shows nothing."""
+    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing."""
     before, one = pre.mosaic.read(grid)
     after, two = post.mosaic.read(grid) if one.any() else _nothing(grid, post.mosaic.bands)
     unseen = np.where(one, SEEN, PRE_MISSING) | np.where(two, SEEN, POST_MISSING)
@@ -216,7 +216,7 @@ def _predict_missing(
     *,
     total: int,
 ) -> dict[str, Blob]:
-    """Predicts blocks; the next one is read and the last one written while the network is busy."""
+    """Predicts blocks; while the network runs, the next window is read and the previous block is written."""
     done: dict[str, Blob] = {}
     writing: tuple[str, Future[Blob]] | None = None
     with (
@@ -240,7 +240,7 @@ def _predict_missing(
 
 
 def _started_anywhere(plans: list[BlockPlan]) -> list[BlockPlan]:
-    """The same plans from a random one on, so that two processes on one map do not make the same blocks."""
+    """Rotates plans to a random start, so that two processes on one map do not predict the same blocks."""
     first = int.from_bytes(os.urandom(4)) % len(plans)
     return plans[first:] + plans[:first]
 
@@ -248,7 +248,7 @@ def _started_anywhere(plans: list[BlockPlan]) -> list[BlockPlan]:
 def _read_ahead(
     imagery: Imagery, plans: list[BlockPlan], shelf: BlockShelf
 ) -> Iterator[tuple[BlockPlan, Blob | tuple[Image, Image, Bytes]]]:
-    """Reads each window while the network is busy with the one before; a block that somebody else made is not read."""
+    """Reads each window while the network runs on the previous one; skips blocks that another process has made."""
 
     def read(plan: BlockPlan) -> Blob | tuple[Image, Image, Bytes]:
         return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post)
@@ -265,7 +265,7 @@ def _read_ahead(
 def _decision_and_bands(
     checkpoints: Sequence[Checkpoint], predictor: PairPredictor | None, store: ObjectStore
 ) -> tuple[Decision, tuple[int, int]]:
-    """Known before the network is loaded, for it may not be needed."""
+    """Returns decision and bands without loading the network, which may not be needed."""
     if predictor is not None:
         return predictor.decision, predictor.bands
     configs = [read_config(one.network.read(store), one.network.uri) for one in checkpoints]
@@ -284,7 +284,7 @@ def _network_identity(
 
 
 def _snapped(grid: Grid) -> Grid:
-    """A grid moved by less than a thousandth of a pixel, so that it is the same within whichever map it lies."""
+    """Moves a grid by less than a thousandth of a pixel, so that it is identical whichever map contains it."""
     place = grid.transform
     if place.b or place.d or grid.crs is None:
         return grid
@@ -299,5 +299,5 @@ def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
 
 
 def _nothing(grid: Grid, bands: int) -> tuple[Image, Mask]:
-    # Not read, so not known to be missing.
+    # The post image was not read, so it is not known to be missing.
     return np.zeros((grid.height, grid.width, bands), np.uint8), np.ones((grid.height, grid.width), bool)

@@ -1,4 +1,4 @@
-"""The probabilities of a whole map, blended from its blocks one piece at a time."""
+"""Blends the probabilities of a whole map from its blocks, one piece at a time."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ class Piece:
 
 
 class BlendedBlocks:
-    """Reads pieces of a map in any order, a piece for each window: from where it starts to where the next ones do.
+    """Reads pieces of a map in any order; each window has a piece, from its start to the start of the next windows.
 
-    Windows fade linearly into each other where they overlap. It holds four blocks, whatever the size of the map.
+    Windows fade linearly into each other where they overlap. Four blocks are held in memory, whatever the map's size.
     """
 
     def __init__(self, layout: Layout, decision: Decision, read: Callable[[Window], Block]) -> None:
-        """Gets ready.
+        """Sets up blending; no block is read yet.
 
         Args:
             layout: Windows of the map.
-            decision: The one that the blocks were made with.
-            read: Gives the block of a window.
+            decision: The decision that the blocks were made with.
+            read: Returns the block of a window.
         """
         self.layout = layout
         self._decision = decision
         self._read = lru_cache(_BLOCKS_HELD)(read)
 
     def piece(self, window: Window) -> Piece:
-        """The piece that begins where a window does.
+        """Returns the piece that begins where a window does.
 
         Raises:
             SiameseError: A block cannot be read.
@@ -60,7 +60,7 @@ class BlendedBlocks:
         for row in self._overlapping(window.row, window.rows):
             for col in self._overlapping(window.col, window.cols):
                 self._add(total, window, self.layout.window(row, col))
-        # Where just one of the windows knows the damage it alone decides.
+        # Where only one of the windows has the damage, it alone decides.
         damage = total[1:5] / np.maximum(total[5], _LEAST)
         own = self._read(window)
         return Piece(window.rows.start, window.cols.start, Probabilities(total[0], damage), own.unseen[:height, :width])
@@ -81,7 +81,7 @@ class BlendedBlocks:
 
 
 def _share(own: Span, *, before: bool) -> tuple[int, Floats]:
-    """How many of a piece's first pixels a window reaches along an axis, and its weight on each of them."""
+    """Returns how many of a piece's first pixels a window covers along an axis, and its weight on each."""
     rising = ramp(own.fades_in)
     if before:
         return own.fades_in, 1 - rising

@@ -1,4 +1,4 @@
-"""The third step of a map: the files that people open, from its buildings; without the network."""
+"""The third step of a map: writes the files that people open from its buildings, without the network."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def publish_map(
     """Publishes a map.
 
     Args:
-        task: What is mapped.
-        prediction: What the network found.
-        buildings: What was made of it.
-        params: What is marked for review, and the picture's size.
-        store: Where the map goes, bucket ``maps``.
-        imagery: Opens the task's images, if that is needed.
+        task: The mapped images.
+        prediction: The network's output.
+        buildings: Buildings found in the prediction.
+        params: Threshold for review, and the picture's size.
+        store: Object storage; the map goes to the bucket ``maps``.
+        imagery: Opens the task's images; called only if needed.
 
     Raises:
         SiameseError: An object is missing or damaged.
@@ -109,10 +109,10 @@ def write_files(
 
     Args:
         grid: Pixels of the map.
-        classes: The class of every pixel, GeoTIFF.
+        classes: GeoTIFF with the class of every pixel.
         table: The buildings, as :func:`siamese.mapping.buildings.write_buildings` writes them.
-        params: What is marked for review.
-        folder: Where files go; working files stay there.
+        params: Threshold for review.
+        folder: Folder for the files; working files stay there.
         event: Written into the raster.
         model: Written into the raster.
     """

@@ -1,4 +1,4 @@
-"""In which order scenes are mapped: new disasters before the archive."""
+"""Decides in which order scenes are mapped: new disasters before the archive."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def in_order_of_need(scenes: Iterable[Scene], mapped: Collection[str], written: Mapping[str, datetime]) -> list[Scene]:
-    """Scenes without any map first, then the others; within both, those whose images arrived last come first.
+    """Sorts scenes: those without any map first, and within both groups the most recent arrivals first.
 
     Args:
         scenes: The scenes.
-        mapped: Names of those that have a map, be it of an older model.
-        written: When an object of raw storage was written, by its address.
+        mapped: Names of scenes that have a map, possibly by an older model.
+        written: Time when each object of raw storage was written, by address.
     """
 
     def arrived(scene: Scene) -> datetime:

@@ -1,4 +1,4 @@
-"""Rasters of a map on local disk: the working ones, and the cloud-optimised GeoTIFF that is published."""
+"""Rasters of a map on local disk: working rasters, and the cloud-optimised GeoTIFF that is published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COG_BLOCK = 512
 
 @contextmanager
 def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None, bands: int = 1) -> Iterator[DatasetWriter]:
-    """Makes a GeoTIFF in blocks, to be written and read by windows; what is never written takes no room."""
+    """Creates a blocked GeoTIFF to write and read by windows; blocks that are never written take no space."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(
@@ -49,7 +49,7 @@ def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None, bands:
 
 
 def describe(dataset: DatasetWriter, model: str, event: str) -> None:
-    """Writes into a class raster what its values mean."""
+    """Writes the meaning of the values into a class raster's metadata."""
     names = {BACKGROUND: "background", **{value + 1: name for value, name in enumerate(DAMAGE_CLASSES)}}
     colours = {BACKGROUND: _BACKGROUND_COLOUR, **{value: COLOURS[name] for value, name in names.items() if value}}
     dataset.write_colormap(1, {**colours, UNCLASSIFIED: COLOURS["unknown"]})
@@ -60,7 +60,7 @@ def describe(dataset: DatasetWriter, model: str, event: str) -> None:
 
 
 def describe_copy(source: Path, target: Path, grid: Grid, model: str, event: str) -> None:
-    """Copies a class raster to one that says what its values mean, which cannot be added to a file that is there."""
+    """Copies a class raster and adds the meaning of its values, which cannot be added to an existing file."""
     with (
         create(target, grid, "uint8", nodata=UNCLASSIFIED) as out,
         warnings.catch_warnings(),
@@ -89,12 +89,12 @@ def write_cog(source: Path, target: Path) -> None:
 
 
 def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """A class raster at a lower resolution that loses no building: each pixel shows the worst class in it.
+    """Reads a class raster at lower resolution without losing a building: each pixel shows the worst class in it.
 
     Args:
         path: The class raster.
-        height: Pixels of the result, at most the raster's.
-        width: Pixels of the result, at most the raster's.
+        height: Rows of the result, at most the raster's.
+        width: Columns of the result, at most the raster's.
 
     Returns:
         ``(height, width)`` uint8; 255 only where all is unknown.

@@ -1,4 +1,4 @@
-"""What is to be mapped; and its imagery, brought to local disk and laid on the grid of the map."""
+"""Mapping tasks, and their imagery, copied to local disk and placed on the grid of the map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from siamese.store import ObjectStore
 
 @dataclass(frozen=True)
 class MapTask:
-    """What is to be mapped."""
+    """A mapping task: the images of both dates and how to read them."""
 
     pre: tuple[FoundImage, ...]
     post: tuple[FoundImage, ...]
@@ -34,7 +34,7 @@ class MapTask:
     """Whether results that earlier versions of the stages made are taken as they are."""
 
     def imagery_inputs(self) -> dict[str, str]:
-        """Identities of the imagery and of its place, known before any image is read."""
+        """Returns identities of the imagery and its georeference, which are known before any image is read."""
         labels = (image.label_identity for image in (*self.pre, *self.post))
         place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
         return {"pre": identity(self.pre), "post": identity(self.post), "place": place}
@@ -49,7 +49,7 @@ class Date:
     """Of each tile of the mosaic: what its pixels, its place and its way to 8 bits are made of."""
 
     def touching(self, grid: Grid) -> tuple[str, ...]:
-        """Identities of the tiles that reach into a grid, the one that shows on top first."""
+        """Returns identities of the tiles that overlap a grid, the topmost first."""
         return tuple(self.identities[number] for number in self.mosaic.touching(grid))
 
 
@@ -73,14 +73,14 @@ def open_imagery(
     store: ObjectStore,
     value_range: tuple[float, float] | None = None,
 ) -> Imagery:
-    """Brings the images of a task to local disk and lays the grid of its map.
+    """Copies the images of a task to local disk and lays the grid of its map.
 
     Args:
-        task: What is to be mapped.
-        bands: Of the pre and of the post image, as the network takes them.
-        folder: Where copies go.
-        store: Where images may lie.
-        value_range: Values that become 0 and 255, of imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        task: The mapping task.
+        bands: Bands that the network takes of the pre and of the post image.
+        folder: Folder for the copies.
+        store: Object storage that may hold the images.
+        value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
@@ -104,7 +104,7 @@ def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
 
     Args:
         placed: Tiles of both dates.
-        identities: Of the images, by name: same identity, same bytes.
+        identities: Identity of each image by name; equal identities mean equal bytes.
 
     Raises:
         SiameseError: See :func:`siamese.mapping.grid.plan_grid`.

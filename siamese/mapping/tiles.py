@@ -1,4 +1,4 @@
-"""Images of a map: opened by :mod:`siamese.geo`, placed by an xBD label where they have no place of their own."""
+"""Opens the images of a map with :mod:`siamese.geo`; images without a georeference are placed by an xBD label."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def open_tiles(
 
     Args:
         images: The files.
-        folder: Where copies of PNGs go.
-        bands: How many are read.
-        value_range: Values that become 0 and 255, of images wider than 8 bits.
+        folder: Folder for copies of PNGs.
+        bands: Number of bands to read.
+        value_range: Values that map to 0 and 255 in images wider than 8 bits.
 
     Raises:
         SiameseError: A file cannot be read, holds an unsupported type, or has too few bands.
@@ -39,7 +39,7 @@ def open_tiles(
 
 
 def value_notes(rasters: Sequence[Raster], date: str) -> tuple[str, ...]:
-    """What was assumed about the values of a date's images, one line for each assumption."""
+    """Lists the assumptions made about the values of a date's images, one line each."""
     notes: dict[str, list[str]] = {}
     for raster in rasters:
         if raster.values.note:
@@ -51,14 +51,14 @@ def value_notes(rasters: Sequence[Raster], date: str) -> tuple[str, ...]:
 
 
 def label_georeference(image: ImageFile, width: int, height: int) -> tuple[str, Affine] | None:
-    """The crs and transform that an image's xBD label gives; None when there is no such label, or it does not fit."""
+    """Returns crs and transform from an image's xBD label; None when there is no label or it does not fit."""
     if image.label is None:
         return None
     try:
         label = parse_label(
             image.label.read_bytes(), image.label.name, width=width, height=height, max_vertices=_MAX_VERTICES
         )
-    except SiameseError:  # the label is only a help: without one that is sound the map is in pixel coordinates
+    except SiameseError:  # the label is optional: without a valid one the map is in pixel coordinates
         return None
     found = from_label(label, width, height)
     if found is None or found.residual_px is None or found.residual_px > _MAX_RESIDUAL_PX:

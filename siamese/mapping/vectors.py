@@ -1,4 +1,4 @@
-"""Buildings as GeoParquet and GeoJSON, written as they come."""
+"""Writes buildings as GeoParquet and GeoJSON, one after another."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SCHEMA: Final = pa.schema(
 
 
 class BuildingWriter:
-    """Writes one GeoParquet and one GeoJSON file; keeps no more than a batch in memory."""
+    """Writes one GeoParquet and one GeoJSON file; at most one batch is kept in memory."""
 
     def __init__(self, parquet: Path, geojson: Path, grid: Grid, name: str, *, review_below: float) -> None:
         self.counts: dict[str, int] = {}
@@ -73,7 +73,7 @@ class BuildingWriter:
         self._parquet.close()
 
     def add(self, building: MappedBuilding) -> None:
-        """Takes one more building."""
+        """Adds a building."""
         self.counts[building.damage_class] = self.counts.get(building.damage_class, 0) + 1
         self._rows.append(building)
         if len(self._rows) == _BATCH:
@@ -107,9 +107,10 @@ class BuildingWriter:
         self._types |= {str(outline.geom_type) for outline in outlines}
 
     def _id(self, row: MappedBuilding, point: npt.NDArray[np.float64]) -> str:
-        """Where the building lies: the same place keeps its id, whatever else is mapped.
+        """Returns the building's id, made from its location: the same place keeps its id, whatever else is mapped.
 
-        On the ground a point inside it as in ISO 6709, to the sixth digit (a decimetre; a pixel is more).
+        With a georeference it is a point inside the building in ISO 6709 form, to six digits (a decimetre, which is
+        less than a pixel).
         """
         if self._grid.crs is None:
             return f"row{row.first // self._grid.width:06d}col{row.first % self._grid.width:06d}"

@@ -1,7 +1,8 @@
-"""The verb ``map``: a pair of images, or of mosaics, becomes a published damage map.
+"""The verb ``map``: turns a pair of images, or of mosaics, into a published damage map.
 
-Three steps, each kept on the bucket under its own digest: the network predicts (:mod:`siamese.mapping.predict`),
-buildings are decided (:mod:`siamese.mapping.decide`), and files are published (:mod:`siamese.mapping.publish`).
+There are three steps, each stored on the bucket under its own digest: the network predicts
+(:mod:`siamese.mapping.predict`), buildings are decided (:mod:`siamese.mapping.decide`), and files are published
+(:mod:`siamese.mapping.publish`).
 """
 
 from __future__ import annotations
@@ -45,18 +46,18 @@ def map_pair(
         pre: Files, folders, globs or s3:// addresses of PNG or GeoTIFF before it, one or several tiles.
         post: The same after it; on any grid, as long as it shows the same place.
         checkpoint: The network.
-        params: Windows and least building.
-        store: Where the map goes, bucket ``maps``.
-        further: More networks; all their probabilities are averaged.
-        event: Name of the disaster; by default that of an xBD scene, else where the map lies.
-        disaster_type: What struck, for networks that were trained with it; see
+        params: Windows and minimum building size.
+        store: Object storage; the map goes to the bucket ``maps``.
+        further: More networks; the probabilities of all are averaged.
+        event: Name of the disaster; by default that of an xBD scene, else the map's location.
+        disaster_type: Type of the disaster, for networks that were trained with it; see
             :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
 
     Returns:
-        The map; found, not drawn again, when these images were mapped with this network and these params.
+        The map; an existing one if these images were already mapped with this network and these params.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
@@ -80,7 +81,7 @@ def map_scene(
     predictor: PairPredictor | None = None,
     reuse_older: bool = True,
 ) -> DamageMap:
-    """Maps one catalogued scene, be its images objects of their own or members of archives.
+    """Maps one catalogued scene, whose images may be separate objects or members of archives.
 
     Args:
         scene: A row of the catalog.
@@ -93,7 +94,7 @@ def map_scene(
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
 
     Raises:
-        SiameseError: The scene lacks an image, or an image is no longer what was ingested.
+        SiameseError: The scene lacks an image, or an image has changed since it was ingested.
     """
     if scene.pre_image is None or scene.post_image is None:
         raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
@@ -129,7 +130,7 @@ def _map(
 def _made_in_one_step(
     task: MapTask, checkpoints: Sequence[Checkpoint], params: MappingParams, store: ObjectStore
 ) -> DamageMap | None:
-    """The same map as an earlier version made it, if it is the event's current one; a new version does not redo it."""
+    """Returns the same map made by an earlier version, if it is the event's current one, so that it is not redone."""
     if task.event is None:
         return None
     inputs: dict[str, Input] = {**task.imagery_inputs(), "event": task.event, "checkpoint": checkpoints[0]}

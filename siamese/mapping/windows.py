@@ -1,4 +1,4 @@
-"""Windows that the network sees, and how one fades into the next so that the map has no seams."""
+"""Windows that the network runs on, and how they fade into each other so that the map has no seams."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Span:
 
     @property
     def size(self) -> int:
-        """Pixels."""
+        """Length in pixels."""
         return self.stop - self.start
 
     @property
     def own(self) -> int:
-        """Pixels up to the next window."""
+        """Pixels up to the start of the next window."""
         return self.core - self.start
 
 
@@ -48,7 +48,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Layout:
-    """All windows of a map: every row of them is cut at the same columns."""
+    """All windows of a map; every row of windows is cut at the same columns."""
 
     rows: tuple[Span, ...]
     cols: tuple[Span, ...]
@@ -57,13 +57,13 @@ class Layout:
         return len(self.rows) * len(self.cols)
 
     def __iter__(self) -> Iterator[Window]:
-        """Row by row."""
+        """Yields the windows row by row."""
         for row in range(len(self.rows)):
             for col in range(len(self.cols)):
                 yield self.window(row, col)
 
     def window(self, row: int, col: int) -> Window:
-        """The window in a row and column of windows."""
+        """Returns the window in a row and column of windows."""
         return Window(row, col, self.rows[row], self.cols[col])
 
 
@@ -71,12 +71,12 @@ def lay_windows(height: int, width: int, window_px: int, overlap_px: int, origin
     """Covers a map with windows.
 
     Args:
-        height: Of the map.
-        width: Of the map.
-        window_px: Most pixels of a window's side.
+        height: Height of the map in pixels.
+        width: Width of the map in pixels.
+        window_px: Maximum side of a window in pixels.
         overlap_px: Pixels that neighbours share; at most half of ``window_px``.
-        origin: Row and column, in the map or outside, at which a window starts; so windows stay where they are on the
-            ground when a map grows on any side.
+        origin: Row and column, inside or outside the map, at which a window starts; this keeps windows in place on
+            the ground when a map grows on any side.
     """
     rows, cols = (
         cut(length, window_px, overlap_px, start) for length, start in ((height, origin[0]), (width, origin[1]))
@@ -85,7 +85,7 @@ def lay_windows(height: int, width: int, window_px: int, overlap_px: int, origin
 
 
 def cut(length: int, window_px: int, overlap_px: int, origin: int = 0) -> tuple[tuple[int, int], ...]:
-    """Where windows along one axis start and stop; a length that fits into one window has one."""
+    """Returns start and stop of each window along one axis; a length that fits into one window gets one."""
     if length <= window_px:
         return ((0, length),)
     step = window_px - overlap_px
@@ -96,7 +96,7 @@ def cut(length: int, window_px: int, overlap_px: int, origin: int = 0) -> tuple[
 
 
 def spans(edges: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
-    """Windows along one axis, of their starts and stops."""
+    """Returns the windows along one axis for their starts and stops."""
     starts, stops = [start for start, _ in edges], [stop for _, stop in edges]
     before, after = [starts[0], *stops[:-1]], [*starts[1:], stops[-1]]
     return tuple(
@@ -106,5 +106,5 @@ def spans(edges: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
 
 
 def ramp(length: int) -> Floats:
-    """``(length,)`` weights of a window where it fades in; the one before it has the rest."""
+    """Returns ``(length,)`` weights of a window where it fades in; the previous window has the remainder."""
     return ((np.arange(length, dtype=np.float32) + 0.5) / length).astype(np.float32)

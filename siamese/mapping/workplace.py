@@ -1,4 +1,4 @@
-"""Local folders that a map is made in."""
+"""Local working folders for making a map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siamese.store import ObjectStore
 
 @contextmanager
 def workplace(store: ObjectStore) -> Iterator[Path]:
-    """A folder in the cache that is gone afterwards."""
+    """Yields a temporary folder in the cache, which is removed afterwards."""
     store.settings.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="map-", dir=store.settings.cache) as folder:
         yield Path(folder)

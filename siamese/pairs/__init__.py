@@ -1,4 +1,4 @@
-"""Pairs: accepted scenes to pre/post/mask blocks that training and evaluation read by byte range."""
+"""Pairs: turns accepted scenes into pre/post/mask blocks that training and evaluation read by byte range."""
 
 from siamese.pairs.blocks import PIXEL_CLASSES
 from siamese.pairs.index import SceneEntry, read_splits

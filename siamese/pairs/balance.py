@@ -1,4 +1,4 @@
-"""Shares out groups of scenes so that every split holds its share of scenes and of every kind of building."""
+"""Distributes groups of scenes so that every split gets its share of scenes and of every kind of building."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def share_out(
 ) -> NDArray[np.int64]:
     """Assigns each group to a place: to train, val or test, or to one of any number of folds.
 
-    A greedy pass places groups with the rarest kind first, large before small, ties in seeded order, each where the
-    whole then deviates least from its shares (after Sechidis et al., "On the Stratification of Multi-Label Data",
-    2011). Single moves and swaps then improve it until none does.
+    A greedy pass assigns groups with the rarest kind first, large before small, ties in seeded order, each to the
+    place that minimises the deviation from the shares (after Sechidis et al., "On the Stratification of Multi-Label
+    Data", 2011). Single moves and swaps are then applied until none improves the result.
 
     Args:
-        features: (groups, kinds) of each group how many scenes, then how much of each kind that is to be balanced.
-        shares: Of each place; they sum to 1. A place with share 0 gets nothing.
-        seed: Same seed, same result; other seeds give other splits of like balance.
-        given: (places, kinds) of what they hold already and keep; by default nothing.
+        features: (groups, kinds) for each group the number of scenes, then the amount of each kind to balance.
+        shares: Share of each place; they sum to 1. A place with share 0 gets nothing.
+        seed: The same seed gives the same result; other seeds give other splits of similar balance.
+        given: (places, kinds) that the places already hold and keep; by default nothing.
         absent: Cost of each place that lacks a kind; by default those of train, val and test.
 
     Returns:
-        (groups,) number of the place. With fewer groups than wanted places, some place stays empty.
+        (groups,) number of the place of each group. With fewer groups than wanted places, some places stay empty.
     """
     given = np.zeros((len(shares), features.shape[1])) if given is None else given
     whole = features.sum(axis=0) + given.sum(axis=0)
@@ -57,7 +57,7 @@ def share_out(
 
 
 class _Places:
-    """The cost of a way to share out."""
+    """The places and the cost of a distribution of groups over them."""
 
     def __init__(self, amounts: Floats, given: Floats, shares: Floats, held: NDArray[np.bool_], absent: Floats) -> None:
         self.amounts, self.given, self.open = amounts, given, shares > 0
@@ -67,9 +67,9 @@ class _Places:
         self._absent = np.where(held, costs, 0.0)
 
     def cost(self, totals: Floats) -> Floats:
-        """Cost of (..., places, kinds) totals; of places that are not wanted, infinite when anything is in them."""
+        """Returns the cost of (..., places, kinds) totals; infinite if an unwanted place holds anything."""
         deviation = ((totals - self._shares) / self._shares) ** 2
-        # A class that is there in part of its share costs less the nearer it is, so absence is a step, not a slope.
+        # A present class costs less the nearer it is to its share; absence adds a fixed cost, a step and not a slope.
         each = deviation + self._absent * (totals < 1e-12)
         each = np.where(self.open[:, None], each, np.where(totals > 1e-12, np.inf, 0.0))
         total: Floats = each.sum(axis=(-2, -1))
@@ -82,7 +82,7 @@ def _order(features: Floats, held_by: NDArray[np.int64], seed: int) -> NDArray[n
     rank = np.full(len(features), len(classes))
     for position, column in reversed(list(enumerate(classes))):
         rank[features[:, column] > 0] = position
-    # Sizes count by powers of two, so that groups of like size are taken in seeded order.
+    # Sizes are compared by powers of two, so that groups of similar size are taken in seeded order.
     size = np.floor(np.log2(np.maximum(features.sum(axis=1), 1)))
     return np.lexsort((tie, -size, rank))
 
@@ -127,7 +127,7 @@ def _best_move(assigned: NDArray[np.int64], totals: Floats, places: _Places) -> 
 
 
 def _best_swap(assigned: NDArray[np.int64], totals: Floats, places: _Places, most: int = 256) -> Change:
-    """The best exchange between two splits, looked for among the ``most`` largest groups of each."""
+    """Returns the best swap between two splits, searching the ``most`` largest groups of each."""
     best: Change = (np.inf, [])
     size = places.amounts.sum(axis=1)
     for one, other in combinations(range(len(places.open)), 2):

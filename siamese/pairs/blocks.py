@@ -1,4 +1,4 @@
-"""One scene to what is stored of it: blocks of both images and the mask, and its buildings."""
+"""Cuts a scene into the blocks of both images and the mask that are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIXEL_CLASSES = ("background", *DAMAGE_CLASSES, "unclassified")
 """What the pixels of a mask are counted by; ``unclassified`` has value 255, which holds pixels without imagery too."""
 _VALUES = np.array([0, 1, 2, 3, 4, UNCLASSIFIED])
 _TO_PNG_ORDER = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-# Level 1 with the cheap filters: 7 % larger than level 6, written six times as fast, read a tenth faster.
+# Level 1 with the cheap filters: 7 % larger than level 6, but six times as fast to write and a tenth faster to read.
 _FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FAST_FILTERS]
 
 
@@ -42,14 +42,14 @@ def cut_blocks(scene: str, pre: Image, post: Image, mask: Mask, block_px: int) -
     """Cuts a scene into blocks, row by row, each packed as one sample of a shard.
 
     Args:
-        scene: Its name.
+        scene: Name of the scene.
         pre: (H, W, bands) uint8, bands in RGB order; 1, 3 or 4 of them.
-        post: (H, W, bands) uint8, may have another number of bands.
+        post: (H, W, bands) uint8; its number of bands may differ from that of pre.
         mask: (H, W) uint8.
-        block_px: Side of a block; blocks at the right and lower edge hold what is left, nothing is padded.
+        block_px: Side of a block; blocks at the right and lower edge are smaller and not padded.
 
     Raises:
-        SiameseError: The images have another number of bands, or differ in size.
+        SiameseError: An image has an unsupported number of bands, or the images differ in size.
     """
     if not pre.shape[:2] == post.shape[:2] == mask.shape:
         sizes = f"{pre.shape[1]} x {pre.shape[0]} and {post.shape[1]} x {post.shape[0]} px"
@@ -68,7 +68,7 @@ def cut_blocks(scene: str, pre: Image, post: Image, mask: Mask, block_px: int) -
 
 
 def encode_png(pixels: Image) -> bytes:
-    """A lossless PNG of an image in OpenCV's order of bands."""
+    """Encodes an image with bands in OpenCV's order as lossless PNG."""
     done, data = cv2.imencode(".png", pixels, _FAST)
     if not done:
         raise SiameseError("cannot be written as PNG", where=f"an image of shape {pixels.shape}")
@@ -76,7 +76,7 @@ def encode_png(pixels: Image) -> bytes:
 
 
 def decode_png(data: bytes | memoryview, bands: int) -> Image:
-    """The image of a PNG that :func:`encode_png` made.
+    """Decodes a PNG that :func:`encode_png` made.
 
     Args:
         data: The PNG.

@@ -1,4 +1,4 @@
-"""Local copies of what storage holds, named by content: they may vanish, are bounded, and many processes share them."""
+"""A bounded local cache of stored data, named by content, that processes share and that may be deleted any time."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _SLACK = 16
 
 
 class ContentCache:
-    """A folder of files named by the sha256 of what they hold.
+    """A folder of files named by the sha256 of their content.
 
-    A copy is checked whenever it is read, and appears whole or not at all, so neither a second process, nor a kill,
-    nor somebody who empties the folder can do harm. It is cut back to about its limit by dropping copies at random:
-    training reads everything in turn, for which dropping the oldest would drop just what comes next. A disk that is
-    full or read-only costs speed, nothing else. Safe to share between threads.
+    A copy is checked whenever it is read and is written atomically, so a second process, a kill or an emptied folder
+    does no harm. The folder is kept to about its limit by dropping copies at random: training reads everything in
+    turn, so dropping the oldest would drop exactly what is needed next. A full or read-only disk only costs speed.
+    Safe to share between threads.
     """
 
     def __init__(self, folder: Path, limit_bytes: int, folders: int = 256) -> None:
-        """Uses a folder; it need not exist.
+        """Uses a folder, which need not exist yet.
 
         Args:
-            folder: Where copies lie.
-            limit_bytes: About how much they may take.
-            folders: 1 to 256, among which copies are spread; each is kept to its share of the limit by itself.
+            folder: Folder for the copies.
+            limit_bytes: Approximate limit of their total size.
+            folders: Number of subfolders, 1 to 256, that copies are spread over; each keeps to its share of the limit.
         """
         self._folder, self._folders = folder, folders
         self._share = max(1, limit_bytes // folders)
         self._grown: defaultdict[str, int] = defaultdict(int)
 
     def get(self, digest: bytes) -> bytes | None:
-        """The bytes with this sha256, if there is a sound copy."""
+        """Returns the bytes with this sha256 if there is an intact copy, else None."""
         path = self._path(digest)
         try:
             data = path.read_bytes()
@@ -48,7 +48,7 @@ class ContentCache:
         return None
 
     def put(self, digest: bytes, data: bytes) -> None:
-        """Keeps a copy, unless the disk has no room for it or it is larger than its share of the cache."""
+        """Stores a copy, unless the disk has no room for it or it exceeds its share of the cache."""
         if len(data) > self._share:
             return
         path = self._path(digest)

@@ -1,4 +1,4 @@
-"""Decoded blocks in memory: a bounded number of bytes, for whoever reads a few scenes again and again."""
+"""A bounded in-memory cache of decoded blocks, for reading a few scenes repeatedly."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Images = tuple[Image, Image, Image]
 
 
 class DecodedBlocks:
-    """Blocks by the sha256 of their sample; when they are too many, some drop out at random.
+    """Decoded blocks by the sha256 of their sample; random ones are dropped when the limit is exceeded.
 
-    Training reads everything in turn, for which dropping the oldest would drop just what comes next. Threads may share
-    it. What it gives must not be written to.
+    Training reads everything in turn, so dropping the oldest would drop exactly what is needed next. Safe to share
+    between threads. The returned arrays must not be written to.
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        """Keeps at most so many bytes of pixels."""
+        """Creates a cache of at most ``limit_bytes`` bytes of pixels."""
         self._limit, self._bytes = limit_bytes, 0
         self._held: dict[bytes, Images] = {}
         self._order: list[bytes] = []
         self._lock = threading.Lock()
 
     def get(self, digest: bytes) -> Images | None:
-        """The images of the sample with this sha256, if they are held."""
+        """Returns the images of the sample with this sha256 if they are cached, else None."""
         return self._held.get(digest)
 
     def put(self, digest: bytes, images: Images) -> None:
-        """Holds images, unless they alone are more than the limit."""
+        """Caches images, unless they alone exceed the limit."""
         size = _size(images)
         if size > self._limit:
             return

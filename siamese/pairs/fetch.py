@@ -1,4 +1,4 @@
-"""Fetches blocks by byte range, neighbours in one request, and checks every byte."""
+"""Fetches blocks by byte range, adjacent ones in one request, and checks every byte."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _REQUESTS_AT_ONCE = 8
 def fetch_blocks(
     blocks: Iterable[BlockAddress], shards: tuple[Blob, ...], store: ObjectStore, cache: ContentCache | None
 ) -> dict[bytes, bytes]:
-    """The samples of blocks, by their sha256: from the cache, or else from storage.
+    """Returns the samples of blocks, by their sha256, from the cache or else from storage.
 
     Raises:
-        SiameseError: A sample is not what was published, even when fetched a second time.
+        SiameseError: A sample differs from what was published, even when fetched a second time.
     """
     found: dict[bytes, bytes] = {}
     missing = []
@@ -39,7 +39,7 @@ def fetch_blocks(
 
 
 def runs(blocks: Iterable[BlockAddress]) -> list[list[BlockAddress]]:
-    """Joins blocks that follow each other without a gap, up to a fair size of request."""
+    """Joins contiguous blocks into runs, up to a reasonable request size."""
     joined: list[list[BlockAddress]] = []
     for block in sorted(set(blocks), key=lambda block: (block.shard, block.offset)):
         if joined and _follows(joined[-1], block):

@@ -1,4 +1,4 @@
-"""Groups of scenes that show the same or neighbouring ground, and so must never be parted by a split."""
+"""Groups scenes that show the same or neighbouring ground and therefore must stay in the same split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Bounds = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a split needs to know of a scene."""
+    """The properties of a scene that splitting depends on."""
 
     scene: str
     disaster: str
@@ -28,17 +28,17 @@ class Candidate:
 
 
 def neighbourhoods(candidates: Sequence[Candidate], gap: float) -> list[list[int]]:
-    """Joins scenes that overlap, that lie near each other, or that hold the very same image.
+    """Groups scenes that overlap, are near each other, or contain an identical image.
 
-    Two tiles are near when the room between them, in longitude and in latitude, is at most ``gap`` times the mean of
-    their sides. Joining is transitive: a chain of neighbours is one group.
+    Two tiles are near when the gap between them, in longitude and in latitude, is at most ``gap`` times the mean of
+    their sides. Grouping is transitive: a chain of neighbours is one group.
 
     Args:
         candidates: The scenes.
         gap: Share of a tile's side, 0 or more.
 
     Returns:
-        Groups of positions in ``candidates``, each in ascending order, ordered by their first.
+        Groups of positions in ``candidates``, each in ascending order; groups are ordered by their first position.
     """
     parent = list(range(len(candidates)))
 
@@ -66,14 +66,14 @@ def _links(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, i
 
 
 def near(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
-    """Positions of scenes that overlap or lie near each other, in pairs; a scene is near itself."""
+    """Yields pairs of positions of scenes that overlap or are near each other; a scene is near itself."""
     placed = [(n, c.bounds) for n, c in enumerate(candidates) if c.bounds is not None]
     if not placed:
         return
     owner = np.array([position for position, _ in placed])
     west, south, east, north = np.array([bounds for _, bounds in placed], float).T
     east = np.where(east < west, east + 360, east)
-    # Each box grows by half of the gap on every side, so that two boxes meet when the room between them is the gap.
+    # Each box grows by half of the gap on every side, so that two boxes meet when they are one gap apart.
     x, y = (east - west) * gap / 2, (north - south) * gap / 2
     boxes = shapely.box(west - x, south - y, east + x, north + y)
     # The same boxes once around the globe, so that tiles on both sides of the antimeridian meet.

@@ -1,4 +1,4 @@
-"""New scenes beside scenes that have a split: they take that split, and between two splits they are left out."""
+"""Extends existing splits to new neighbouring scenes; scenes between two splits are left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from siamese.pairs.groups import Candidate, near
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What is settled once every known scene has kept its split."""
+    """The splits that follow from every known scene keeping its split."""
 
     splits: dict[str, Split]
     """Of known scenes, and of new ones beside them."""
@@ -21,10 +21,10 @@ class Grown:
 
 
 def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float) -> Grown:
-    """Lets splits spread from known scenes to their new neighbours, and on to the neighbours of those.
+    """Spreads splits from known scenes to their new neighbours, and on to the neighbours of those.
 
-    The nearest go first. A scene that would touch, or show the same image as, scenes of two splits is left out, and
-    nothing spreads through it: of a chain of new tiles that joins two splits only the tile where they meet is lost.
+    The nearest scenes come first. A scene that would touch, or share an image with, scenes of two splits is left out,
+    and nothing spreads through it: of a chain of new tiles between two splits only the tile where they meet is lost.
 
     Args:
         candidates: Scenes, in an order that does not depend on the catalog's.
@@ -32,7 +32,7 @@ def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float
         gap: As for :func:`siamese.pairs.groups.neighbourhoods`.
 
     Returns:
-        Scenes that are in neither of its two fields are no neighbours of any that is in a split.
+        The result; scenes in neither of its two fields are not neighbours of any scene in a split.
     """
     splits = {one.scene: known[one.scene] for one in candidates if one.scene in known}
     between: set[str] = set()
@@ -55,7 +55,7 @@ def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float
 
 
 class _Surroundings:
-    """Which splits lie around a scene, as scenes are settled one by one."""
+    """Tracks which splits surround a scene while scenes are assigned one by one."""
 
     def __init__(self, candidates: Sequence[Candidate], gap: float) -> None:
         self._images = [candidate.images for candidate in candidates]
@@ -71,16 +71,16 @@ class _Surroundings:
         self._shown: defaultdict[str, set[Split]] = defaultdict(set)
 
     def splits(self, position: int) -> set[Split]:
-        """Splits of settled scenes beside this one, or with an image of it."""
+        """Returns the splits of assigned scenes that are next to this one or share an image with it."""
         beside = {self._settled[other] for other in self._beside[position] if other in self._settled}
         return beside.union(*(self._shown[image] for image in self._images[position]))
 
     def settle(self, position: int, split: Split) -> list[int]:
-        """Notes a scene's split; gives the scenes that this concerns."""
+        """Records a scene's split and returns the scenes that this affects."""
         self._settled[position] = split
         concerned = list(self._beside[position])
         for image in self._images[position]:
-            # Told once: however many scenes hold the same image, the work stays in step with their number.
+            # Propagated only once, so that the work is linear in the number of scenes that share an image.
             concerned += self._holders[image] if not self._shown[image] else []
             self._shown[image].add(split)
         return concerned

@@ -1,4 +1,4 @@
-"""The index of a pair set in memory: which scenes there are, and where each of their blocks lies."""
+"""The in-memory index of a pair set: its scenes and the location of each of their blocks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SceneEntry:
 
 @dataclass(frozen=True, slots=True)
 class BlockAddress:
-    """Where a block's sample lies, and the members in it."""
+    """The location of a block's sample and of the members in it."""
 
     shard: int
     offset: int
@@ -49,17 +49,17 @@ class BlockAddress:
 
 
 def read_splits(store: ObjectStore, pair_set: PairSet) -> dict[str, Split]:
-    """The split of each scene of a pair set, from two columns of its index.
+    """Reads the split of each scene of a pair set from two columns of its index.
 
     Raises:
-        SiameseError: The index is missing or is not what was published.
+        SiameseError: The index is missing or differs from what was published.
     """
     columns = pq.read_table(pa.BufferReader(pair_set.index.read(store)), columns=["scene", "split"], use_threads=False)
     return dict(zip(*(column.to_pylist() for column in columns.columns), strict=True))
 
 
 class BlockIndex:
-    """About 100 bytes a block; shared by forked processes."""
+    """The index of a pair set; it takes about 100 bytes per block and is shared by forked processes."""
 
     def __init__(self, table: bytes, block_px: int) -> None:
         """Reads the index.
@@ -79,10 +79,10 @@ class BlockIndex:
         self.entries = {entry.scene: entry for entry in _entries(rows, numbers, block_px)}
 
     def entry(self, scene: str) -> SceneEntry:
-        """A scene by its name.
+        """Returns a scene by its name.
 
         Raises:
-            SiameseError: The pair set does not hold it.
+            SiameseError: The pair set does not contain it.
         """
         try:
             return self.entries[scene]
@@ -91,7 +91,7 @@ class BlockIndex:
             raise SiameseError("is not in this pair set", where=scene, fix=fix) from None
 
     def address(self, block: int) -> BlockAddress:
-        """Where the block at a position of the index lies."""
+        """Returns the location of the block at a position of the index."""
         shard, offset, length, *members = self._numbers[block].tolist()
         spans = (ByteRange(*members[at : at + 2]) for at in (0, 2, 4))
         return BlockAddress(shard, offset, length, self._digests[block].tobytes(), *spans)

@@ -1,4 +1,4 @@
-"""Lines of pair sets: of one source and one way to split, where each keeps the splits that those before it gave."""
+"""Lines of pair sets with the same source and way of splitting; each keeps the splits of its predecessors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OF_FOLDS = ("folds", "fold", "test_events")
 
 @dataclass(frozen=True)
 class Line:
-    """A line as it was when it was read."""
+    """A line of pair sets, as it was when it was read."""
 
     pointer: S3Uri
     said: dict[str, Any] | None
@@ -30,7 +30,7 @@ class Line:
 
     @classmethod
     def read(cls, catalog: SceneCatalog, params: PairsParams, store: ObjectStore) -> Self:
-        """The line that a pair set of this catalog and these params belongs to."""
+        """Reads the line that a pair set of this catalog and these params belongs to."""
         values = params.model_dump(mode="json")
         asked = (*_ASKED, *_OF_FOLDS) if params.split == "fold" else _ASKED
         about = {"source": catalog.source} | {name: values[name] for name in asked}
@@ -38,26 +38,26 @@ class Line:
         pointer = store.lake / PairSet.kind / "lines" / f"{name}.json"
         said = read_pointer(store, pointer)
         if said is None and PairSet.former:
-            # A line goes on over an upgrade: scenes keep their splits.
+            # A line continues across upgrades: scenes keep their splits.
             former = read_pointer(store, store.lake / PairSet.former / "lines" / f"{name}.json")
             said = move_pointer(store, pointer, lambda now: former if now is None else None)
         return cls(pointer, said, about)
 
     def last(self, store: ObjectStore) -> PairSet | None:
-        """Its last pair set; None when there is none, or none any more."""
+        """Returns its last pair set; None if there is none or it no longer exists."""
         try:
             return PairSet.load(store, str(self.said["digest"])) if self.said else None
         except NotPublishedError:
             return None
 
     def extend(self, pair_set: PairSet, store: ObjectStore) -> bool:
-        """Makes a published pair set the last one, unless another has become so since the line was read."""
+        """Makes a published pair set the last one, unless another has taken that place since the line was read."""
         new = self.about | {"digest": pair_set.digest}
         return move_pointer(store, self.pointer, lambda now: new if now == self.said else None) == new
 
 
 def read_assignments(store: ObjectStore, pair_set: PairSet | None) -> dict[str, Split]:
-    """The split of every scene that ever had one in a pair set's line."""
+    """Reads the split of every scene that ever had one in a pair set's line."""
     if pair_set is None or pair_set.assignments is None:
         return {}
     table = read_csv(pair_set.assignments.read(store))
@@ -65,5 +65,5 @@ def read_assignments(store: ObjectStore, pair_set: PairSet | None) -> dict[str, 
 
 
 def write_assignments(splits: Mapping[str, Split]) -> bytes:
-    """CSV, one line a scene in order of name; what :func:`read_assignments` reads."""
+    """Returns CSV for :func:`read_assignments`, one line per scene in order of name."""
     return csv_bytes(("scene", "split"), sorted(splits.items()))

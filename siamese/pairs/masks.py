@@ -1,4 +1,4 @@
-"""Masks from building polygons, with one rule for what lies on top."""
+"""Rasterizes building polygons into masks, with one rule for overlaps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Mask = NDArray[np.uint8]
 
 
 def training_mask(buildings: Iterable[tuple[BaseGeometry, str]], height: int, width: int) -> Mask:
-    """Burns buildings with their damage.
+    """Burns buildings with their damage into a mask.
 
     Where buildings overlap the more severe class wins, and un-classified lies beneath every class; so the order of
     the polygons in a label does not matter. A pixel belongs to a building when its centre does.
@@ -33,13 +33,13 @@ def training_mask(buildings: Iterable[tuple[BaseGeometry, str]], height: int, wi
         (height, width) uint8: 0 background, 1-4 damage, 255 un-classified.
 
     Raises:
-        SiameseError: A subtype is none of xBD's.
+        SiameseError: A subtype is not one of xBD's.
     """
     return burn(((footprint, class_value(subtype)) for footprint, subtype in buildings), height, width)
 
 
 def class_value(subtype: str) -> int:
-    """The mask value of an xBD subtype.
+    """Returns the mask value of an xBD subtype.
 
     Raises:
         SiameseError: There is no such subtype.
@@ -72,9 +72,9 @@ def burn(shapes: Iterable[tuple[BaseGeometry, int]], height: int, width: int) ->
 
 
 def polygonal(geometry: BaseGeometry) -> BaseGeometry:
-    """The area of a geometry as a valid (multi)polygon with its holes; empty when it has none.
+    """Returns the area of a geometry as a valid (multi)polygon with its holes; empty when it has no area.
 
-    A ring that crosses itself keeps all that it encloses.
+    A ring that crosses itself keeps everything that it encloses.
     """
     if isinstance(geometry, Polygon | MultiPolygon) and geometry.is_valid:
         return geometry

@@ -22,7 +22,7 @@ from siamese.store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class PairBuilding:
-    """A building on both images."""
+    """A building with its footprints on both images."""
 
     uid: str
     subtype: str
@@ -35,7 +35,7 @@ class PairBuilding:
 
 @dataclass(frozen=True, slots=True)
 class PreparedScene:
-    """All that a pair set stores of a scene, in memory."""
+    """Everything that a pair set stores of a scene, in memory."""
 
     scene: Scene
     bands: tuple[int, int]
@@ -49,17 +49,17 @@ def prepare_scene(
 ) -> PreparedScene:
     """Reads a scene and makes its blocks.
 
-    The mask comes from the footprints on the post image, where the damage shows. Where either image holds no data
-    nothing can be learned, so the mask is 255 there, and all over a scene without labels.
+    The mask comes from the footprints on the post image, where the damage is visible. Where either image has no data
+    nothing can be learned, so the mask is 255 there, and everywhere in a scene without labels.
 
     Args:
         scene: A row of the catalog.
-        store: Where its files lie.
+        store: Object storage that holds its files.
         block_px: Side of a block.
-        value_range: Values that become 0 and 255, of images wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        value_range: Values that map to 0 and 255 in images wider than 8 bits; None: see :mod:`siamese.geo.values`.
 
     Raises:
-        SiameseError: An object is no longer what was ingested, or the scene's images do not go together.
+        SiameseError: An object has changed since it was ingested, or the scene's images do not match.
     """
     pre, post = (_image(scene, ref, store, value_range) for ref in (scene.pre_image, scene.post_image))
     labelled = scene.verdict == "accepted"
@@ -76,14 +76,14 @@ def prepare_scene(
 
 
 def unseen_pixels(mask: Mask, buildings: Sequence[PairBuilding]) -> NDArray[np.bool_]:
-    """Where either image of a scene holds no data, which its mask says by the value of un-classified buildings.
+    """Finds where either image of a scene has no data; the mask marks it with the value of un-classified buildings.
 
     Args:
-        mask: ``(H, W)`` of the scene.
-        buildings: All of the scene's.
+        mask: ``(H, W)`` mask of the scene.
+        buildings: All buildings of the scene.
 
     Returns:
-        ``(H, W)`` bool.
+        ``(H, W)`` bool, True where there is no data.
     """
     labelled = training_mask(((one.post, one.subtype) for one in buildings), *mask.shape)
     return np.asarray((mask == UNCLASSIFIED) & (labelled != UNCLASSIFIED))

@@ -1,4 +1,4 @@
-"""Reads a pair set: any crop at the cost of the blocks that it overlaps."""
+"""Reads a pair set; a crop costs no more than the blocks that it overlaps."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 class PairReader:
     """Scenes of a pair set, whole or in part.
 
-    Threads may share one; it may be pickled, and goes on working in a forked process.
+    A reader is safe to share between threads, can be pickled, and keeps working in a forked process.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class PairReader:
         """Reads the index.
 
         Args:
-            store: Where the pair set lies.
+            store: Object storage that holds the pair set.
             pair_set: Its manifest.
             cache: Folder for local copies, e.g. ``store.settings.cache``; None keeps none.
-            cache_limit: About how many bytes of them.
-            memory_limit: At most so many bytes of decoded pixels are held in memory, for reading few scenes often.
+            cache_limit: Approximate limit of local copies in bytes.
+            memory_limit: Maximum bytes of decoded pixels in memory, for reading a few scenes often.
 
         Raises:
-            SiameseError: The index is missing or is not what was published.
+            SiameseError: The index is missing or differs from what was published.
         """
         self.pair_set = pair_set
         self._store, self._process = store, os.getpid()
@@ -87,24 +87,24 @@ class PairReader:
         )
 
     def scenes(self, split: Split) -> tuple[SceneEntry, ...]:
-        """The scenes of a split, in order of name."""
+        """Returns the scenes of a split, in order of name."""
         return tuple(entry for entry in self._index.entries.values() if entry.split == split)
 
     def scene(self, scene: str) -> SceneEntry:
-        """A scene by its name.
+        """Returns a scene by its name.
 
         Raises:
-            SiameseError: The pair set does not hold it.
+            SiameseError: The pair set does not contain it.
         """
         return self._index.entry(scene)
 
     def crop(self, scene: str, row: int, col: int, size: int) -> tuple[Image, Image, Mask]:
-        """A square of a scene, from no more than the blocks that it overlaps.
+        """Reads a square crop of a scene, fetching only the blocks that it overlaps.
 
         Args:
-            scene: Its name.
-            row: Of the crop's upper left pixel; it may lie outside the scene.
-            col: Of the crop's upper left pixel.
+            scene: Name of the scene.
+            row: Row of the crop's upper left pixel, which may be outside the scene.
+            col: Column of the crop's upper left pixel.
             size: Side in pixels.
 
         Returns:
@@ -112,18 +112,18 @@ class PairReader:
             1-4 damage, 255 un-classified or outside.
 
         Raises:
-            SiameseError: There is no such scene, or a block is not what was published.
+            SiameseError: There is no such scene, or a block differs from what was published.
         """
         entry = self._index.entry(scene)
         return self._window(entry, _Window(row, col, size, size), threads=1)
 
     def whole(self, scene: str) -> tuple[Image, Image, Mask]:
-        """A scene as a whole, decoded by several threads; as :meth:`crop`, without padding."""
+        """Reads a whole scene, decoded by several threads; returns the same as :meth:`crop`, without padding."""
         entry = self._index.entry(scene)
         return self._window(entry, _Window(0, 0, entry.height, entry.width), threads=_THREADS)
 
     def buildings(self, scene: str) -> tuple[PairBuilding, ...]:
-        """The buildings of a scene, in the order of its label."""
+        """Returns the buildings of a scene, in the order of its label."""
         entry = self._index.entry(scene)
         if self._buildings is None:
             self._buildings = self._table(self.pair_set.buildings)
@@ -134,7 +134,7 @@ class PairReader:
         return tuple(map(PairBuilding, rows["uid"], rows["subtype"], pre, post))
 
     def targets(self, scene: str) -> tuple[Mask, Mask]:
-        """The official targets: localization (H, W) uint8 0 or 1, damage (H, W) uint8 0-4; 0 where unseen."""
+        """Returns the official targets: localization (H, W) uint8 0 or 1, damage (H, W) uint8 0-4; 0 where unseen."""
         entry, buildings = self._index.entry(scene), self.buildings(scene)
         post = ((building.post, building.subtype) for building in buildings)
         localization, damage = official_targets(
@@ -146,7 +146,7 @@ class PairReader:
         return localization, damage
 
     def unseen(self, scene: str) -> NDArray[np.bool_] | None:
-        """Where either image holds no data, (H, W); None where both show everything."""
+        """Returns (H, W), True where either image has no data; None if both images are complete."""
         entry = self._index.entry(scene)
         if not entry.pixels[..., PIXEL_CLASSES.index("unclassified")].any():
             return None
@@ -185,7 +185,7 @@ class PairReader:
         return data
 
     def _storage(self) -> ObjectStore:
-        # A forked process must not speak on its parent's connections.
+        # A forked process must not use its parent's connections.
         if os.getpid() != self._process:
             self._store, self._process = type(self._store)(self._store.settings), os.getpid()
         return self._store
@@ -206,7 +206,7 @@ def _decode(sample: memoryview, address: BlockAddress, entry: SceneEntry) -> Ima
 
 
 def _overlapped(entry: SceneEntry, window: _Window) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Position in the index, and upper left pixel in the scene, of each block that a window overlaps."""
+    """Yields position in the index and upper left pixel in the scene of each block that a window overlaps."""
     if window.height < 1 or window.width < 1:
         raise SiameseError(f"a crop of {window.height} x {window.width} px", where=entry.scene, fix="ask for 1 or more")
     cols, side = entry.pixels.shape[1], entry.block_px
@@ -221,7 +221,7 @@ def _overlapped(entry: SceneEntry, window: _Window) -> Iterator[tuple[int, tuple
 
 
 def _paste(pixels: Image, target: Image, top: int, left: int) -> None:
-    """Copies what of ``pixels`` falls on ``target`` when its upper left corner lies at (top, left)."""
+    """Copies the part of ``pixels`` that overlaps ``target`` when its upper left corner is at (top, left)."""
     height, width = pixels.shape[:2]
     rows = slice(max(0, top), min(target.shape[0], top + height))
     cols = slice(max(0, left), min(target.shape[1], left + width))

@@ -1,4 +1,4 @@
-"""Shards: deterministic tar archives that WebDataset reads, and whose samples can be read by byte range."""
+"""Shards: deterministic tar archives that WebDataset can read, with samples that can be read by byte range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _END = bytes(2 * tarfile.BLOCKSIZE)
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes of a shard."""
+    """A byte range of a shard."""
 
     offset: int
     length: int
@@ -23,7 +23,7 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class PackedSample:
-    """A sample's members in one run of bytes, headers and padding included."""
+    """A sample's members as contiguous bytes, including headers and padding."""
 
     data: bytes
     members: tuple[ByteRange, ...]
@@ -31,23 +31,23 @@ class PackedSample:
 
     @property
     def sha256(self) -> bytes:
-        """Digest of the whole run, 32 bytes."""
+        """Digest of all bytes of the sample, 32 bytes."""
         return hashlib.sha256(self.data).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a sample went."""
+    """The location that a sample was written to."""
 
     shard: int
     offset: int
 
 
 def pack_sample(key: str, members: dict[str, bytes]) -> PackedSample:
-    """Makes one WebDataset sample: consecutive ustar members ``<key>.<extension>``, the same bytes at any time.
+    """Makes one WebDataset sample: consecutive ustar members ``<key>.<extension>``, with reproducible bytes.
 
     Args:
-        key: Name of the sample; no dot in it.
+        key: Name of the sample, without a dot.
         members: Data by extension, in the order in which they are stored.
 
     Raises:
@@ -64,14 +64,14 @@ def pack_sample(key: str, members: dict[str, bytes]) -> PackedSample:
 
 
 class ShardWriter:
-    """Fills shards one after another and hands each over when it is full; holds one at a time."""
+    """Fills shards one after another and hands over each when it is full; only one is held in memory."""
 
     def __init__(self, limit: int, on_full: Callable[[int, bytes], None]) -> None:
         """Starts with an empty shard.
 
         Args:
-            limit: Bytes that a shard should not exceed; a sample larger than that gets a shard of its own.
-            on_full: Takes a shard's number and its bytes.
+            limit: Maximum size of a shard in bytes; a larger sample gets a shard of its own.
+            on_full: Called with a shard's number and its bytes.
         """
         self._limit, self._on_full = limit, on_full
         self._buffer, self._number = io.BytesIO(), 0
@@ -85,7 +85,7 @@ class ShardWriter:
         return Placed(self._number, offset)
 
     def close(self) -> None:
-        """Ends the shard, if anything is in it; what is added next opens another."""
+        """Ends the current shard if it is not empty; the next sample starts another."""
         if not self._buffer.tell():
             return
         self._buffer.write(_END)

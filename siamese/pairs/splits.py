@@ -1,4 +1,4 @@
-"""Which scene is trained on, which is validated on, which is tested on."""
+"""Assigns scenes to the splits train, val and test."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _HELD_FOLDERS = ("hold", "test")
 def assign_splits(
     candidates: Sequence[Candidate], params: PairsParams, known: Mapping[str, Split] | None = None
 ) -> dict[str, Split]:
-    """Gives every scene its split; the same scenes and params give the same, in whatever order they come.
+    """Assigns every scene to a split; the result depends on the scenes and params only, not on their order.
 
-    Scenes and events that are known keep theirs, except that ``official`` goes by folders and that named events go
-    where they are named. New scenes take the split of their neighbours or of their event; what stands alone is shared
-    out so that all, known and new, come near the shares.
+    Known scenes and events keep their split, except that ``official`` follows folders and named events go where they
+    are named. New scenes take the split of their neighbours or of their event; isolated ones are distributed so that
+    all scenes together, known and new, come close to the shares.
 
     Args:
         candidates: Accepted scenes.
-        params: ``split`` says how:
+        params: ``split`` selects the method:
 
             - ``official``: train and tier3 are train, hold is val, test is test.
-            - ``event``: whole disasters are held out, those named or else chosen by share.
-            - ``scene``: groups of neighbours are shared out by share of scenes and of every class.
-            - ``fold``: cross-validation. Groups of neighbours are shared out over ``folds`` parts alike in scenes,
+            - ``event``: whole disasters are held out, either named ones or ones chosen by share.
+            - ``scene``: groups of neighbours are distributed by share of scenes and of every class.
+            - ``fold``: cross-validation. Groups of neighbours are distributed over ``folds`` parts of similar scenes,
               events and classes; part ``fold`` is test, or ``test_events`` where they are named. A share of the rest
-              is val. Nothing that is known counts: each scene is tested in one fold only.
-        known: The split of each scene that has one from before; others may be in it too.
+              is val. Known splits are ignored, so that each scene is tested in one fold only.
+        known: The split of each scene that has one from before; it may include other scenes too.
 
     Returns:
-        Split by scene. With ``scene``, new scenes between two splits are missing from it.
+        Split by scene. With ``scene``, new scenes between two splits are left out.
 
     Raises:
-        SiameseError: There are no scenes, a split would be empty though its share is not 0, scenes lie in no
+        SiameseError: There are no scenes, a split would be empty although its share is not 0, scenes are in no
             official split, or an event is unknown.
     """
     ordered, known = sorted(candidates, key=lambda candidate: candidate.scene), known or {}
@@ -69,17 +69,17 @@ def assign_splits(
 def learnable_unlabelled(
     unlabelled: Sequence[Candidate], labelled: Sequence[Candidate], params: PairsParams, splits: Mapping[str, Split]
 ) -> tuple[str, ...]:
-    """Scenes without labels that show nothing of what is held out.
+    """Selects scenes without labels that show no held-out ground.
 
     Args:
         unlabelled: Scenes without labels.
         labelled: Accepted scenes.
-        params: How these were split.
-        splits: Of these; and of all that ever had one.
+        params: How the accepted scenes were split.
+        splits: Split of the accepted scenes, and of all scenes that ever had one.
 
     Returns:
-        Names: not of scenes that were held out before, touch one that is, or lie in its event (``split: event``, named
-        events) or in an official folder for validation or test.
+        Names of the selected scenes, excluding those that were held out before, touch a held-out scene, or are in its
+        event (``split: event``, named events) or in an official folder for validation or test.
     """
     held = {scene for scene, split in splits.items() if split != "train"}
     events = {*params.val_events, *params.test_events}
@@ -163,7 +163,7 @@ def _by_fold(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, 
     by_group: dict[int, Split] = dict.fromkeys((group[0] for group in groups), "train")
     by_group |= dict(zip((group[0] for group in rest), chosen, strict=True))
     by_group |= dict.fromkeys(held, "test")
-    # A neighbour of a named event shows the ground that is tested: it is in no split.
+    # A neighbour of a named event shows ground that is tested, so it is in no split.
     return {
         candidates[position].scene: by_group[group[0]]
         for group in groups
@@ -173,7 +173,7 @@ def _by_fold(candidates: Sequence[Candidate], params: PairsParams) -> dict[str, 
 
 
 def _fold(candidates: Sequence[Candidate], groups: Sequence[list[int]], params: PairsParams) -> list[list[int]]:
-    """The groups of one of several parts of like size that hold each event and each class alike."""
+    """Returns the groups of one of several parts of similar size, events and classes."""
     events = sorted({one.disaster for one in candidates})
     rows = []
     for group in groups:
@@ -205,14 +205,14 @@ def _share_out(
     rows = np.array([_features([candidates[position] for position in group]) for group in groups], float)
     held = np.zeros((len(SPLITS), rows.shape[1]))
     for candidate, split in given:
-        # What a split without a share holds, such as one whose events are named, is no part of what is shared out.
+        # Scenes of a split without a share, such as one whose events are named, do not count in the distribution.
         if shares[SPLITS.index(split)] > 0:
             held[SPLITS.index(split)] += _features([candidate])
     return [SPLITS[number] for number in share_out(rows, shares, seed, held)]
 
 
 def _features(group: Sequence[Candidate]) -> list[int]:
-    """Scenes, scenes without buildings, buildings of each class."""
+    """Returns the numbers of scenes, of scenes without buildings, and of buildings of each class."""
     empty = sum(not any(candidate.buildings) for candidate in group)
     return [len(group), empty, *np.sum([candidate.buildings for candidate in group], axis=0).tolist()]
 

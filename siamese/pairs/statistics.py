@@ -1,4 +1,4 @@
-"""What a pair set holds, per split and event: scenes, buildings and pixels of each class."""
+"""Statistics of a pair set per split and event: scenes, buildings and pixels of each class."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ORDER = (*SPLITS, UNLABELLED)
 
 @dataclass
 class EventTally:
-    """What one event brings to one split."""
+    """Counts of one event in one split."""
 
     split: Split
     disaster: str
@@ -32,7 +32,7 @@ class EventTally:
 
 
 class Tally:
-    """Adds up scene by scene."""
+    """Accumulates statistics scene by scene."""
 
     def __init__(self) -> None:
         self._events: dict[tuple[Split, str], EventTally] = {}
@@ -48,11 +48,11 @@ class Tally:
         """Counts one scene.
 
         Args:
-            split: Where it belongs.
-            disaster: Its event.
-            disaster_type: What struck.
-            subtypes: One of each building.
-            pixels: Counts by :data:`PIXEL_CLASSES`, of each block.
+            split: Split of the scene.
+            disaster: Event of the scene.
+            disaster_type: Type of the disaster.
+            subtypes: Subtype of each building.
+            pixels: Counts by :data:`PIXEL_CLASSES` for each block.
         """
         event = self._events.setdefault((split, disaster), EventTally(split, disaster, disaster_type))
         buildings = Counter(subtypes)
@@ -63,11 +63,11 @@ class Tally:
             event.pixels.update(dict(zip(PIXEL_CLASSES, counts, strict=True)))
 
     def events(self) -> list[EventTally]:
-        """Every event of every split, in order of split and name."""
+        """Returns every event of every split, in order of split and name."""
         return [self._events[key] for key in sorted(self._events, key=lambda key: (_ORDER.index(key[0]), key[1]))]
 
     def by_split(self) -> dict[Split, SplitStatistics]:
-        """The sums of each split, empty ones too; of unlabelled scenes only where there are any."""
+        """Returns the sums of each split, including empty ones; unlabelled scenes are listed only if there are any."""
         events = self.events()
         held = _ORDER if any(event.split == UNLABELLED for event in events) else SPLITS
         return {split: _sum([event for event in events if event.split == split]) for split in held}
@@ -81,7 +81,7 @@ _COLUMNS = (
 
 
 def write_csv(events: Iterable[EventTally]) -> bytes:
-    """One line per split and event."""
+    """Returns CSV with one line per split and event."""
     return csv_bytes(_COLUMNS, map(_row, events))
 
 
@@ -92,7 +92,7 @@ def _row(event: EventTally) -> tuple[object, ...]:
 
 
 def read_csv(data: bytes) -> list[EventTally]:
-    """What :func:`write_csv` wrote."""
+    """Reads the CSV that :func:`write_csv` returns."""
     return [
         EventTally(
             row["split"],

@@ -1,4 +1,4 @@
-"""The two Parquet tables of a pair set, written as they grow."""
+"""Writes the two Parquet tables of a pair set incrementally."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BUILDINGS_SCHEMA = pa.schema(
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):
-    """Writes rows to a Parquet file, a group of them at a time; where groups end depends on the rows alone."""
+    """Writes rows to a Parquet file in row groups whose boundaries depend on the rows alone."""
 
     def __init__(self, path: Path, schema: pa.Schema, group_rows: int) -> None:
         self._schema, self._group_rows = schema, group_rows

@@ -1,4 +1,4 @@
-"""The targets that the official xView2 metric is computed against."""
+"""Draws the targets that the official xView2 metric is computed against."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BUILDING = 1
 def official_targets(
     pre: Iterable[BaseGeometry], post: Iterable[tuple[BaseGeometry, str]], height: int, width: int
 ) -> tuple[Mask, Mask]:
-    """Rasters of where buildings stood, and of what became of them.
+    """Draws the official target rasters of building localization and damage.
 
     Localization comes from the footprints on the pre image, damage from those on the post image, which differ by a
     few pixels of off-nadir shift. As in the reference (DIUx-xView/xView2_scoring), un-classified counts as 1, no
@@ -31,7 +31,7 @@ def official_targets(
         localization (height, width) uint8 0 or 1; damage (height, width) uint8 0-4.
 
     Raises:
-        SiameseError: A subtype is none of xBD's.
+        SiameseError: A subtype is not one of xBD's.
     """
     localization = burn(((footprint, _BUILDING) for footprint in pre), height, width)
     damage = burn(((footprint, _official_value(subtype)) for footprint, subtype in post), height, width)

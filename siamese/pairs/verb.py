@@ -1,4 +1,4 @@
-"""The verb ``pairs``: a catalog of scenes to shards, an index and splits."""
+"""The verb ``pairs``: turns a catalog of scenes into shards, an index and splits."""
 
 from __future__ import annotations
 
@@ -39,29 +39,29 @@ _TRIES = 5
 def build_pairs(
     catalog: SceneCatalog, params: PairsParams, store: ObjectStore, *, reuse_older: bool = False
 ) -> PairSet:
-    """Makes training pairs of every accepted scene; if that is done already, says so at once.
+    """Makes training pairs of every accepted scene, or returns the pair set at once if it exists already.
 
-    With ``pairs.unlabelled`` scenes without labels come too, as a split of their own that only ``pretrain`` looks at.
-    Such a scene is kept as one of train in what later pair sets follow, so that it is never tested on.
+    With ``pairs.unlabelled``, scenes without labels are included in a separate split that only ``pretrain`` uses.
+    Later pair sets treat such a scene as one of train, so that it is never tested on.
 
     A scene that has a split keeps it: the pair set follows the last one of the same source and the same way to split
-    (``pairs.split``, seed, shares, ``neighbour_gap``, ``unplaced``), so that whatever was trained on that one can be
-    scored on this one's test split (``official`` goes by folders; folds are shared out anew, so that each scene is
-    tested once). ``keep_splits: false`` shares out all anew, and later pair sets follow that.
+    (``pairs.split``, seed, shares, ``neighbour_gap``, ``unplaced``), so that a model trained on that one can be
+    scored on this one's test split (``official`` follows folders; folds are assigned anew, so that each scene is
+    tested once). ``keep_splits: false`` assigns all scenes anew, and later pair sets follow that.
 
     Args:
-        catalog: What ``ingest`` published.
-        params: How to split, and how large blocks and shards are.
-        store: Where to.
-        reuse_older: Take the result of an earlier version of this stage, if there is one, instead of a new one.
+        catalog: The catalog that ``ingest`` published.
+        params: How to split, and the sizes of blocks and shards.
+        store: Object storage to publish to.
+        reuse_older: Return the result of an earlier version of this stage, if there is one, instead of a new one.
 
     Returns:
         The published pair set. The same catalog, params and kept splits give the same bytes, whatever the number of
         workers.
 
     Raises:
-        SiameseError: The split cannot be made, or a scene is no longer what was ingested.
-        TransientError: Others keep publishing pair sets of this source meanwhile.
+        SiameseError: The split cannot be made, or a scene has changed since it was ingested.
+        TransientError: Other processes keep publishing pair sets of this source at the same time.
     """
     for _ in range(_TRIES):
         line = Line.read(catalog, params, store)
@@ -75,7 +75,7 @@ def build_pairs(
 def _follow(
     previous: PairSet | None, catalog: SceneCatalog, params: PairsParams, store: ObjectStore, reuse_older: bool
 ) -> PairSet:
-    """The pair set of a catalog that keeps the splits of the previous one."""
+    """Returns the pair set of a catalog that keeps the splits of the previous pair set."""
     frozen = previous.assignments.sha256[:16] if previous and previous.assignments else None
     inputs: dict[str, Input] = {"catalog": catalog}
     if frozen:
@@ -88,7 +88,7 @@ def _follow(
 
 
 def _same_work(previous: PairSet, asked: Origin) -> bool:
-    """Whether a pair set is of the same catalog and params, whichever splits it followed."""
+    """Returns whether a pair set has the same catalog and params, whichever splits it followed."""
     done, without = previous.origin, {"frozen"}
     alike = previous.model_copy(update={"origin": done.model_copy(update={"inputs": _less(done.inputs, without)})})
     return PAIR_SET.same_work(alike, asked.model_copy(update={"inputs": _less(asked.inputs, without)}))
@@ -148,7 +148,7 @@ def _make(
 
 
 class _Output:
-    """What is being written: the open shard, two tables, the sums."""
+    """The output being written: the open shard, two tables, and the sums."""
 
     def __init__(self, store: ObjectStore, folder: S3Uri, scratch: Path, params: PairsParams) -> None:
         self._store, self._folder = store, folder
