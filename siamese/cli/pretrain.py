@@ -32,21 +32,11 @@ def pretrain(
 ) -> None:
     """Pre-train an encoder on the images of a pair set, without labels, for when labels are scarce.
 
-    <<<<<<< HEAD
-        It learns that two views of one place belong together, by SimSiam, BYOL or DINO. network.encoder chooses the
-        encoder, network.pretrained whether it starts from ImageNet weights. Its state is saved to the bucket about once a
-        minute: after a kill or Ctrl-C, the same command resumes from there. If this is already done, it says so at once.
+    It learns that two views of one place belong together, by SimSiam, BYOL or DINO. network.encoder chooses the
+    encoder, network.pretrained whether it starts from ImageNet weights. Its state is saved to the bucket about once a
+    minute: after a kill or Ctrl-C, the same command resumes from there. If this is already done, it says so at once.
 
-        The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, which is reported.
-    =======
-        It learns that two views of one place belong together: SimSiam, BYOL or DINO. Which encoder, and whether it starts
-        from ImageNet weights, is said by network.encoder and network.pretrained. Its state is kept on the bucket about once
-        a minute: after a kill or Ctrl-C the same command goes on from there. Where that is done already, it prints the
-        result at once.
-
-        The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, and a warning
-        says so.
-    >>>>>>> learn
+    The spread of the embeddings is near 1 when all is well; near 0 the encoder has collapsed, which is reported.
     """
     from siamese.manifests import PairSet
     from siamese.params import load_params

@@ -45,22 +45,16 @@ def train(
 ) -> None:
     """Train the Siamese U-Net on a pair set.
 
-    <<<<<<< HEAD
-        Its state is saved to the bucket about once a minute: after a kill, the same command resumes from there, and
-        likewise after Ctrl-C, which waits for the step to end. If this is already done with the same pairs and params, it
-        says so at once. Without --minutes, the same seed gives the same weights on the same machine.
-    =======
-        Its state is kept on the bucket about once a minute: after a kill, the same command goes on from there, and so it
-        does after Ctrl-C, which waits for the step to end. Where that is done already with the same pairs and params, it
-        prints the result at once. Without --minutes, the same seed gives the same weights on the same machine.
-    >>>>>>> learn
+    Its state is saved to the bucket about once a minute: after a kill, the same command resumes from there, and
+    likewise after Ctrl-C, which waits for the step to end. If this is already done with the same pairs and params, it
+    says so at once. Without --minutes, the same seed gives the same weights on the same machine.
 
-        With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
-        are logged there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
-        Several processes give the result that one would from the same crops: --processes N, or under torchrun:
-        torchrun --nproc-per-node N --no-python siamese train
+    With an MLflow server (MLFLOW_TRACKING_URI, or `siamese up`) params, curves, example pictures and system metrics
+    are logged there. To try another network: siamese train --minutes 5 --set network.encoder=resnet34
+    Several processes give the result that one would from the same crops: --processes N, or under torchrun:
+    torchrun --nproc-per-node N --no-python siamese train
 
-        To continue training from the champion: siamese train --parent models:/siamese-damage@champion
+    To continue training from the champion: siamese train --parent models:/siamese-damage@champion
     """
     from siamese.errors import SiameseError
     from siamese.manifests import PairSet, Pretraining

@@ -21,7 +21,7 @@ from siamese.geo.validity import Mask, Values, valid_pixels
 from siamese.geo.values import AS_IS, ValueFacts, ValueRange, fixed_range, range_of
 
 _MOST_BYTES: Final = 2 * 2**30
-"""Of an image's values, decoded."""
+"""Maximum size of an image's decoded values in bytes."""
 _WHOLE: Final = (0, 0, 0, 0)
 _FIX: Final = "copy the file again from its source"
 
@@ -39,7 +39,7 @@ class DecodedImage:
     transform: Affine | None
     """(column, row) to coordinates of the crs; (0, 0) is the outer corner of the first pixel."""
     values: ValueRange = AS_IS
-    """How its values became 8 bits."""
+    """How its values were mapped to 8 bits."""
 
 
 def decode_image(

@@ -25,7 +25,7 @@ _OTHERS: Final = {
     b"NITF": "a NITF file",
     b"CDF": "a NetCDF file",
 }
-"""What people give instead of images, so that the error can name it."""
+"""Formats that are often given by mistake, so that the error can name them."""
 
 
 def driver_of(first: bytes, name: str) -> Driver:

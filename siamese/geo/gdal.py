@@ -23,7 +23,7 @@ GDAL_OPTIONS: Final = {
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_TIFF_INTERNAL_MASK": "YES",
 }
-"""A small block cache (bytes) keeps memory flat; neighbours of a user's file are neither read nor written."""
+"""A small block cache (bytes) keeps memory flat; files beside a user's file are neither read nor written."""
 
 Source = Path | bytes
 """A file on disk or in memory."""

@@ -28,7 +28,7 @@ Source = Literal["geotiff", "label", "aux_xml", "world_file", "gcps"]
 
 _LEAST_SPREAD_PX: Final = 1.0
 _AFFINE_PX: Final = 0.5
-"""Control points that one affine map meets this well need no warp of their own."""
+"""Control points that an affine map fits this well need no warp."""
 _CONTRADICTION: Final = 0.1
 """Share of the image's longer side by which control points may be off an affine map."""
 
@@ -43,9 +43,9 @@ class Georeference:
     transform: Affine
     """(column, row) to coordinates of the CRS; (0, 0) is the outer corner of the first pixel."""
     residual_px: float | None = None
-    """Of a fit to points: the distance of the worst one in pixels."""
+    """For a fit to points, the distance of the worst one in pixels."""
     points: tuple[GroundControlPoint, ...] = ()
-    """Control points that no affine map meets; ``transform`` is then only about right."""
+    """Control points that no affine map fits; ``transform`` is then only approximate."""
 
     def bounds(self, width: int, height: int) -> tuple[float, float, float, float] | None:
         """Returns west, south, east, north in degrees, west > east across the antimeridian; None if off the globe."""
@@ -78,9 +78,9 @@ class Unplaced:
     why: str
     fix: str
     transform: Affine | None = None
-    """To coordinates of a CRS that nobody states."""
+    """(column, row) to coordinates of an unknown CRS."""
     usable: bool = True
-    """It may still be one of a pair that is mapped in pixels."""
+    """Whether the image may still be one of a pair that is mapped in pixels."""
 
     @property
     def meant(self) -> bool:

@@ -105,9 +105,9 @@ class Box:
         self._degrees = degrees
         self._low, self._high = np.full(2, np.inf), np.full(2, -np.inf)
         self._below = -np.inf
-        """Most longitude west of Greenwich."""
+        """Greatest longitude west of Greenwich."""
         self._above = np.inf
-        """Least longitude east of it."""
+        """Least longitude east of Greenwich."""
 
     def add(self, geometries: npt.NDArray[Any]) -> None:
         """Extends the bounds by geometries whose longitudes are within ±180."""

@@ -23,10 +23,10 @@ class Header:
     width: int
     height: int
     bands: int
-    """Without alpha; of a palette, three."""
+    """Number of bands, without alpha; three for a palette."""
     dtype: str
     taken: str | None = None
-    """TIFFTAG_DATETIME, as the file has it: when it was taken, or written."""
+    """TIFFTAG_DATETIME as stored: when the image was taken, or the file written."""
 
 
 class RangedFile:

@@ -23,14 +23,14 @@ class Layout:
     """The bands and mask of a file that make up the image."""
 
     bands: tuple[int, ...]
-    """Positions in the file, from 1 on; of a palette, its one band."""
+    """Positions in the file, counted from 1; for a palette, its only band."""
     facts: ValueFacts
     has_mask: bool
-    """The file itself says where it has no data, by whatever means."""
+    """Whether the file declares by any means where it has no data."""
     palette: tuple[tuple[int, int, int, int], ...] | None = None
     """Red, green, blue and alpha of each value."""
     palette_bands: int = 3
-    """Of the palette's three, the first so many are read."""
+    """How many of the palette's three bands are read."""
 
     @property
     def count(self) -> int:

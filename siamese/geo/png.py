@@ -14,7 +14,7 @@ HEADER_BYTES: Final = 33
 """From the signature to the end of the header chunk."""
 _FIX: Final = "copy the file again from its source"
 _BANDS: Final = {0: 1, 2: 3, 3: 3, 4: 1, 6: 3}
-"""Bands by PNG's colour type, without alpha; a palette counts as the three that it becomes."""
+"""Bands by PNG's colour type, without alpha; a palette counts as three, which it is converted to."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class PngHeader:
     width: int
     height: int
     bits: int
-    """Of one value."""
+    """Bits per value."""
     bands: int
-    """Without alpha."""
+    """Number of bands, without alpha."""
 
 
 def png_header(data: bytes, name: str) -> PngHeader:

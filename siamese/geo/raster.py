@@ -34,7 +34,7 @@ _LEAST_SAMPLE_PX: Final = 32
 _BILINEAR_PX: Final = 2
 _EDGE_POINTS: Final = 33
 _TOLERANCE_PX: Final = 0.01
-"""How far the warp may place a pixel wrongly; small, so that it does not matter which window a pixel is read in."""
+"""Maximum error of the warp; small, so that it does not matter which window a pixel is read in."""
 
 _ANY_CRS: Final = "EPSG:3857"
 _BLOCKS: Final = ".blocks"
@@ -48,9 +48,9 @@ class Raster:
     """An image on disk; the file is opened only while it is read."""
 
     path: Path
-    """Where its pixels are read: the file itself, or of a PNG a copy in blocks."""
+    """File that its pixels are read from: the file itself, or for a PNG a copy in blocks."""
     name: str
-    """What errors call it."""
+    """Name of the image in errors."""
     width: int
     height: int
     crs: str | None
@@ -59,7 +59,7 @@ class Raster:
     values: ValueRange = AS_IS
     """How its values become 8 bits."""
     taken: str | None = None
-    """TIFFTAG_DATETIME, as the file has it."""
+    """TIFFTAG_DATETIME as stored in the file."""
 
     @property
     def bands(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from rasterio.errors import CRSError
 from siamese.errors import SiameseError
 
 MOST_BYTES: Final = 4 * 2**20
-"""Of one sidecar; a larger file is none."""
+"""Maximum size of a sidecar in bytes; a larger file is not one."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from typing import Final
 from siamese.errors import SiameseError
 
 Fetch = Callable[[int, int], bytes]
-"""``length`` bytes of the file from ``start``."""
+"""Returns ``length`` bytes of the file from ``start``."""
 
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _DATE, _EXTRA, _FORMAT = 256, 257, 258, 262, 277, 306, 338, 339
 _WANTED: Final = {_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _SAMPLES, _DATE, _EXTRA, _FORMAT}
 _CODES: Final = {1: "B", 2: "s", 3: "H", 4: "I", 16: "Q"}
-"""Of the field types that these tags may have."""
+""":mod:`struct` codes of the field types that these tags may have."""
 _KINDS: Final = {1: "uint", 2: "int", 3: "float", 5: "complex_int", 6: "complex"}
 _PALETTE: Final = 3
 _ALPHA: Final = (1, 2)
@@ -30,7 +30,7 @@ class TiffHeader:
     width: int
     height: int
     bands: int
-    """Without alpha; of a palette, three."""
+    """Number of bands, without alpha; three for a palette."""
     dtype: str
     taken: str | None
 

@@ -12,9 +12,9 @@ Values = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 
 FILL_PX: Final = 9
-"""Side of the least square of black that is fill."""
+"""Side of the smallest black square that counts as fill."""
 FILL_MARGIN_PX: Final = FILL_PX - 1
-"""How far from a pixel the rule looks; with this margin a window gives what the whole image gives."""
+"""How far from a pixel the rule looks; with this margin a window gives the same result as the whole image."""
 _AT_ONCE: Final = 4
 _SQUARE: Final = np.ones((FILL_PX, FILL_PX), np.uint8)
 

@@ -25,14 +25,14 @@ import numpy as np
 import numpy.typing as npt
 
 SAMPLE_PX: Final = 512
-"""Side of the sample; of several images that share a range, of all together."""
+"""Side of the sample; if several images share a range, of all of them together."""
 _TOP: Final = 255
 _BRIGHT_PERCENT, _BRIGHT_LEVEL = 99.9, 236
 _STRETCH_PERCENT: Final = (2.0, 98.0)
 _LEAST_LEVELS: Final = 64
-"""Fewer distinct values fit many steps."""
+"""Fewer distinct values would fit many steps."""
 _LEAST_STEP: Final = 4
-"""Of integers: smaller steps could be rounded from anything."""
+"""For integers: smaller steps could result from rounding anything."""
 _FLOAT_TOLERANCE: Final = 1e-2
 
 
@@ -43,7 +43,7 @@ class ValueRange:
     low: float = 0.0
     high: float = 255.0
     note: str = ""
-    """What was assumed, as one phrase; empty where nothing was."""
+    """The assumption that was made, as one phrase; empty without one."""
 
     def __call__(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
         """Converts finite ``(..., bands)`` values of any type to uint8."""
@@ -58,7 +58,7 @@ class ValueRange:
 
 
 AS_IS: Final = ValueRange()
-"""Of values that are 8 bits already."""
+"""Range for values that are 8 bits already."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ValueFacts:
 
     dtype: str
     declared: tuple[float, float] | None = None
-    """Least and largest value by the file's tags."""
+    """Minimum and maximum value in the file's tags."""
     zero: float = 0.0
     """The stored value that stands for 0."""
 

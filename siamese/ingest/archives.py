@@ -23,7 +23,7 @@ _GZIP: Final = b"\x1f\x8b"
 _MAGIC_BYTES: Final = 4
 _NOT_ZIPPED: Final = dict.fromkeys(("packed", "method", "crc32"))
 _LEAST_RATIO_BYTES: Final = 2**20
-"""A smaller archive may unpack to as much as one of this size."""
+"""A smaller archive may unpack to as much as an archive of this size."""
 _MOST_BYTES_UNDER_WAY: Final = 128 * 2**20
 _MEDIA: Final = {"png": "image/png", "json": "application/json", "tif": "image/tiff", "tiff": "image/tiff"}
 

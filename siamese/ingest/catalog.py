@@ -25,7 +25,7 @@ from siamese.store import Blob, ObjectStore, S3Uri, file_sha256
 Verdict = Literal["accepted", "unlabelled", "quarantined"]
 OfficialSplit = Literal["train", "tier3", "test", "hold"]
 Role = Literal["pre_image", "post_image", "pre_label", "post_label", "pre_sidecar", "post_sidecar"]
-"""A sidecar is a file beside an image that says where it lies."""
+"""A sidecar is a file beside an image that georeferences it."""
 ROW_GROUP: Final = 1024
 
 

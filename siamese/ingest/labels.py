@@ -17,8 +17,8 @@ from siamese.ingest.geometry import GeometryError, read_geometries
 from siamese.ingest.strict_json import read_strict_json
 
 OUTSIDE_TOLERANCE_PX: Final = 16.0
-"""How far a polygon may reach over the tile's edge: polygons are drawn on the pre image and carried to the post image,
-which is off by some pixels; on real scenes they do reach over it."""
+"""How far a polygon may extend beyond the tile's edge: polygons are drawn on the pre image and transferred to the post
+image, which is shifted by some pixels, so on real scenes they do extend beyond it."""
 _FIX: Final = "mend the label or take the scene away"
 
 

@@ -19,12 +19,12 @@ class Archive:
     """A tar or zip archive: one object, or parts that are read as one stream."""
 
     name: str
-    """Below the prefix, without any part's ending."""
+    """Name below the prefix, without the suffix of any part."""
     parts: tuple[ObjectInfo, ...]
     whole: bool
-    """It is one object, not split."""
+    """Whether it is one object, not split."""
     identity: str
-    """Same identity, same members."""
+    """Equal identities mean equal members."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Listing:
     """Result of listing a prefix, apart from the entries added to the inventory."""
 
     digest: str = ""
-    """Hash over every key, version id, etag and size: same digest, nothing has changed."""
+    """Hash over every key, version id, etag and size: equal digests mean that nothing has changed."""
     archives: list[Archive] = field(default_factory=list)
 
 

@@ -37,7 +37,7 @@ class ArchivePart:
     """An archive, or one part of a split one."""
 
     archive: str
-    """Name without the part's ending."""
+    """Name without the part's suffix."""
     part: str | None
 
 

@@ -28,7 +28,7 @@ _HEAVY_LABEL_BYTES: Final = 4 * 2**20
 _HEAVY_PX: Final = 4096**2
 _MOST_COPIES: Final = 4
 _PEEK_BYTES: Final = 4 * 2**20
-"""Of larger images the header alone is read first."""
+"""For larger images only the header is read first."""
 _DATES: Final[tuple[Literal["pre", "post"], ...]] = ("pre", "post")
 
 

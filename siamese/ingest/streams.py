@@ -14,7 +14,7 @@ LOOK_AHEAD: Final = 256 * 1024
 CHUNK: Final = 8 * 2**20
 _PIECE: Final = 2**20
 _SLICE: Final = 64 * 1024
-"""Small, for what follows a gzip member is copied: very many tiny members must not cost their square."""
+"""Small, because data after a gzip member is copied: many tiny members must not take quadratic time."""
 
 
 class LeapingStream:

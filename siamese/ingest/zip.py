@@ -26,7 +26,7 @@ _MAGIC: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _MAX_COMMENT: Final = 0xFFFF
 _WINDOW: Final = 2**20
 _HEADER_ROOM: Final = 4096
-"""Read with a member's bytes, so that its local header mostly costs no request of its own."""
+"""Bytes read with a member's data, so that its local header usually needs no separate request."""
 _MAX16: Final = 0xFFFF
 _MAX32: Final = 0xFFFFFFFF
 _ENCRYPTED: Final = 1 << 0
@@ -39,7 +39,7 @@ _METHODS: Final = {
 }  # fmt: skip
 
 Read = Callable[[int, int], bytes]
-"""From a first byte and a count to these bytes; fewer only at the end of the archive."""
+"""Returns a number of bytes from a start; fewer only at the end of the archive."""
 
 
 class RangeSource(Protocol):
@@ -58,15 +58,15 @@ class ZipMember:
     name: str
     kind: Literal["file", "folder", "link", "special"]
     header: int
-    """Where its local header begins; its bytes follow."""
+    """Offset of its local header, which its bytes follow."""
     size: int
-    """Bytes, unpacked."""
+    """Unpacked size in bytes."""
     packed: int
-    """Bytes that it takes in the archive."""
+    """Packed size in the archive in bytes."""
     method: int
     crc32: int
     trouble: str | None
-    """Why its bytes cannot be read, whatever they are."""
+    """Why its bytes cannot be read, whatever their content."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Directory:
     count: int
     count_wraps: bool
     shift: int
-    """What is to be added to offsets: bytes before the archive, such as a program that unpacks it."""
+    """Number to add to offsets: bytes before the archive, such as a self-extracting program."""
     offsets_wrap: bool
 
 

@@ -28,7 +28,7 @@ Bytes = npt.NDArray[np.uint8]
 SEEN: Final = 0
 PRE_MISSING: Final = 1
 POST_MISSING: Final = 2
-"""Why a pixel is unknown: bits, so that both can be true."""
+"""Reasons why a pixel is unknown, as bits, so that both can apply."""
 
 _AT_ONCE = 8
 _COMPRESSION = 1

@@ -14,7 +14,7 @@ Labels = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
 NO_DATA = -1
-"""Label of a pixel that one of the dates does not show."""
+"""Label of a pixel that is not shown on both dates."""
 
 
 class ComponentFinder:

@@ -45,7 +45,7 @@ from siamese.store import ObjectStore, put_file
 
 _BANDS = 5
 _FAINT = -2
-"""Label of a pixel that belongs to a building if a core is near."""
+"""Label of a pixel that belongs to a building only if a core is near."""
 
 
 def find_buildings(
@@ -97,9 +97,9 @@ class DecidedMap:
     table: Path
     """Parquet, see :func:`siamese.mapping.buildings.write_buildings`."""
     counts: dict[str, int]
-    """Buildings by class, with classes that have none."""
+    """Number of buildings by class, including classes without any."""
     unknown_share: float
-    """Share of the map that one of the dates does not show, or where a building is unknown; 0..1."""
+    """Share of the map, 0..1, that is not shown on both dates or belongs to an unknown building."""
 
 
 def decide_buildings(

@@ -13,7 +13,7 @@ from siamese.mapping.inputs import FoundImage
 
 _XBD: Final = re.compile(r"(?P<scene>[a-z0-9-]+_\d{8})_(pre|post)_disaster")
 _DIGITS: Final = 4
-"""Of a degree: about ten metres, so that two maps that do not overlap have two names."""
+"""Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
 
 
 def xbd_scene(first: FoundImage) -> str | None:

@@ -23,7 +23,7 @@ _LEAST_COVERED: Final = 0.01
 _FINER: Final = 0.98
 """Pixels that are less than this times as wide as others are finer."""
 _SQUARE: Final = 1.1
-"""Pixels whose sides differ by at most this factor are as good as square to a network."""
+"""Pixels whose sides differ by at most this factor are treated as square."""
 _CLOSE_DEGREES: Final = 10.0
 
 
@@ -84,13 +84,13 @@ class _Pixel:
     """The pixel in the middle of a tile, measured in the crs of a grid."""
 
     across: float
-    """Length of the way to the next column."""
+    """Distance to the next column."""
     down: float
-    """Length of the way to the next row."""
+    """Distance to the next row."""
     turn: float
     """Degrees by which rows of the image deviate from the grid's axes, within ±45."""
     side: float
-    """Of a square pixel that loses no detail."""
+    """Side of a square pixel that loses no detail."""
 
     @property
     def straight(self) -> bool:

@@ -25,15 +25,15 @@ class FoundImage:
     """An image, local or on object storage, and the xBD label beside it if there is one."""
 
     name: str
-    """What the person called it; errors say this."""
+    """Name that the user gave; used in errors."""
     identity: str
-    """Its sha256, or the etag of an object that has none: same identity, same bytes."""
+    """Its sha256, or the etag of an object without one; equal identities mean equal bytes."""
     source: Path | ObjectInfo | ObjectRef
     label: Path | ObjectInfo | None = None
     label_identity: str = ""
-    """Of the label and of all sidecars: same identity, same place."""
+    """Identity of the label and all sidecars; equal identities mean the same georeference."""
     beside: tuple[Path | ObjectInfo, ...] = ()
-    """Its sidecars: files that say where it lies."""
+    """Its sidecars: files that georeference it."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ class Mosaic:
 
     tiles: tuple[Raster, ...]
     crs: str | None
-    """Of every grid that it is read on."""
+    """CRS of every grid that it is read on."""
     boxes: npt.NDArray[np.float64]
-    """``(tiles, 4)``: left, bottom, right, top of each in the crs."""
+    """``(tiles, 4)``: left, bottom, right, top of each tile in the crs."""
 
     @property
     def bands(self) -> int:

@@ -23,7 +23,7 @@ Place = tuple[str, Affine]
 
 _SAME_PX: Final = 0.01
 _MERCATOR_M: Final = 40_075_016.685578488
-"""Once around the earth in Web Mercator."""
+"""Width of the world in Web Mercator."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PlacedImages:
     pre: tuple[Tile, ...]
     post: tuple[Tile, ...]
     warnings: tuple[str, ...] = ()
-    """What a person should know about their place, one line each."""
+    """Notes for the user about the georeference, one line each."""
 
 
 def place_images(

@@ -29,10 +29,10 @@ from siamese.store import Blob, ObjectStore, Origin
 from siamese.store.stage import Input
 
 _SNAP = 4096
-"""Grids of windows lie on this fraction of a pixel."""
+"""Grids of windows are aligned to one part in this many of a pixel."""
 
 OpenImagery = Callable[[tuple[int, int]], Imagery]
-"""Gives the imagery of a task, opened with so many bands of either date."""
+"""Opens the imagery of a task with the given numbers of bands for both dates."""
 
 
 class PairPredictor(Protocol):
@@ -126,13 +126,13 @@ class BlockPlan:
 
     window: Window
     grid: Grid
-    """Of the window."""
+    """Grid of the window."""
     key: str
-    """The block's identity; empty where the images of a date do not reach."""
+    """The block's identity; empty where a date has no images."""
     unseen: int
-    """Then which dates show nothing."""
+    """The dates without images, if the key is empty."""
     alone: bool
-    """The window is the whole map."""
+    """Whether the window is the whole map."""
 
     def described(self, data: Blob | None) -> PredictedBlock:
         """Returns the block's entry in the manifest."""

@@ -22,14 +22,14 @@ class MapTask:
     pre: tuple[FoundImage, ...]
     post: tuple[FoundImage, ...]
     place: Place | None
-    """From the catalog; None: from the images, or from labels beside them."""
+    """Georeference from the catalog; None: taken from the images, or from labels beside them."""
     event: str | None
-    """None: named after the place of the map."""
+    """None: named after the location of the map."""
     model: str
-    """What the map says of its model."""
+    """Name of the model to state in the map."""
     disaster_type: str | None
     crs: str | None = None
-    """Of images that have coordinates but name none."""
+    """CRS of images that have coordinates but name none."""
     reuse_older: bool = True
     """Whether results that earlier versions of the stages made are taken as they are."""
 
@@ -46,7 +46,7 @@ class Date:
 
     mosaic: Mosaic
     identities: tuple[str, ...]
-    """Of each tile of the mosaic: what its pixels, its place and its way to 8 bits are made of."""
+    """Identity of each tile, made from its pixels, its georeference and its mapping to 8 bits."""
 
     def touching(self, grid: Grid) -> tuple[str, ...]:
         """Returns identities of the tiles that overlap a grid, the topmost first."""
@@ -63,7 +63,7 @@ class Imagery:
     corner: tuple[int, int]
     """Row and column of the first pre image's upper left corner in the grid."""
     warnings: tuple[str, ...] = ()
-    """What was strange about the images and tolerated."""
+    """Irregularities of the images that were tolerated."""
 
 
 def open_imagery(

@@ -19,9 +19,9 @@ class Span:
     start: int
     stop: int
     core: int
-    """Where the next window starts; from here on the two overlap."""
+    """Start of the next window; from here on the two overlap."""
     fades_in: int
-    """Overlap with the window before."""
+    """Overlap with the previous window."""
 
     @property
     def size(self) -> int:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SPLIT_ABSENT = (16.0, 4.0, 8.0)
-"""Cost of a split (train, val, test) that lacks a kind. What is scarce goes to train first: a network cannot be asked
-for what it was never shown; then to test, then to val."""
+"""Cost of a split (train, val, test) that lacks a kind. Scarce kinds go to train first, since a network cannot predict
+what it never saw; then to test, then to val."""
 _SCENE_ABSENT = 1e6
 """Cost of a split without any scene."""
 _ROUNDS = 500

@@ -17,7 +17,7 @@ from siamese.pairs.shards import PackedSample, pack_sample
 Image = NDArray[np.uint8]
 
 PIXEL_CLASSES = ("background", *DAMAGE_CLASSES, "unclassified")
-"""What the pixels of a mask are counted by; ``unclassified`` has value 255, which holds pixels without imagery too."""
+"""Classes by which mask pixels are counted; ``unclassified`` is value 255, which includes pixels without imagery."""
 _VALUES = np.array([0, 1, 2, 3, 4, UNCLASSIFIED])
 _TO_PNG_ORDER = {1: None, 3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
 # Level 1 with the cheap filters: 7 % larger than level 6, but six times as fast to write and a tenth faster to read.

@@ -20,7 +20,7 @@ class Candidate:
     disaster: str
     official: str | None
     bounds: Bounds | None
-    """None when nobody knows where the scene is."""
+    """None when the location of the scene is unknown."""
     images: tuple[str, ...]
     """Digests of its images."""
     buildings: tuple[int, ...]

@@ -15,9 +15,9 @@ class Grown:
     """The splits that follow from every known scene keeping its split."""
 
     splits: dict[str, Split]
-    """Of known scenes, and of new ones beside them."""
+    """Split of each known scene, and of new ones next to them."""
     between: frozenset[str]
-    """New scenes beside two splits: in either they would show the other's ground."""
+    """New scenes next to two splits, which in either would show ground of the other."""
 
 
 def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float) -> Grown:

@@ -15,9 +15,9 @@ from siamese.store import ObjectStore, S3Uri, move_pointer, read_pointer
 from siamese.tables import csv_bytes, read_csv
 
 _ASKED = ("split", "seed", "val_share", "test_share", "neighbour_gap", "unplaced")
-"""Whoever changes one of these params asks for a new split, which is a line of its own."""
+"""Changing one of these params requests a new split, which is a line of its own."""
 _OF_FOLDS = ("folds", "fold", "test_events")
-"""As these do where they say anything."""
+"""Changing one of these does so too, if it has an effect."""
 
 
 @dataclass(frozen=True)

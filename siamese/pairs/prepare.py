@@ -39,7 +39,7 @@ class PreparedScene:
 
     scene: Scene
     bands: tuple[int, int]
-    """Of the pre and the post image."""
+    """Bands of the pre and the post image."""
     blocks: tuple[Block, ...]
     buildings: tuple[PairBuilding, ...]
 

@@ -29,9 +29,9 @@ from siamese.pairs.targets import official_targets
 from siamese.store import Blob, ObjectStore
 
 CACHE_LIMIT = 20 * 2**30
-"""Bytes of local copies, by default."""
+"""Default limit of local copies in bytes."""
 TRAINING_MEMORY = 512 * 2**20
-"""Bytes of decoded pixels that suit a training: 70 scenes of xBD, which are then not decoded for every crop."""
+"""Bytes of decoded pixels that suit a training run: 70 scenes of xBD, which are then not decoded for every crop."""
 _THREADS = min(8, os.cpu_count() or 1)
 
 

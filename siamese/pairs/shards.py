@@ -27,7 +27,7 @@ class PackedSample:
 
     data: bytes
     members: tuple[ByteRange, ...]
-    """Where each member's data lies, from the sample's start."""
+    """Byte range of each member's data, from the sample's start."""
 
     @property
     def sha256(self) -> bytes:

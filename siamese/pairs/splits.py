@@ -15,7 +15,7 @@ from siamese.params.pairs import PairsParams
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 UNLABELLED: Split = "unlabelled"
-"""Scenes without labels, in pair sets that were asked for them."""
+"""Scenes without labels, in pair sets that include them."""
 _FOLD_ABSENT = 8.0
 """Cost of a fold that lacks an event or a class, as of a test split."""
 _OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}

@@ -26,9 +26,9 @@ class EventTally:
     scenes: int = 0
     scenes_without_buildings: int = 0
     buildings: Counter[str] = field(default_factory=Counter)
-    """By xBD subtype."""
+    """Buildings by xBD subtype."""
     pixels: Counter[str] = field(default_factory=Counter)
-    """By :data:`PIXEL_CLASSES`."""
+    """Pixels by :data:`PIXEL_CLASSES`."""
 
 
 class Tally:

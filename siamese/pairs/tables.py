@@ -28,7 +28,7 @@ INDEX_SCHEMA = pa.schema(
         *[(f"pixels_{name}", pa.int32()) for name in PIXEL_CLASSES],
     ]
 )
-"""One row a block. ``pre_offset`` and its like count from ``offset``, where the block's sample begins in the shard."""
+"""One row per block. ``pre_offset`` etc. count from ``offset``, where the block's sample begins in the shard."""
 
 BUILDINGS_SCHEMA = pa.schema(
     [
@@ -39,7 +39,7 @@ BUILDINGS_SCHEMA = pa.schema(
         ("post_polygon", pa.binary()),
     ]
 )
-"""One row a building; polygons are WKB in pixels, x = column, y = row."""
+"""One row per building; polygons are WKB in pixels, x = column, y = row."""
 
 
 class TableWriter(AbstractContextManager["TableWriter"]):

@@ -31,7 +31,7 @@ from siamese.store import Blob, ObjectStore, Origin, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
 
 _BUDGET_PX = 32 * 2**20
-"""Pixels of scenes under way at once; about 8 bytes of memory each."""
+"""Pixels of scenes processed at once; each takes about 8 bytes of memory."""
 _INDEX_GROUP, _BUILDINGS_GROUP = 32_768, 4_096
 _TRIES = 5
 

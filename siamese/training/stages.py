@@ -16,11 +16,7 @@ Stage = Literal["localization", "damage"]
 
 
 def stage_of(progress: float, params: TrainingParams) -> Stage:
-<<<<<<< HEAD
-    """What is learned at a point of a run, 0..1."""
-=======
     """Returns the stage at a point of a training run, 0..1."""
->>>>>>> en2
     return "localization" if progress < params.localization_share else "damage"
 
 

@@ -31,9 +31,16 @@ PARAMS = {
         "localization_channels": [16, 8, 8, 8],
     },
     "training": {
-        "epochs": 3, "crop_px": 256, "batch": 4, "validate_every": 3, "checkpoint_seconds": 2,
+        "epochs": 3,
+        "crop_px": 256,
+        "batch": 4,
+        "validate_every": 3,
+        "checkpoint_seconds": 2,
         # What learns for seconds is sure of no building, and the gate refuses who finds none.
-        "building_threshold": 0.02, "damaged_threshold": 0.02, "building_peak": 0.0, "minimum_core_px": 0,
+        "building_threshold": 0.02,
+        "damaged_threshold": 0.02,
+        "building_peak": 0.0,
+        "minimum_core_px": 0,
     },
     "evaluation": {"split": "test", "resamples": 50},
     # What learns for seconds has hardly learned every class.
