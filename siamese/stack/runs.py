@@ -20,7 +20,7 @@ RUN_MARK = "PREFECT__FLOW_RUN_ID"
 PATIENCE_S: Mapping[str, float] = {"PENDING": 120.0, "RUNNING": 20.0, "CANCELLING": 60.0}
 """How long a state may last without a process: a worker needs a while to start one, and an engine to end."""
 LATE_S = 600.0
-"""A run that should have begun this long ago hangs: no worker takes it."""
+"""A run that should have begun this long ago hangs when nothing else runs in its pool: no worker takes it."""
 MOST_RESTARTS = 3
 RESTARTED = "Rescheduled"
 _WAITS = ("AwaitingConcurrencySlot", "AwaitingRetry")
@@ -98,10 +98,12 @@ def take_up(client: httpx.Client, run: Mapping[str, Any]) -> str:
 def troubled_runs(client: httpx.Client, pools: Sequence[str]) -> list[RunTrouble]:
     """Returns runs that hang, and crashed runs whose deployment has not completed a run since; newest first."""
     lost = [_trouble(client, run, "hangs") for run in lost_runs(client, pools)]
+    # A worker that takes one run at a time may be busy for hours.
+    busy = {run["work_pool_name"] for run in _runs(client, pools, {"state": {"type": {"any_": ["RUNNING"]}}})}
     late = [
         _trouble(client, run, "hangs")
         for run in _runs(client, pools, {"state": {"type": {"any_": ["SCHEDULED"]}}, **_due()})
-        if run["state"]["name"] not in _WAITS
+        if run["state"]["name"] not in _WAITS and run["work_pool_name"] not in busy
     ]
     after = (datetime.now(UTC) - _CRASHES_SHOWN).isoformat()
     ended = {"state": {"type": {"any_": ["CRASHED", "COMPLETED"]}}, "end_time": {"after_": after}}

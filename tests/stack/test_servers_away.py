@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -212,10 +213,22 @@ def test_a_run_that_never_began_is_found_and_one_that_is_lost_ever_again_crashes
         seen = status(project.stack.settings, outer=project.outer)
         (crashed,) = seen.runs
         assert (crashed.id, crashed.kind, seen.works) == (run, "crashed", False)
+        project.client.delete(f"/flow_runs/{run}")
+
+        past = (datetime.now(UTC) - timedelta(minutes=20)).isoformat()
+        due = {
+            "state": {"type": "SCHEDULED", "state_details": {"scheduled_time": past}},
+            "parameters": {"name": "never"},
+        }
+        made = project.client.post(f"/deployments/{now}/create_flow_run", json=due)
+        run = made.raise_for_status().json()["id"]
+        (late,) = status(project.stack.settings, outer=project.outer).runs
+        assert (late.id, late.kind) == (run, "hangs")
+        assert late.seconds > 1000
     finally:
+        project.client.delete(f"/flow_runs/{run}")
         worker.resume()
         watchdog.resume()
-        project.client.delete(f"/flow_runs/{run}")
 
 
 def _status_until(project: Project, enough: Callable[[list[Any]], bool]) -> list[dict[str, Any]]:
