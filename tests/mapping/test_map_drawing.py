@@ -288,9 +288,8 @@ def test_wide_integers_become_8_bits_the_same_on_every_tile(tmp_path: Path) -> N
     before, after = (mosaic(open_tiles([image(path) for path in paths], tmp_path), UTM) for paths in (narrow, wide))
     grid = Grid(UTM, PLACE, 160, 160)
     np.testing.assert_array_equal(before.read(grid)[0], pre)
-    stretched = after.read(grid)[0]
-    assert {tuple(colour) for colour in stretched[post[..., 0] == GROUND]} == {(0, 0, 0)}
-    assert stretched[post[..., 1] == 175].max() == 255
+    # Eight-bit levels times eight are recognised as such, so the network sees what it would have seen of 8 bits.
+    np.testing.assert_array_equal(after.read(grid)[0], post)
 
 
 def test_radar_after_colour_is_mapped_and_its_nodata_is_unknown(tmp_path: Path) -> None:
