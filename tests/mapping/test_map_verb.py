@@ -100,8 +100,8 @@ def test_the_same_imagery_on_object_storage_gives_the_same_map(
         predictor=Colours(),
     )  # fmt: skip
     assert remote.digest == local.digest
-    folder = map_pair([f"{store.raw}event/"], [files[1]], checkpoint, SMALL, store, predictor=Colours())
-    assert folder.digest != local.digest
+    with pytest.raises(SiameseError, match="the same image is given as --pre"):
+        map_pair([f"{store.raw}event/"], [files[1]], checkpoint, SMALL, store, predictor=Colours())
 
 
 def test_an_xbd_scene_is_placed_by_the_label_beside_it(
@@ -164,7 +164,6 @@ def test_bad_imagery_is_told_in_one_line(
     png = write(tmp_path / "unplaced.png", image, crs=None, driver="PNG")
     large = write(tmp_path / "large.png", pair(200, 128)[1], crs=None, driver="PNG")
     grey = write(tmp_path / "grey.tif", image[..., :1])
-    floats = write(tmp_path / "floats.tif", image.astype(np.float32))
     cut = tmp_path / "cut.tif"
     cut.write_bytes(Path(post).read_bytes()[:30_000])
     cut_png = tmp_path / "cut.png"
@@ -178,12 +177,11 @@ def test_bad_imagery_is_told_in_one_line(
         ([pre], [str(far)], "do not overlap"),
         ([pre], [str(png)], r"unplaced.png: has no georeference"),
         ([str(png)], [post], r"unplaced.png: has no georeference"),
-        ([str(png), str(png)], [str(png)], "several images cannot be placed: this one has no georeference"),
+        ([str(png), str(png)], [str(large)], "several images cannot be placed: this one has no georeference"),
         ([str(png)], [str(large)], "must have one size: 128 x 128 px before, 128 x 200 px after"),
         ([pre], [str(grey)], "grey.tif: has 1 band, not 3"),
-        ([pre], [str(floats)], "floats.tif: holds float32, not integers"),
         ([pre], [str(cut)], "cut.tif: cannot be read"),
-        ([str(png)], [str(cut_png)], "cut.png: cannot be read"),
+        ([str(png)], [str(cut_png)], "cut.png: PNG is truncated"),
         ([pre], [str(text)], "text.tif: is neither PNG nor GeoTIFF"),
         ([pre], [str(link)], "link.vrt: is neither PNG nor GeoTIFF"),
         ([pre], [str(tmp_path / "absent.tif")], "absent.tif: there is no such file"),
@@ -207,12 +205,14 @@ def test_optical_and_radar_are_told_apart(store: ObjectStore, checkpoint: Checkp
 
 
 def test_an_object_that_changes_meanwhile_is_another_map(
-    store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str]
+    store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], tmp_path: Path
 ) -> None:
     address = S3Uri(store.settings.raw_bucket, "post.tif")
     store.upload(Path(files[1]), address)
     first = map_pair([files[0]], [str(address)], checkpoint, SMALL, store, predictor=Colours())
-    store.upload(Path(files[0]), address)
+    with rasterio.open(files[1]) as source, rasterio.open(tmp_path / "darker.tif", "w", **source.profile) as darker:
+        darker.write(source.read() // 2)
+    store.upload(tmp_path / "darker.tif", address)
     second = map_pair([files[0]], [str(address)], checkpoint, SMALL, store, predictor=Colours())
     assert first.digest != second.digest
 
