@@ -61,7 +61,6 @@ def map(  # noqa: A001 - the verb's name
     probabilities of each building, picture.png, and map.json, the manifest. Predictions are kept block by block in the
     bucket `lake`: an interrupted map resumes, and changed params of buildings or files do not run the network again.
     """
-    from siamese.mapping.inputs import check_files
     from siamese.params import load_params
     from siamese.store import ObjectStore
 
@@ -72,6 +71,9 @@ def map(  # noqa: A001 - the verb's name
         params = params.model_copy(update={"crs": crs})
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
+    # Headers next: this reads images, but needs no network.
+    from siamese.mapping.inputs import check_files
+
     check_files(pre, post, store)
     # Imported last, as these take seconds: errors above are reported at once.
     from siamese.mapping import map_pair
