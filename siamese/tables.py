@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     """A table as CSV in UTF-8, with a header; an absent value (None) is an empty field."""
     # As objects, whole numbers stay whole beside absent ones.
+    import pandas as pd  # training writes curves also where only torch is installed, on small tables
+
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
@@ -22,4 +26,6 @@ def read_csv(data: bytes, types: Mapping[str, type] | type = str) -> pd.DataFram
         data: CSV with a header.
         types: Of all columns, or by column; text that looks like a number or like nothing ("NA") stays text.
     """
+    import pandas as pd
+
     return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)

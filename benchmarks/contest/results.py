@@ -58,7 +58,7 @@ def result_key(contestant: Contestant, fold: Fold, params: Params, data: str) ->
     """
     network = params.network.identity()
     if contestant.is_reference:
-        network = {name: network[name] for name in ("encoder", "pretrained")}
+        network = {name: getattr(params.network, name) for name in ("encoder", "pretrained")}
     code = "contest.references" if contestant.is_reference else "siamese.training"
     parts: list[Any] = [
         contestant.kind,
