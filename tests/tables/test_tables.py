@@ -6,7 +6,7 @@ import csv
 import io
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamese.tables import csv_bytes, read_csv
@@ -24,6 +24,7 @@ def plainly(rows: list[tuple[object, ...]]) -> bytes:
     return out.getvalue().encode()
 
 
+@settings(deadline=None)  # the first example imports pandas
 @given(ROWS)
 def test_values_are_written_as_they_are(rows: list[tuple[object, ...]]) -> None:
     assert csv_bytes(COLUMNS, rows) == plainly(rows)
@@ -34,6 +35,7 @@ def test_numpys_numbers_are_written_as_pythons() -> None:
     assert csv_bytes(COLUMNS, rows) == plainly([("a", 0.1, 3, True)])
 
 
+@settings(deadline=None)  # the first example imports pandas
 @given(st.lists(st.tuples(TEXT, st.sampled_from(["NA", "007", "1e3", "None", "true"])), max_size=8))
 def test_text_that_looks_like_a_number_or_like_nothing_comes_back_as_it_was(rows: list[tuple[str, str]]) -> None:
     found = read_csv(csv_bytes(("scene", "split"), rows))
