@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,6 +29,10 @@ from siamese.store import ObjectStore
 
 SERVERS = ("stack", "mlflow_server", "prefect_server", "s3_server")
 """Session fixtures that start a server; their tests are in this order, the slowest first, where workers share them."""
+# No test measures seconds, and a loaded machine is slow.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
+
 DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
