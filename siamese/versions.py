@@ -16,6 +16,10 @@ LIBRARIES = (
     "scipy",
     "shapely",
     "rasterio",
+    "torchvision",
+    "pyarrow",
+    "pandas",
+    "nncf",
 )
 """Packages that pixels, networks and geometries pass through, by their names on PyPI."""
 _GDAL = re.compile(r"libgdal[^/]*\.so\.\d+\.(\d+(?:\.\d+)+)$")

@@ -66,11 +66,6 @@ class Raster:
         """The bands of the file that are read, counted from 1; for a palette, its band once for each colour."""
         return self.layout.bands if self.layout.palette is None else self.layout.bands * self.layout.count
 
-    @property
-    def stretch(self) -> ValueRange:
-        """Alias of ``values``."""
-        return self.values
-
     def read(self, col: int, row: int, width: int, height: int) -> tuple[Image, Mask]:
         """Reads a window on the image's own grid.
 

@@ -9,17 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from siamese.versions import library_versions
 
 _PACKAGE = "siamese"
 _ROOT = Path(__file__).resolve().parents[2]
 _CARRIERS = tuple(f"{_PACKAGE}.{name}" for name in ("store", "params", "errors", "progress", "settings", "manifests"))
 """Modules that carry bytes and settings but make nothing: a change in them makes no result stale."""
-_DECIDING = ("torch", "torchvision", "timm", "openvino", "numpy", "scipy", "opencv-python-headless", "rasterio",
-             "shapely", "pyarrow", "pandas", "pillow", "nncf")  # fmt: skip
 
 
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -43,15 +42,8 @@ class Surroundings(BaseModel):
 @lru_cache
 def _surroundings() -> Surroundings:
     machine = f"{platform.system()} {platform.machine()}, {_processor()}"
-    return Surroundings(python=platform.python_version(), libraries=dict(_versions()), machine=machine)
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in _DECIDING:
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            continue
+    libraries = library_versions()
+    return Surroundings(python=libraries.pop("python"), libraries=libraries, machine=machine)
 
 
 def _processor() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +10,9 @@ import numpy as np
 from PIL import Image
 from shapely import Polygon, affinity, box
 
+from builders.tinyscenes import scene_label
+
 SUBTYPES = ("no-damage", "minor-damage", "major-damage", "destroyed", "un-classified")
-DEGREES_PER_PX = 1e-5
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,8 @@ class LittleScene:
         return out.getvalue()
 
     def _label(self, date: str) -> bytes:
-        features: dict[str, list[object]] = {"xy": [], "lng_lat": []}
-        east = 0.1 * self.seed
-        for number, (pre, post, subtype) in enumerate(self.buildings()):
-            shape = pre if date == "pre" else post
-            properties = {"feature_type": "building", "uid": f"{self.name}-{number}"}
-            if date == "post":
-                properties["subtype"] = subtype
-            degrees = affinity.affine_transform(shape, [DEGREES_PER_PX, 0, 0, -DEGREES_PER_PX, east, 10])
-            features["xy"].append({"properties": properties, "wkt": shape.wkt})
-            features["lng_lat"].append({"properties": properties, "wkt": degrees.wkt})
-        metadata = {
-            "disaster": self.name.rsplit("_", 1)[0],
-            "disaster_type": "wind",
-            "width": self.width,
-            "height": self.height,
-            "img_name": f"{self.name}_{date}_disaster.png",
-        }
-        return json.dumps({"features": features, "metadata": metadata}).encode()
+        size = self.width, self.height
+        return scene_label(self.name, date, self.buildings(), "wind", east=0.1 * self.seed, size=size)
 
 
 def little_scenes() -> list[LittleScene]:

@@ -35,23 +35,36 @@ class TinyScene:
     def label(self, date: str) -> bytes:
         """The label JSON of a date."""
         east = self.place * 200 * DEGREES_PER_PX
-        features: dict[str, list[object]] = {"xy": [], "lng_lat": []}
-        for number, (pre, post, subtype) in enumerate(self.buildings):
-            shape = pre if date == "pre" else post
-            properties = {"feature_type": "building", "uid": f"{self.name}-{number}"}
-            if date == "post":
-                properties["subtype"] = subtype
-            degrees = affinity.affine_transform(shape, [DEGREES_PER_PX, 0, 0, -DEGREES_PER_PX, east, 10])
-            features["xy"].append({"properties": properties, "wkt": shape.wkt})
-            features["lng_lat"].append({"properties": properties, "wkt": degrees.wkt})
-        metadata = {
-            "disaster": self.name.rsplit("_", 1)[0],
-            "disaster_type": "flooding",
-            "width": self.width,
-            "height": self.height,
-            "img_name": f"{self.name}_{date}_disaster.png",
-        }
-        return json.dumps({"features": features, "metadata": metadata}).encode()
+        return scene_label(self.name, date, self.buildings, "flooding", east=east, size=(self.width, self.height))
+
+
+def scene_label(
+    name: str,
+    date: str,
+    buildings: Sequence[tuple[Polygon, Polygon, str]],
+    disaster_type: str,
+    *,
+    east: float,
+    size: tuple[int, int],
+) -> bytes:
+    """A label in xBD's schema: buildings as (pre, post, subtype), ``east`` degrees of longitude, size in pixels."""
+    features: dict[str, list[object]] = {"xy": [], "lng_lat": []}
+    for number, (pre, post, subtype) in enumerate(buildings):
+        shape = pre if date == "pre" else post
+        properties = {"feature_type": "building", "uid": f"{name}-{number}"}
+        if date == "post":
+            properties["subtype"] = subtype
+        degrees = affinity.affine_transform(shape, [DEGREES_PER_PX, 0, 0, -DEGREES_PER_PX, east, 10])
+        features["xy"].append({"properties": properties, "wkt": shape.wkt})
+        features["lng_lat"].append({"properties": properties, "wkt": degrees.wkt})
+    metadata = {
+        "disaster": name.rsplit("_", 1)[0],
+        "disaster_type": disaster_type,
+        "width": size[0],
+        "height": size[1],
+        "img_name": f"{name}_{date}_disaster.png",
+    }
+    return json.dumps({"features": features, "metadata": metadata}).encode()
 
 
 def some_buildings(seed: int) -> list[tuple[Polygon, Polygon, str]]:
