@@ -129,6 +129,9 @@ def _tell_model(console: Console, store: ObjectStore, version: ModelVersion, par
     console.print(f"Prefect    {prefect}/runs")
     mlflow = without_login(os.environ.get("MLFLOW_TRACKING_URI", ""))
     console.print(f"MLflow     {mlflow}/#/models/{version.name}/versions/{version.version}")
+    login = store.settings.home / "login"
+    if login.is_file():
+        console.print(f"log in     with what `cat {login}` prints, user:password; Prefect takes the whole line")
 
 
 def _tell_maps(console: Console, store: ObjectStore, scenes: list[str]) -> None:
