@@ -6,8 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Generic, Literal, Self, TypeVar
+from typing import Final, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -175,37 +174,11 @@ INVENTORY_SCHEMA: Final = pa.schema(
     [(name, _INVENTORY_TYPES.get(name, pa.string())) for name in InventoryEntry.model_fields]
 )
 
-Row = TypeVar("Row", bound=BaseModel)
 
-
-class TableWriter(Generic[Row]):
-    """Writes rows to a local Parquet file, a row group at a time."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
-        self._schema = schema
-        self._rows: list[Row] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._flush()
-        self._writer.close()
-
-    def add(self, row: Row) -> None:
-        """Adds a row."""
-        self._rows.append(row)
-        if len(self._rows) == ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._rows:
-            rows = [_without_empty(row) for row in self._rows]
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
-            self._rows.clear()
+def row_of(entry: BaseModel, schema: pa.Schema) -> tuple[object, ...]:
+    """Returns an entry's values in the order of a schema's columns."""
+    values = entry.model_dump()
+    return tuple(None if values[name] == {} else values[name] for name in schema.names)
 
 
 def read_catalog(store: ObjectStore, catalog: SceneCatalog) -> Iterator[Scene]:
@@ -238,7 +211,3 @@ def _rows(store: ObjectStore, table: Blob) -> Iterator[dict[str, object]]:
         with pq.ParquetFile(path) as parquet:
             for batch in parquet.iter_batches(ROW_GROUP):
                 yield from batch.to_pylist()
-
-
-def _without_empty(row: BaseModel) -> dict[str, object]:
-    return {key: None if value == {} else value for key, value in row.model_dump().items()}

@@ -15,12 +15,12 @@ from siamese.errors import NotPublishedError
 from siamese.ingest.archives import read_archive
 from siamese.ingest.catalog import (
     INVENTORY_SCHEMA,
+    ROW_GROUP,
     SCENE_SCHEMA,
-    InventoryEntry,
     Scene,
-    TableWriter,
     read_catalog,
     read_inventory,
+    row_of,
 )
 from siamese.ingest.inventory import Group, Inventory
 from siamese.ingest.listing import Archive, list_source
@@ -29,6 +29,7 @@ from siamese.ingest.stage import CATALOG
 from siamese.manifests import SceneCatalog
 from siamese.parallel import ordered_map
 from siamese.params import IngestParams
+from siamese.parquet import TableWriter
 from siamese.progress import progress
 from siamese.store import ObjectStore, Origin, S3Uri, move_pointer, put_file, read_pointer
 
@@ -146,15 +147,15 @@ def _publish(
     folder = SceneCatalog.folder(store, origin.digest)
     with tempfile.TemporaryDirectory(prefix="siamese-") as local:
         scenes, everything = Path(local) / "scenes.parquet", Path(local) / "inventory.parquet"
-        with TableWriter[Scene](scenes, SCENE_SCHEMA) as table:
+        with TableWriter(scenes, SCENE_SCHEMA, ROW_GROUP) as table:
             for row in rows:
-                table.add(row)
+                table.add([row_of(row, SCENE_SCHEMA)])
                 verdicts[row.verdict] += 1
                 if row.verdict == "accepted":
                     buildings.update(row.buildings)
-        with TableWriter[InventoryEntry](everything, INVENTORY_SCHEMA) as table_of_all:
+        with TableWriter(everything, INVENTORY_SCHEMA, ROW_GROUP) as table_of_all:
             for entry in inventory.entries():
-                table_of_all.add(entry)
+                table_of_all.add([row_of(entry, INVENTORY_SCHEMA)])
         return SceneCatalog(
             origin=origin,
             source=str(source),

@@ -23,9 +23,10 @@ from siamese.pairs.shards import Placed, ShardWriter
 from siamese.pairs.splits import SPLITS, UNLABELLED, assign_splits, learnable_unlabelled
 from siamese.pairs.stage import PAIR_SET
 from siamese.pairs.statistics import Tally, write_csv
-from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA, TableWriter
+from siamese.pairs.tables import BUILDINGS_SCHEMA, INDEX_SCHEMA
 from siamese.parallel import ordered_map
 from siamese.params.pairs import PairsParams
+from siamese.parquet import TableWriter
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, Origin, S3Uri, put_blob, put_file
 from siamese.store.stage import Input

@@ -98,10 +98,11 @@ def test_windows_are_parts_of_the_whole(name: str, folder: Path, data: st.DataOb
     assert (pixels[~valid] == 0).all()
 
 
-@pytest.mark.parametrize("name", FILES)
+WITHOUT_STRIPS = ("fine", "palette", "colour")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not any(kind in name for kind in WITHOUT_STRIPS)])
 def test_black_strips_are_invalid_in_every_format(name: str, folder: Path) -> None:
-    if "fine" in name or "palette" in name or "colour" in name:
-        pytest.skip("holds no black strip")
     whole = decode_image(FILES[name], name, max_side_px=1000)
     assert whole.valid is not None
     assert not whole.valid[:, :3].any()
