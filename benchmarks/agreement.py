@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from siamese.evaluation.truth import SceneTask, SceneTruth
-    from siamese.model import Prediction, SiameseUNet
+    from siamese.model import Probabilities, SiameseUNet
     from siamese.model.backends import Backend, Graph
     from siamese.model.decision import Decision
 
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, budget: Budget) -> dict[str, Any]:
     backends = dict(_backends(network, load_graphs(store, checkpoint)))
     tallies = {name: _Tally() for name in backends}
 
-    def ask_all(task: SceneTask) -> tuple[SceneTruth, dict[str, Prediction]]:
+    def ask_all(task: SceneTask) -> tuple[SceneTruth, dict[str, Probabilities]]:
         truth = task.load()
         return truth, {name: _ask(backend, truth) for name, backend in backends.items()}
 
@@ -96,12 +96,12 @@ def _backends(network: SiameseUNet, graphs: Sequence[Graph]) -> Iterator[tuple[s
         yield "openvino int8", OpenVinoBackend(network, graphs=graphs)
 
 
-def _ask(backend: Backend, truth: SceneTruth) -> Prediction:
+def _ask(backend: Backend, truth: SceneTruth) -> Probabilities:
     from siamese.classes import disaster_number
-    from siamese.model import Prediction
+    from siamese.model import Probabilities
 
     answer = backend.ask(truth.pre, truth.post, disaster_number(truth.disaster_type))
-    return Prediction(answer.building, answer.damage())
+    return Probabilities(answer.building, answer.damage())
 
 
 @dataclass
@@ -116,7 +116,7 @@ class _Tally:
     building_apart: list[npt.NDArray[np.float32]] = field(default_factory=list)
     damage_apart: list[npt.NDArray[np.float32]] = field(default_factory=list)
 
-    def add(self, truth: SceneTruth, base: Prediction, said: Prediction, decision: Decision) -> None:
+    def add(self, truth: SceneTruth, base: Probabilities, said: Probabilities, decision: Decision) -> None:
         """Counts one scene."""
         from siamese.metrics import Buildings, count_scene
         from siamese.model import class_raster, decide

@@ -13,7 +13,7 @@ from contest.ranking import NO_SEVERITIES, Severities, building_severities
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.geo import check_bands
 from siamese.metrics import BuildingCounts, Buildings, Counts, count_buildings, count_scene
-from siamese.model.decision import Decided, Prediction
+from siamese.model.decision import Decided, Probabilities
 from siamese.progress import progress
 
 Image = NDArray[np.uint8]
@@ -23,10 +23,10 @@ _BANDS = 3
 class Network(Protocol):
     """A trained network with its decision."""
 
-    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
+    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Probabilities:
         """Predicts a pair of ``(H, W, 3)`` uint8 images, given the disaster type."""
 
-    def decide(self, prediction: Prediction, /) -> Decided:
+    def decide(self, prediction: Probabilities, /) -> Decided:
         """Returns the buildings and classes of a prediction."""
 
 

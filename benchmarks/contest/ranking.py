@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from siamese.classes import DAMAGE_CLASSES
 from siamese.metrics import Buildings
-from siamese.model.decision import Prediction
+from siamese.model.decision import Probabilities
 
 Severities = tuple[tuple[float, ...], ...]
 """For each damage class, the predicted severity of each building labelled with it."""
@@ -21,7 +21,7 @@ Severities = tuple[tuple[float, ...], ...]
 NO_SEVERITIES: Severities = ((),) * len(DAMAGE_CLASSES)
 
 
-def building_severities(prediction: Prediction, buildings: Buildings) -> Severities:
+def building_severities(prediction: Probabilities, buildings: Buildings) -> Severities:
     """Returns the expected class of each labelled building, 0 (no damage) to 3 (destroyed), averaged over its pixels.
 
     Args:

@@ -23,7 +23,7 @@ from siamese.learning.loader import Loader
 from siamese.learning.schedule import clock_of, rate_factor, share_of
 from siamese.manifests import Scores
 from siamese.metrics import Buildings, Counts, count_scene
-from siamese.model.decision import Decided, Prediction
+from siamese.model.decision import Decided, Probabilities
 from siamese.model.depthwise import quicken_depthwise
 from siamese.model.encoders import Encoder
 from siamese.model.imagenet import RANDOM, load_imagenet
@@ -124,7 +124,7 @@ class Classifier:
         self._model, self._device = model, next(model.parameters()).device
 
     @torch.inference_mode()
-    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
+    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Probabilities:
         """Predicts the five probabilities of ``(H, W, 3)`` uint8 images, as building and damage."""
         del disaster_type
         self._model.eval()
@@ -133,9 +133,9 @@ class Classifier:
             logits = self._model(self._tensor(pre), self._tensor(post))
         probability = logits[0, :, :height, :width].softmax(0).cpu().numpy()
         building = probability[1:].sum(0)
-        return Prediction(building, probability[1:] / np.maximum(building, np.finfo(np.float32).tiny))
+        return Probabilities(building, probability[1:] / np.maximum(building, np.finfo(np.float32).tiny))
 
-    def decide(self, prediction: Prediction, /) -> Decided:
+    def decide(self, prediction: Probabilities, /) -> Decided:
         """Selects the likeliest of the five; buildings are 8-connected components of the classes."""
         background, damage = 1 - prediction.building, prediction.building * prediction.damage
         classes = np.asarray(np.concatenate([background[None], damage]).argmax(0), np.uint8)

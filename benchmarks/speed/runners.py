@@ -9,10 +9,10 @@ from speed.contenders import Runner
 from speed.pairs import Image
 
 if TYPE_CHECKING:
-    from siamese.model import Prediction, SiameseUNet
+    from siamese.model import Probabilities, SiameseUNet
     from siamese.model.backends import Graph
 
-Predict = Callable[[Image, Image], "Prediction"]
+Predict = Callable[[Image, Image], "Probabilities"]
 
 MANY = 10_000
 """Number of expected pairs, as in the evaluation of a whole data set."""
@@ -36,7 +36,7 @@ def _predictor(network: SiameseUNet) -> tuple[Predict, Predict, str]:
 
     predictor = Predictor(network, Decision(building=1, damaged_building=1), expected_pairs=MANY)
 
-    def empty(pre: Image, post: Image) -> Prediction:
+    def empty(pre: Image, post: Image) -> Probabilities:
         return predictor.predict(pre, post, classes_only=True)
 
     return predictor.predict, empty, predictor.backend
@@ -45,7 +45,7 @@ def _predictor(network: SiameseUNet) -> tuple[Predict, Predict, str]:
 def _backend(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, str]:
     import torch
 
-    from siamese.model import Prediction
+    from siamese.model import Probabilities
     from siamese.model.backends import Backend, OpenVinoBackend, TorchBackend
     from siamese.model.precision import best_device
 
@@ -58,9 +58,9 @@ def _backend(runner: Runner, network: SiameseUNet) -> tuple[Predict, Predict, st
     else:
         backend = TorchBackend(network, best_device(), {"bf16": torch.bfloat16, "fp32": torch.float32}[kind])
 
-    def predict(pre: Image, post: Image) -> Prediction:
+    def predict(pre: Image, post: Image) -> Probabilities:
         answer = backend.ask(pre, post, 0)
-        return Prediction(answer.building, answer.damage())
+        return Probabilities(answer.building, answer.damage())
 
     return predict, predict, backend.name
 
@@ -77,17 +77,17 @@ def _eager(network: SiameseUNet) -> tuple[Predict, Predict, str]:
     """Builds the network in eager mode, as one would write it in a notebook."""
     import torch
 
-    from siamese.model import Prediction
+    from siamese.model import Probabilities
     from siamese.model.precision import best_device
 
     device = best_device()
     network = network.to(device)
 
     @torch.inference_mode()
-    def predict(pre: Image, post: Image) -> Prediction:
+    def predict(pre: Image, post: Image) -> Probabilities:
         images = [torch.from_numpy(image).permute(2, 0, 1)[None].to(device).float() / 255 for image in (pre, post)]
         output = network(*images)
         building, damage = torch.sigmoid(output.localization[0, 0]), torch.softmax(output.damage[0], 0)
-        return Prediction(building.cpu().numpy(), damage.cpu().numpy())
+        return Probabilities(building.cpu().numpy(), damage.cpu().numpy())
 
     return predict, predict, f"eager fp32, {device.type}"

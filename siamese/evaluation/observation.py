@@ -27,7 +27,7 @@ from siamese.metrics import (
     match_buildings,
 )
 from siamese.metrics.buildings import EMPTY, Table, add_tables, as_table
-from siamese.model import Decision, Prediction, Predictor, calibrate, decide
+from siamese.model import Decision, Predictor, Probabilities, calibrate, decide
 
 Classes = NDArray[np.uint8]
 Keep = Callable[[SceneTask, SceneTruth, Classes], None]
@@ -62,7 +62,7 @@ class Observation(BaseModel):
         )
 
 
-def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) -> tuple[Classes, Observation]:
+def observe(truth: SceneTruth, raw: Probabilities, decision: Decision, iou: float) -> tuple[Classes, Observation]:
     """Applies the decision to one scene and evaluates it.
 
     Args:
@@ -94,7 +94,7 @@ def observe(truth: SceneTruth, raw: Prediction, decision: Decision, iou: float) 
     )
 
 
-def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.float32]:
+def building_confidence(prediction: Probabilities, found: Buildings) -> NDArray[np.float32]:
     """Returns each predicted building's confidence, ``(n,)``: P(building) times P(its class), as on maps."""
     inside = np.flatnonzero(found.ids)
     ids = found.ids.ravel()[inside] - 1
@@ -105,14 +105,14 @@ def building_confidence(prediction: Prediction, found: Buildings) -> NDArray[np.
     return (building * np.bincount(ids, own, count) / pixels).astype(np.float32)
 
 
-def damage_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
+def damage_reliability(truth: SceneTruth, prediction: Probabilities) -> Reliability:
     """Returns the reliability of the likeliest damage class, over pixels of classified labelled buildings."""
     known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
     damage = prediction.damage[:, known]
     return count_reliability(damage.max(axis=0), damage.argmax(axis=0) + 1 == truth.mask[known])
 
 
-def _building_reliability(truth: SceneTruth, prediction: Prediction) -> Reliability:
+def _building_reliability(truth: SceneTruth, prediction: Probabilities) -> Reliability:
     """Returns the reliability of the building probability, over all pixels except un-classified ones."""
     certain = truth.mask != UNCLASSIFIED
     return count_reliability(prediction.building[certain], truth.mask[certain] > 0)
@@ -131,7 +131,7 @@ def observe_all(
         keep: Called with each scene's class raster, e.g. to write it.
     """
 
-    def judge(task: SceneTask, truth: SceneTruth, prediction: Prediction) -> tuple[SceneTask, Observation]:
+    def judge(task: SceneTask, truth: SceneTruth, prediction: Probabilities) -> tuple[SceneTask, Observation]:
         classes, observation = observe(truth, prediction, predictor.decision, iou)
         if keep is not None:
             keep(task, truth, classes)
@@ -159,7 +159,7 @@ def observe_all(
             yield judging.popleft().result()
 
 
-def _predict(predictor: Predictor, truth: SceneTruth) -> Prediction:
+def _predict(predictor: Predictor, truth: SceneTruth) -> Probabilities:
     # Where damage is known it is counted even if no building is found.
     known = (truth.mask > 0) & (truth.mask != UNCLASSIFIED)
     return predictor.predict(truth.pre, truth.post, truth.disaster_type, classes_only=not known.any())

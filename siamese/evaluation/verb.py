@@ -18,7 +18,7 @@ from siamese.evaluation.truth import Image, SceneTask, SceneTruth
 from siamese.manifests import Checkpoint, Evaluation, PairSet, Scores
 from siamese.metrics import Counts
 from siamese.metrics.official import OfficialScene, official_scenes
-from siamese.model import Prediction, Predictor
+from siamese.model import Predictor, Probabilities
 from siamese.params import EvaluationParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, put_blob
@@ -155,7 +155,7 @@ class _Timed(Predictor):
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Prediction:
+    ) -> Probabilities:
         started = time.perf_counter()
         prediction = super().predict(pre, post, disaster_type, classes_only=classes_only)
         self.seconds += time.perf_counter() - started

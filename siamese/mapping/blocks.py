@@ -17,8 +17,7 @@ from safetensors.numpy import load, save
 
 from siamese.errors import SiameseError
 from siamese.manifests import PredictedBlock, Prediction
-from siamese.model import Decision
-from siamese.model import Prediction as Probabilities
+from siamese.model import Decision, Probabilities
 from siamese.model.decision import building_scale, damage_from
 from siamese.model.rounding import decode_damage, encode_damage
 from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, put_blob

@@ -36,8 +36,7 @@ from siamese.mapping.stage import BUILDING_SET
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, spans
 from siamese.mapping.workplace import workplace
-from siamese.model import Decision, calibrate
-from siamese.model import Prediction as Probabilities
+from siamese.model import Decision, Probabilities, calibrate
 from siamese.model.decision import at_peak, building_mask, grow, pixel_votes
 from siamese.params import BuildingParams
 from siamese.progress import progress

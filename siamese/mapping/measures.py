@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese.classes import DAMAGE_CLASSES
-from siamese.model import Prediction
+from siamese.model import Probabilities
 
 _CLASSES = len(DAMAGE_CLASSES)
 _FIGURES = 3 + 2 * _CLASSES
@@ -61,7 +61,7 @@ class BuildingMeter:
         col: int,
         numbers: npt.NDArray[np.int32],
         near_no_data: npt.NDArray[np.bool_],
-        told: Prediction,
+        told: Probabilities,
         votes: npt.NDArray[np.float32],
         pixel_area: float,
     ) -> None:

@@ -20,8 +20,7 @@ from siamese.mapping.stage import PREDICTION
 from siamese.mapping.task import Date, Imagery, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, Window, lay_windows
-from siamese.model import Decision, Predictor, read_config
-from siamese.model import Prediction as Probabilities
+from siamese.model import Decision, Predictor, Probabilities, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
 from siamese.progress import progress

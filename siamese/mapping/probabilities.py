@@ -10,8 +10,7 @@ import numpy as np
 
 from siamese.mapping.blocks import Block, Bytes
 from siamese.mapping.windows import Floats, Layout, Span, Window, ramp
-from siamese.model import Decision
-from siamese.model import Prediction as Probabilities
+from siamese.model import Decision, Probabilities
 
 _LEAST = np.float32(1e-12)
 _BLOCKS_HELD = 4

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from siamese.model.decision import Decided, Decision, Prediction, calibrate, class_raster, decide
+from siamese.model.decision import Decided, Decision, Probabilities, calibrate, class_raster, decide
 from siamese.model.imagenet import load_imagenet
 from siamese.model.network import NetworkOutput, SiameseUNet, build_network
 
@@ -17,8 +17,8 @@ __all__ = [
     "DeferredPredictor",
     "NetworkConfig",
     "NetworkOutput",
-    "Prediction",
     "Predictor",
+    "Probabilities",
     "SiameseUNet",
     "build_network",
     "calibrate",

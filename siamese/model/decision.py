@@ -27,7 +27,7 @@ Numbers = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Probabilities:
     """The probabilities that a network predicts for one pair.
 
     Attributes:
@@ -38,9 +38,9 @@ class Prediction:
     building: Floats
     damage: Floats
 
-    def without(self, unseen: npt.NDArray[np.bool_] | None) -> Prediction:
+    def without(self, unseen: npt.NDArray[np.bool_] | None) -> Probabilities:
         """Returns a copy with no building wherever ``(H, W)`` marks pixels without data."""
-        return self if unseen is None else Prediction(np.where(unseen, np.float32(0), self.building), self.damage)
+        return self if unseen is None else Probabilities(np.where(unseen, np.float32(0), self.building), self.damage)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Decision(BaseModel):
     minimum_px: int = Field(0, ge=0, description="Smaller cores are none.")
 
 
-def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
+def calibrate(prediction: Probabilities, decision: Decision) -> Probabilities:
     """Returns the prediction calibrated with the temperatures and biases of a decision.
 
     Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"), for damage with a bias for each
@@ -115,7 +115,7 @@ def calibrate(prediction: Prediction, decision: Decision) -> Prediction:
         certain = np.clip(building, _TINY, 1 - _TINY)
         logit = np.log(certain) - np.log1p(-certain)
         building = (1 / (1 + np.exp(-logit / np.float32(decision.building_temperature)))).astype(np.float32)
-    return Prediction(building, _scaled(damage, decision.damage_temperature, decision.damage_biases))
+    return Probabilities(building, _scaled(damage, decision.damage_temperature, decision.damage_biases))
 
 
 def least_building(decision: Decision) -> float:
@@ -133,7 +133,7 @@ def building_scale(decision: Decision) -> Scale:
     return scale(decision.building, decision.damaged_building, decision.building_peak)
 
 
-def rounded(prediction: Prediction, decision: Decision) -> Prediction:
+def rounded(prediction: Probabilities, decision: Decision) -> Probabilities:
     """Returns the prediction quantized to the steps in which maps store it (:mod:`siamese.model.rounding`).
 
     Args:
@@ -145,10 +145,10 @@ def rounded(prediction: Prediction, decision: Decision) -> Prediction:
     likely = np.flatnonzero(building >= np.float32(damage_from(decision)))
     raw, damage = prediction.damage.reshape(4, -1), np.zeros((4, building.size), np.float32)
     damage[:, likely] = decode_damage(encode_damage(raw.take(likely, axis=1)))
-    return Prediction(building, damage.reshape(prediction.damage.shape))
+    return Probabilities(building, damage.reshape(prediction.damage.shape))
 
 
-def decide(prediction: Prediction, decision: Decision) -> Decided:
+def decide(prediction: Probabilities, decision: Decision) -> Decided:
     """Finds buildings and the class of every pixel, from rounded probabilities so that a map yields the same result.
 
     Args:
@@ -170,12 +170,12 @@ def decide(prediction: Prediction, decision: Decision) -> Decided:
     return Decided(classes, buildings)
 
 
-def class_raster(prediction: Prediction, decision: Decision) -> Classes:
+def class_raster(prediction: Probabilities, decision: Decision) -> Classes:
     """Returns the class of every pixel, as :func:`decide` computes it."""
     return decide(prediction, decision).classes
 
 
-def number_buildings(prediction: Prediction, decision: Decision) -> tuple[int, Numbers]:
+def number_buildings(prediction: Probabilities, decision: Decision) -> tuple[int, Numbers]:
     """Numbers the buildings: regions that grow from cores above a high threshold over pixels above a low one.
 
     Combines hysteresis thresholding (Canny 1986, "A Computational Approach to Edge Detection") and the separation of
@@ -266,7 +266,7 @@ def pixel_votes(damage: Floats, decision: Decision) -> Floats:
     return _scaled(damage, decision.vote_temperature, (0.0, 0.0, 0.0, 0.0))
 
 
-def building_mask(prediction: Prediction, decision: Decision) -> npt.NDArray[np.bool_]:
+def building_mask(prediction: Probabilities, decision: Decision) -> npt.NDArray[np.bool_]:
     """Returns ``(H, W)`` bool: which pixels are building, provided a core is near."""
     damaged = prediction.damage[0] < 0.5
     threshold = np.where(damaged, np.float32(decision.damaged_building), np.float32(decision.building))

@@ -16,7 +16,7 @@ from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
 from siamese.model.backends import Graph, build_backend
 from siamese.model.cost import pair_gflop
-from siamese.model.decision import Classes, Decided, Decision, Prediction, decide, least_building
+from siamese.model.decision import Classes, Decided, Decision, Probabilities, decide, least_building
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import best_device
 from siamese.model.weights import load_graphs, load_network, read_config
@@ -115,7 +115,7 @@ class Predictor:
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Prediction:
+    ) -> Probabilities:
         """Predicts probabilities for one pair, before calibration.
 
         Args:
@@ -137,14 +137,14 @@ class Predictor:
         ]
         building = _mean([answer.building[::down, ::right] for answer, down, right in answers])
         if classes_only and not (building >= least_building(self.decision)).any():
-            return Prediction(building, np.full((len(DAMAGE_CLASSES), *building.shape), 0.25, np.float32))
-        return Prediction(building, _mean([answer.damage()[:, ::down, ::right] for answer, down, right in answers]))
+            return Probabilities(building, np.full((len(DAMAGE_CLASSES), *building.shape), 0.25, np.float32))
+        return Probabilities(building, _mean([answer.damage()[:, ::down, ::right] for answer, down, right in answers]))
 
     def classify(self, pre: Image, post: Image, disaster_type: str | None = None) -> Classes:
         """Returns the class of every pixel, ``(H, W)`` uint8: 0 background, 1..4 damage, by the fitted decision."""
         return self.decide(self.predict(pre, post, disaster_type, classes_only=True)).classes
 
-    def decide(self, prediction: Prediction) -> Decided:
+    def decide(self, prediction: Probabilities) -> Decided:
         """Returns the buildings and the class of every pixel of a prediction, by the fitted decision."""
         return decide(prediction, self.decision)
 
@@ -184,7 +184,7 @@ class DeferredPredictor:
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Prediction:
+    ) -> Probabilities:
         """Predicts probabilities for one pair; see :meth:`Predictor.predict`."""
         with self._lock:
             self._loaded = self._loaded or self._load()

@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
 
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
-from siamese.model import Prediction
+from siamese.model import Probabilities
 
 _BINS = 400
 _TINY = 1e-6
@@ -47,7 +47,7 @@ class CalibrationEvidence:
     truth: list[NDArray[np.intp]] = field(default_factory=list)
     """(pixels,) damage class, 0..3."""
 
-    def add(self, prediction: Prediction, mask: NDArray[np.uint8]) -> None:
+    def add(self, prediction: Probabilities, mask: NDArray[np.uint8]) -> None:
         """Adds a scene with its training mask (H, W): 0, 1..4, 255."""
         known = mask != UNCLASSIFIED
         bins = np.minimum((prediction.building[known] * _BINS).astype(np.int64), _BINS - 1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from siamese.classes import DAMAGE_CLASSES
 from siamese.metrics import Counts as SceneCounts
 from siamese.metrics.xview2 import DAMAGE_WEIGHT, LOCALIZATION_WEIGHT
-from siamese.model.decision import Decision, Prediction, number_buildings, pixel_votes
+from siamese.model.decision import Decision, Probabilities, number_buildings, pixel_votes
 
 _BINS = 50
 _CLASSES = len(DAMAGE_CLASSES)
@@ -48,7 +48,7 @@ class Evidence:
     localization: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, 2), np.int64))
     damage: Counts = field(default_factory=lambda: np.zeros((_BINS, 2, _CLASSES, _CLASSES), np.int64))
 
-    def add(self, prediction: Prediction, localization: Raster, damage: Raster) -> None:
+    def add(self, prediction: Probabilities, localization: Raster, damage: Raster) -> None:
         """Adds a scene with its official targets."""
         bins = np.minimum((prediction.building * _BINS).astype(np.int64), _BINS - 1)
         likely = (prediction.damage[0] < 0.5).astype(np.int64)
@@ -105,7 +105,7 @@ class Votes:
     truth: list[Counts] = field(default_factory=list)
     missed: Counts = field(default_factory=lambda: np.zeros(_CLASSES, np.int64))
 
-    def add(self, prediction: Prediction, damage: Raster, decision: Decision) -> None:
+    def add(self, prediction: Probabilities, damage: Raster, decision: Decision) -> None:
         """Adds a scene with its official damage target."""
         count, buildings = number_buildings(prediction, decision)
         mask = buildings > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from siamese.metrics import Counts, count_scene
-from siamese.model import Decision, Prediction, Predictor, SiameseUNet, class_raster
+from siamese.model import Decision, Predictor, Probabilities, SiameseUNet, class_raster
 from siamese.pairs import PairReader, SceneEntry
 from siamese.params import TrainingParams
 from siamese.training.calibration import MANY_SCENES, USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
@@ -115,7 +115,7 @@ def predictions(
     reader: PairReader,
     scenes: Sequence[SceneEntry],
     beat: Callable[[], None] = lambda: None,
-) -> Iterator[tuple[SceneEntry, Prediction]]:
+) -> Iterator[tuple[SceneEntry, Probabilities]]:
     """Yields the network's prediction for each scene, one at a time."""
     predictor = Predictor(network, Decision())
     for scene in scenes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from siamese.errors import SiameseError
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.metrics import Buildings
-from siamese.model.decision import Decided, Decision, Prediction, decide
+from siamese.model.decision import Decided, Decision, Probabilities, decide
 
 Image = NDArray[np.uint8]
 
@@ -24,15 +24,15 @@ class Sure:
     decision: Decision = field(default_factory=Decision)
     asked: int = 0
 
-    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Prediction:
+    def predict(self, pre: Image, post: Image, disaster_type: str | None = None, /) -> Probabilities:
         """The same of any pair."""
         self.asked += 1
         building, damage = np.zeros((8, 8), np.float32), np.zeros((4, 8, 8), np.float32)
         building[:4, :4], building[0, 0] = 0.45, 0.9
         damage[0], damage[1] = 0.6, 0.4
-        return Prediction(building, damage)
+        return Probabilities(building, damage)
 
-    def decide(self, prediction: Prediction, /) -> Decided:
+    def decide(self, prediction: Probabilities, /) -> Decided:
         """By its own decision."""
         return decide(prediction, self.decision)
 

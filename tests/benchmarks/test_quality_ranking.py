@@ -8,7 +8,7 @@ from contest.ranking import building_severities, damage_auc
 
 from siamese.classes import UNCLASSIFIED
 from siamese.metrics import Buildings
-from siamese.model.decision import Prediction
+from siamese.model.decision import Probabilities
 
 
 def test_a_building_has_the_mean_expected_class_of_its_pixels() -> None:
@@ -17,7 +17,7 @@ def test_a_building_has_the_mean_expected_class_of_its_pixels() -> None:
     damage = np.zeros((4, 4, 6), np.float32)
     damage[0] = 1
     damage[:, :2, 0:2] = np.array([0, 0.5, 0, 0.5])[:, None, None]  # Expected class 2 on half of the first building.
-    prediction = Prediction(np.zeros((4, 6), np.float32), damage)
+    prediction = Probabilities(np.zeros((4, 6), np.float32), damage)
     # The third is un-classified, and the fourth lies under others.
     buildings = Buildings(ids, np.array([2, 1, UNCLASSIFIED, 4], np.uint8))
     assert building_severities(prediction, buildings) == ((0.0,), (1.0,), (), ())

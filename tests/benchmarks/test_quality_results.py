@@ -20,7 +20,7 @@ from rich.console import Console
 
 from siamese.evaluation.truth import SceneTask, SceneTruth
 from siamese.metrics import BuildingCounts, Buildings, Counts, Tally
-from siamese.model.decision import Decided, Prediction
+from siamese.model.decision import Decided, Probabilities
 from siamese.params import Params, load_params
 
 PARAMS_FILE = Path(__file__).parents[2] / "params.yaml"
@@ -123,12 +123,12 @@ class Says:
 
     classes: NDArray[np.uint8]
 
-    def predict(self, pre: object, post: object, disaster_type: str | None = None, /) -> Prediction:
+    def predict(self, pre: object, post: object, disaster_type: str | None = None, /) -> Probabilities:
         """The same, whatever the images."""
         damage = np.eye(4, dtype=np.float32)[np.where(self.classes, self.classes - 1, 1)].transpose(2, 0, 1)
-        return Prediction((self.classes > 0).astype(np.float32), damage)
+        return Probabilities((self.classes > 0).astype(np.float32), damage)
 
-    def decide(self, prediction: Prediction, /) -> Decided:
+    def decide(self, prediction: Probabilities, /) -> Decided:
         """The class raster; its buildings are its components."""
         return Decided(self.classes, Buildings.from_classes(self.classes).ids)
 

@@ -19,7 +19,7 @@ from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.publish import write_files
 from siamese.mapping.task import lay_imagery
 from siamese.mapping.windows import Window
-from siamese.model import Decision, Prediction
+from siamese.model import Decision, Probabilities
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 
 Image = npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Colours:
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Prediction:
+    ) -> Probabilities:
         """Reads the colours."""
         del disaster_type, classes_only
         self.asked += 1
@@ -51,7 +51,7 @@ class Colours:
         number = np.clip(post[..., min(1, self.bands[1] - 1)] // 50, 0, 3)
         damage = np.full((4, *number.shape), 0.1, np.float32)
         np.put_along_axis(damage, number[None].astype(np.intp), 0.7, 0)
-        return Prediction(building, damage)
+        return Probabilities(building, damage)
 
 
 def pair(height: int, width: int, *buildings: tuple[int, int, int, int, int]) -> tuple[Image, Image]:

@@ -14,7 +14,7 @@ from builders.made_rasters import SMALL, Colours, Image
 
 from siamese.manifests import Checkpoint
 from siamese.mapping import map_pair
-from siamese.model import Prediction, Predictor
+from siamese.model import Predictor, Probabilities
 from siamese.settings import Settings
 from siamese.store import ObjectStore
 
@@ -64,7 +64,7 @@ class Killed:
 
     def predict(
         self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Prediction:
+    ) -> Probabilities:
         """Asks the network, unless this is the end."""
         self._calls += 1
         if self._calls == self._kill_at:

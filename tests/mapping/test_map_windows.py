@@ -15,7 +15,7 @@ from siamese.mapping.components import NO_DATA, ComponentFinder
 from siamese.mapping.measures import BuildingMeter
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.windows import Window, cut, lay_windows, ramp, spans
-from siamese.model.decision import Decision, Prediction, damage_from, number_buildings, rounded
+from siamese.model.decision import Decision, Probabilities, damage_from, number_buildings, rounded
 
 TILES = st.tuples(st.integers(8, 64), st.floats(0, 0.5)).map(lambda found: (found[0], int(found[0] * found[1])))
 
@@ -66,9 +66,9 @@ def test_what_windows_agree_on_comes_out_unchanged_and_where_it_was(
     blocks = {}
     for window in layout:
         area = np.s_[window.rows.start : window.rows.stop, window.cols.start : window.cols.stop]
-        blocks[window] = Block.of(Prediction(building[area], damage[:, *area]), unseen[area], decision)
+        blocks[window] = Block.of(Probabilities(building[area], damage[:, *area]), unseen[area], decision)
     blended = BlendedBlocks(layout, decision, blocks.__getitem__)
-    expected = rounded(Prediction(building, damage), decision)
+    expected = rounded(Probabilities(building, damage), decision)
     likely = expected.building >= damage_from(decision)
     done = np.zeros((height, width), bool)
     windows = list(layout)
@@ -91,7 +91,7 @@ def test_windows_that_disagree_fade_without_a_step() -> None:
     layout, decision, out = lay_windows(1, 100, 60, 20), Decision(), np.zeros(100)
     even = np.full((4, 1, 60), 0.25, np.float32)
     blocks = [
-        Block.of(Prediction(np.full((1, 60), value, np.float32), even), np.zeros((1, 60), np.uint8), decision)
+        Block.of(Probabilities(np.full((1, 60), value, np.float32), even), np.zeros((1, 60), np.uint8), decision)
         for value in (0, 1)
     ]
     blended = BlendedBlocks(layout, decision, lambda window: blocks[window.col])
@@ -164,7 +164,7 @@ def test_components_found_by_pieces_are_those_found_at_once(
 
     shown = (mask & seen).astype(np.float32)
     count, whole = number_buildings(
-        Prediction(shown, np.full((4, height, width), 0.25, np.float32)), Decision(growth_px=0, minimum_px=least)
+        Probabilities(shown, np.full((4, height, width), 0.25, np.float32)), Decision(growth_px=0, minimum_px=least)
     )
     np.testing.assert_array_equal(labels == NO_DATA, ~seen)
     np.testing.assert_array_equal(labels > 0, mask & seen)
@@ -191,7 +191,7 @@ def test_buildings_measured_by_pieces_are_those_measured_at_once(
         rows, cols = window.rows, window.cols
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
         inside = numbers[area] > 0
-        told = Prediction(building[area][inside], damage[:, *area][:, inside])
+        told = Probabilities(building[area][inside], damage[:, *area][:, inside])
         meter.add(rows.start, cols.start, numbers[area], near[area], told, votes[:, *area][:, inside], 0.25)
         piece_of[area] = number
     found = meter.finish()

@@ -14,7 +14,7 @@ import pytest
 import torch
 from builders.tinynetworks import build, noise, scene, taught
 
-from siamese.model import Decision, Prediction, SiameseUNet, class_raster
+from siamese.model import Decision, Probabilities, SiameseUNet, class_raster
 from siamese.model.backends import (
     BREAK_EVEN_PAIRS,
     Answer,
@@ -51,18 +51,18 @@ def trained() -> SiameseUNet:
     return taught()
 
 
-def ask(backend: Backend, seed: int = 7, height: int = 100, width: int = 76) -> Prediction:
+def ask(backend: Backend, seed: int = 7, height: int = 100, width: int = 76) -> Probabilities:
     answer = backend.ask(*scene(height, width, seed)[:2], 0)
-    return Prediction(answer.building, answer.damage())
+    return Probabilities(answer.building, answer.damage())
 
 
-def plain(network: SiameseUNet, pre: np.ndarray, post: np.ndarray, disaster: int) -> Prediction:
+def plain(network: SiameseUNet, pre: np.ndarray, post: np.ndarray, disaster: int) -> Probabilities:
     """What the network itself says."""
     images = [torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255 for image in (pre, post)]
     with torch.inference_mode():
         output = network(*images, torch.tensor([disaster]))
     damage = torch.softmax(output.damage[0], 0)
-    return Prediction(torch.sigmoid(output.localization[0, 0]).numpy(), damage.numpy())
+    return Probabilities(torch.sigmoid(output.localization[0, 0]).numpy(), damage.numpy())
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import ndimage
 
-from siamese.model import Decision, Prediction, class_raster
+from siamese.model import Decision, Probabilities, class_raster
 from siamese.model.decision import (
     building_mask,
     decide,
@@ -21,12 +21,12 @@ from siamese.model.decision import (
 )
 
 
-def random_prediction(seed: int, height: int = 24, width: int = 31) -> Prediction:
+def random_prediction(seed: int, height: int = 24, width: int = 31) -> Probabilities:
     rng = np.random.default_rng(seed)
     building = ndimage.gaussian_filter(rng.random((height, width)), 1.5)
     building = (building - building.min()) / np.ptp(building)
     damage = rng.dirichlet(np.ones(4), (height, width)).transpose(2, 0, 1)
-    return Prediction(building.astype(np.float32), damage.astype(np.float32))
+    return Probabilities(building.astype(np.float32), damage.astype(np.float32))
 
 
 @settings(max_examples=40, deadline=None)
@@ -50,8 +50,8 @@ def test_each_component_has_one_class_and_thresholds_make_the_mask(seed: int, pl
 def test_class_weights_turn_a_vote() -> None:
     building = np.ones((4, 4), np.float32)
     damage = np.broadcast_to(np.array([0.6, 0.3, 0.1, 0.0], np.float32)[:, None, None], (4, 4, 4))
-    assert (class_raster(Prediction(building, damage), Decision()) == 1).all()
-    assert (class_raster(Prediction(building, damage), Decision(class_weights=(1, 3, 1, 1))) == 2).all()
+    assert (class_raster(Probabilities(building, damage), Decision()) == 1).all()
+    assert (class_raster(Probabilities(building, damage), Decision(class_weights=(1, 3, 1, 1))) == 2).all()
 
 
 def test_a_temperature_lets_weights_tell_where_a_network_is_too_sure_of_itself() -> None:
@@ -61,8 +61,8 @@ def test_a_temperature_lets_weights_tell_where_a_network_is_too_sure_of_itself()
     softened = weighted.model_copy(update={"vote_temperature": 2.0})
     for per_building in (True, False):
         sure, unsure = (one.model_copy(update={"per_building": per_building}) for one in (weighted, softened))
-        assert (class_raster(Prediction(building, damage), sure) == 1).all()
-        assert (class_raster(Prediction(building, damage), unsure) == 2).all()
+        assert (class_raster(Probabilities(building, damage), sure) == 1).all()
+        assert (class_raster(Probabilities(building, damage), unsure) == 2).all()
     votes = pixel_votes(damage, softened)
     np.testing.assert_allclose(votes.sum(0), 1, rtol=1e-6)
     assert np.array_equal(votes.argsort(0)[2:], damage.argsort(0)[2:])
@@ -107,14 +107,14 @@ def test_neighbours_that_touch_are_two_and_a_faint_patch_is_none() -> None:
     building[5, 18:20] = 0.9  # Too small for one.
     damage[0, :, :10], damage[3, :, 10:] = 1, 1
     decision = Decision(building=0.4, damaged_building=0.4, building_peak=0.7, minimum_px=8)
-    decided = decide(Prediction(building, damage), decision)
+    decided = decide(Probabilities(building, damage), decision)
     expected = np.zeros((12, 40), int)
     expected[2:10, 2:10], expected[2:10, 10:20] = 1, 2
     np.testing.assert_array_equal(decided.buildings, expected)
     np.testing.assert_array_equal(decided.classes, np.array([0, 1, 4])[expected])
-    near = decide(Prediction(building, damage), decision.model_copy(update={"growth_px": 1}))
+    near = decide(Probabilities(building, damage), decision.model_copy(update={"growth_px": 1}))
     assert set(np.flatnonzero(near.buildings.any(0))) == set(range(2, 8)) | set(range(12, 18))
-    merged = decide(Prediction(building, damage), decision.model_copy(update={"building_peak": 0.0}))
+    merged = decide(Probabilities(building, damage), decision.model_copy(update={"building_peak": 0.0}))
     assert merged.buildings.max() == 2
     assert merged.buildings[5, 35] == 2
 
@@ -134,8 +134,8 @@ def test_small_components_are_dropped_and_nothing_is_nothing() -> None:
     building = np.zeros((8, 8), np.float32)
     building[0, 0], building[4:7, 4:7] = 1, 1
     damage = np.full((4, 8, 8), 0.25, np.float32)
-    assert np.count_nonzero(class_raster(Prediction(building, damage), Decision(minimum_px=2))) == 9
-    assert not class_raster(Prediction(np.zeros((8, 8), np.float32), damage), Decision()).any()
+    assert np.count_nonzero(class_raster(Probabilities(building, damage), Decision(minimum_px=2))) == 9
+    assert not class_raster(Probabilities(np.zeros((8, 8), np.float32), damage), Decision()).any()
 
 
 def test_a_decision_that_makes_no_sense_is_refused() -> None:

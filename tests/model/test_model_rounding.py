@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from siamese.model.decision import Decision, Prediction, decide, rounded
+from siamese.model.decision import Decision, Probabilities, decide, rounded
 from siamese.model.rounding import decode_damage, encode_damage, scale
 
 ALL = np.arange(256, dtype=np.uint8)
@@ -58,7 +58,7 @@ def test_rounded_probabilities_are_close_and_sum_to_one(raw: np.ndarray) -> None
 @given(UNIT, st.floats(0, 1))
 def test_what_is_decided_from_rounded_probabilities_is_what_is_decided_at_first(raw: np.ndarray, least: float) -> None:
     damage = (raw + np.float32(1e-6)) / (raw + np.float32(1e-6)).sum(0)
-    prediction = Prediction(raw[:1], damage[:, None])
+    prediction = Probabilities(raw[:1], damage[:, None])
     decision = Decision(building=least, damaged_building=least / 2, vote_temperature=2)
     again = rounded(rounded(prediction, decision), decision)
     np.testing.assert_array_equal(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from siamese.learning.augment import recoloured
 from siamese.learning.schedule import clock_of, rate_factor, share_of
 from siamese.metrics import Counts, Tally, count_scene
-from siamese.model import Decision, Prediction, calibrate, class_raster
+from siamese.model import Decision, Probabilities, calibrate, class_raster
 from siamese.params import TrainingParams
 from siamese.training.augment import Crop, augment
 from siamese.training.calibration import USUAL_TEMPERATURE, CalibrationEvidence, fit_calibration
@@ -174,7 +174,7 @@ def test_the_processor_clock_counts_the_work_of_each_thread_and_the_wall_clock_e
     assert (processor, wall) == (6 / torch.get_num_threads(), 40)
 
 
-def predicted(seed: int) -> tuple[Prediction, np.ndarray]:
+def predicted(seed: int) -> tuple[Probabilities, np.ndarray]:
     """Buildings as squares with noisy probabilities; class 2 is often taken for class 1."""
     rng = np.random.default_rng(seed)
     truth = np.zeros((96, 96), np.uint8)
@@ -187,7 +187,7 @@ def predicted(seed: int) -> tuple[Prediction, np.ndarray]:
         damage[value - 1][truth == value] = 1
     damage[0][truth == 2] = 1.3
     damage = damage / damage.sum(0)
-    return Prediction(building.astype(np.float32), damage.astype(np.float32)), truth
+    return Probabilities(building.astype(np.float32), damage.astype(np.float32)), truth
 
 
 def test_a_fitted_decision_scores_better_than_the_default() -> None:
@@ -272,7 +272,7 @@ def test_calibration_finds_the_bias_of_weighted_training_and_takes_it_back() -> 
         true = np.exp(logits) / np.exp(logits).sum(0)
         truth = (true.cumsum(0) < rng.random(shape)).sum(0).clip(max=3) + 1
         tilted = np.exp(0.5 * logits + np.log([1, 3, 3, 2])[:, None, None])
-        raw = Prediction(np.full(shape, 0.9, np.float32), (tilted / tilted.sum(0)).astype(np.float32))
+        raw = Probabilities(np.full(shape, 0.9, np.float32), (tilted / tilted.sum(0)).astype(np.float32))
         evidence.add(raw, np.where(rng.random(shape) < 0.9, truth, 0).astype(np.uint8))
     decision = Decision().model_copy(update=fit_calibration(evidence))
     assert 0.45 < decision.damage_temperature < 0.6
@@ -289,7 +289,7 @@ def test_a_few_scenes_on_which_a_network_is_wrong_do_not_move_the_calibration() 
     for scenes in (19, 30):
         evidence = CalibrationEvidence()
         for _ in range(scenes):
-            evidence.add(Prediction(np.full((100, 100), 0.9, np.float32), damage), mask)
+            evidence.add(Probabilities(np.full((100, 100), 0.9, np.float32), damage), mask)
         fitted.append(Decision().model_copy(update=fit_calibration(evidence)))
     few, many = fitted
     assert (few.damage_temperature, few.damage_biases) == (USUAL_TEMPERATURE, (0, 0, 0, 0))
