@@ -26,8 +26,8 @@ from botocore.parsers import ResponseParserError
 from siamese.errors import SiameseError, TransientError
 from siamese.store.uri import S3Uri
 
-STORAGE_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, S3UploadFailedError, RecursionError)
-"""Everything that the client raises when a request fails; botocore follows a redirect without a region for ever."""
+STORAGE_ERRORS: Final = (ClientError, BotoCoreError, ResponseParserError, S3UploadFailedError)
+"""Everything that the client raises when a request fails."""
 LOST_RACE: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
 ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchVersion"})
 
@@ -62,7 +62,7 @@ def translated(error: Exception, uri: S3Uri) -> SiameseError:
     """Turns an exception of the storage client into an error that names the cause and what to do."""
     if isinstance(error, S3UploadFailedError) and isinstance(error.__context__, ClientError):
         error = error.__context__
-    if isinstance(error, ResponseParserError | RecursionError) or _is_page(error):
+    if isinstance(error, ResponseParserError) or _is_page(error):
         fix = "check AWS_ENDPOINT_URL, also whether it is http or https: it leads to a web page or a proxy"
         return SiameseError("the answer is not that of an S3 server", where=str(uri), fix=fix)
     return _answered(error, uri) if isinstance(error, ClientError) else _unanswered(error, uri)

@@ -83,7 +83,9 @@ class ObjectStore:
             profile_name=given.get("AWS_PROFILE"),
         )
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
-        return session.client("s3", config=_CLIENT, endpoint_url=endpoint)
+        client = session.client("s3", config=_CLIENT, endpoint_url=endpoint)
+        client.meta.events.register_first("needs-retry.s3.HeadBucket", _ask_once_for_the_region)
+        return client
 
     @cached_property
     def conditional_writes(self) -> ConditionalWrites:
@@ -316,6 +318,17 @@ def file_sha256(path: Path) -> str:
     """Returns the sha256 of a file, read in pieces, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _ask_once_for_the_region(request_dict: dict[str, Any], response: Any, **_: object) -> None:
+    """Ends a loop of botocore: on a redirect that names no region it asks HeadBucket, which is redirected in turn.
+
+    A login page in the place of storage answers so.
+    """
+    if response is None:  # no answer came
+        return
+    if "x-amz-bucket-region" not in response[1].get("ResponseMetadata", {}).get("HTTPHeaders", {}):
+        request_dict["context"].setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _address(uri: S3Uri, version_id: str | None) -> dict[str, Any]:

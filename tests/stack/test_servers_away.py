@@ -172,7 +172,7 @@ def test_a_run_whose_worker_died_goes_on(project: Project) -> None:
 
 def test_a_run_that_was_killed_with_its_worker_is_seen_and_runs_again(project: Project) -> None:
     run = project.start(name="killed", count=1, until="killed-may-end")
-    project.wait(run, "RUNNING")
+    until(lambda: project.lines("killed") == ["begun"], "the flow's first line")
     process, watchdog = project.process(run), psutil.Process(project.pid("watchdog"))
     watchdog.suspend()
     kill(project.pid("worker-cpu"))
