@@ -320,7 +320,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _ask_once_for_the_region(request_dict: dict[str, Any], response: tuple[Any, dict[str, Any]] | None, **_: object) -> None:
+def _ask_once_for_the_region(
+    request_dict: dict[str, Any], response: tuple[Any, dict[str, Any]] | None, **_: object
+) -> None:
     """Ends a loop of botocore: on a redirect that names no region it asks HeadBucket, which is redirected in turn.
 
     A login page in the place of storage answers so.
