@@ -8,16 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import psutil
 import pytest
 import yaml
 from running_stack import RunningStack
 from waiting import until
+
+from siamese.stack.layout import Layout
+from siamese.stack.prefect_api import prefect_api
+from siamese.stack.record import Record
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -54,7 +59,8 @@ class Project:
     """A checkout with small params, on the stack's servers."""
 
     def __init__(self, stack: RunningStack) -> None:
-        self.root = stack.root
+        self.root, self.home = stack.root, stack.settings.home
+        self.prefect = prefect_api(stack.environment, timeout_s=60)
         self.environment = stack.environment | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
         for name in ("siamese", "flows"):
             shutil.copytree(REPOSITORY / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -82,6 +88,27 @@ class Project:
     def deploy_run(self, name: str, **parameters: object) -> None:
         """Runs a deployment to its end."""
         self.run(*watched(name, parameters))
+
+    def start(self, name: str, **parameters: object) -> str:
+        """Makes a run of a deployment; gives its id."""
+        deployment = self.prefect.get(f"/deployments/name/{name}").raise_for_status().json()["id"]
+        made = self.prefect.post(f"/deployments/{deployment}/create_flow_run", json={"parameters": parameters})
+        return str(made.raise_for_status().json()["id"])
+
+    def state(self, run: str) -> str:
+        """The state of a run, or why Prefect cannot be asked."""
+        try:
+            return str(self.prefect.get(f"/flow_runs/{run}").raise_for_status().json()["state"]["type"])
+        except httpx.HTTPError as error:
+            return repr(error)
+
+    def restart(self, server: str) -> None:
+        """Kills a server, and brings it up again as a person would."""
+        pid = Record.read(Layout(self.home)).services[server].identity.pid
+        process = psutil.Process(pid)
+        process.kill()
+        psutil.wait_procs([process])
+        self.run(str(BIN / "siamese"), "up")
 
     def sampled(self, numbers: Iterable[int]) -> list[str]:
         """The sample's scenes of these numbers, by name."""
@@ -181,6 +208,34 @@ def test_maps_are_published_once(project: Project) -> None:
     assert project.lake() == made
 
 
+SERVERS = ("storage", "prefect", "mlflow")
+
+
+def restart_each_server(project: Project, run: str, begun: Callable[[], object]) -> None:
+    """Restarts one server after the other while a run works; the run completes."""
+    until(begun, "the beginning of the work", every_s=0.2, at_most_s=300)
+    for server in SERVERS:
+        assert project.state(run) == "RUNNING", f"the run was to last until {server} was killed"
+        project.restart(server)
+    ended = until(
+        lambda: (state := project.state(run)) in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} and state,
+        "the end of the run", every_s=1, at_most_s=500,
+    )  # fmt: skip
+    assert ended == "COMPLETED"
+
+
+@pytest.mark.timeout(900)
+def test_a_damage_map_outlives_a_restart_of_each_server(project: Project) -> None:
+    before, scenes = len(_maps(project)), project.sampled(range(10))
+    blocks = len(_blocks(project))
+    run = project.start("damage_map/cpu", scenes=scenes, overrides={"mapping.flips": 4})
+    restart_each_server(project, run, lambda: len(_blocks(project)) > blocks)
+    assert len(_maps(project)) == before + len(scenes)
+    made = project.lake()
+    project.deploy_run("damage_map/cpu", scenes=scenes, overrides={"mapping.flips": 4})
+    assert project.lake() == made
+
+
 def test_a_scene_that_cannot_be_mapped_holds_up_no_other(project: Project) -> None:
     grey = project.root / "data" / "grey" / "images"
     grey.mkdir(parents=True)
@@ -198,9 +253,12 @@ def test_a_scene_that_cannot_be_mapped_holds_up_no_other(project: Project) -> No
     assert len(_maps(project)) == made + 1
 
 
-def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
-    parent, changed = "models:/siamese-damage@champion", {"training.epochs": 1, "training.seed": 2}
-    project.deploy_run("retrain/cpu", parent=parent, overrides=changed)
+@pytest.mark.timeout(900)
+def test_a_retraining_from_the_champion_outlives_a_restart_of_each_server(project: Project) -> None:
+    parent, changed = "models:/siamese-damage@champion", {"training.epochs": 30, "training.seed": 2}
+    states = len(_states(project))
+    run = project.start("retrain/cpu", parent=parent, overrides=changed)
+    restart_each_server(project, run, lambda: len(_states(project)) > states)
     code = (
         "from siamese.registry import resolve_model; from siamese.store import ObjectStore; s = ObjectStore()\n"
         "one, two = (resolve_model(f'models:/siamese-damage/{number}', s) for number in (1, 2))\n"
@@ -211,6 +269,14 @@ def test_a_retraining_can_start_from_the_champion(project: Project) -> None:
 
 def _maps(project: Project) -> list[str]:
     return [line for line in project.lake() if "/damage-map/" in line and "manifest.json" in line]
+
+
+def _blocks(project: Project) -> list[str]:
+    return [line for line in project.lake() if "/prediction/" in line and "manifest.json" not in line]
+
+
+def _states(project: Project) -> list[str]:
+    return [line for line in project.lake() if line.split()[0].endswith("progress/pointer.json")]
 
 
 def _wait_for(project: Project, ending: str) -> str:
