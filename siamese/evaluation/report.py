@@ -33,7 +33,7 @@ class Figures(Frozen):
     tp: int = Field(ge=0)
     fp: int = Field(ge=0)
     fn: int = Field(ge=0)
-    support: int = Field(ge=0, description="How many there truly are.")
+    support: int = Field(ge=0, description="True number of buildings.")
 
     @classmethod
     def of(cls, tally: Tally) -> Self:
@@ -53,7 +53,7 @@ class PixelFigures(Frozen):
     scores: Scores
     localization: Figures
     damage: dict[str, Figures] = Field(description="By class, in order of severity.")
-    present: tuple[str, ...] = Field(description="Damage classes that the targets hold at all.")
+    present: tuple[str, ...] = Field(description="Damage classes that occur in the targets.")
     mean_f1_present: float = Field(ge=0, le=1, description="Mean damage F1 over the classes present.")
 
     @classmethod
@@ -129,10 +129,10 @@ class Calibration(Frozen):
 class RiskPoint(Frozen):
     """The remaining buildings, and their share of errors, when less confident ones are set aside for review."""
 
-    confidence: float = Field(ge=0, le=1, description="Buildings of less are put aside.")
-    coverage: float = Field(ge=0, le=1, description="Share of the predicted buildings that is left.")
-    risk: float = Field(ge=0, le=1, description="Share of those that is wrong in place or class.")
-    buildings: int = Field(ge=0, description="How many are left.")
+    confidence: float = Field(ge=0, le=1, description="Predicted buildings with a lower confidence are set aside.")
+    coverage: float = Field(ge=0, le=1, description="Share of the predicted buildings that remain.")
+    risk: float = Field(ge=0, le=1, description="Share of the remaining ones that are wrong in place or class.")
+    buildings: int = Field(ge=0, description="Number of buildings that remain.")
 
 
 def risk_coverage(confidence: Reliability) -> tuple[RiskPoint, ...]:
@@ -197,7 +197,7 @@ class Report(Scores):
     checkpoint: str = Field(description="Digest of the Checkpoint.")
     further: tuple[str, ...] = Field((), description="Digests of those whose probabilities are averaged with its.")
     members: tuple[Member, ...] = Field(
-        (), description="Of an ensemble that is scored on a folder: each model by itself, and at last the whole."
+        (), description="For an ensemble scored on a folder: each model by itself, then the ensemble."
     )
     data: str = Field(description="Digest of the PairSet and its split, or the folder that was scored.")
     scenes: int = Field(gt=0)

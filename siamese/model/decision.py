@@ -75,7 +75,7 @@ class Decision(BaseModel):
         (0.0, 0.0, 0.0, 0.0), description="Added to the log-probability of each damage class."
     )
     building: float = Field(0.5, ge=0, le=1, description="A pixel is building from this probability (uncalibrated).")
-    damaged_building: float = Field(0.5, ge=0, le=1, description="The same where damage is likelier than not.")
+    damaged_building: float = Field(0.5, ge=0, le=1, description="The same, where damage is more likely than not.")
     building_peak: float = Field(
         0.0,
         ge=0,
@@ -96,7 +96,7 @@ class Decision(BaseModel):
         (1.0, 1.0, 1.0, 1.0), description="Weight of each damage class in a building's vote."
     )
     per_building: bool = Field(True, description="One class for each building, by vote of its pixels.")
-    minimum_px: int = Field(0, ge=0, description="Smaller cores are none.")
+    minimum_px: int = Field(0, ge=0, description="Smaller cores are discarded.")
 
 
 def calibrate(prediction: Probabilities, decision: Decision) -> Probabilities:

@@ -53,10 +53,10 @@ class PretrainingParams(Section):
         0.9, ge=0, lt=1, description="How slowly the teacher's mean is followed (method: dino)."
     )
 
-    learning_rate: float = Field(5e-4, gt=0, description="Peak of the schedule.")
+    learning_rate: float = Field(5e-4, gt=0, description="Peak learning rate of the schedule.")
     weight_decay: float = Field(1e-2, ge=0, description="Of all weights but biases and batch norm.")
     warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the work in which the rate rises.")
-    clip_norm: float = Field(3.0, gt=0, description="Longer gradients are cut to this norm.")
+    clip_norm: float = Field(3.0, gt=0, description="Gradients are clipped to this norm.")
 
     checkpoint_seconds: float = Field(
         60.0, gt=0, description="Time between two resumable states.", json_schema_extra=HOW_ONLY

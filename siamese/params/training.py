@@ -16,15 +16,15 @@ Repeats = Annotated[int, Field(ge=1, le=100)]
 class TrainingParams(Section):
     """How the network is trained."""
 
-    epochs: int = Field(30, gt=0, description="At most this many epochs; one shows as many crops as cover all scenes.")
-    minutes: float | None = Field(None, gt=0, description="Stop training after about this long, over all restarts.")
+    epochs: int = Field(30, gt=0, description="Most epochs; one shows as many crops as cover all scenes.")
+    minutes: float | None = Field(None, gt=0, description="Stop after about this many minutes, over all restarts.")
     clock: Literal["wall", "processor"] = Field(
         "wall",
         description="What minutes are counted by: wall, or the process's processor time over the network's threads, "
         "so that other load on the machine does not change how much is learned.",
     )
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
-    batch: int = Field(16, gt=0, le=1024, description="Crops that the network is shown at once, over all processes.")
+    batch: int = Field(16, gt=0, le=1024, description="Crops in one batch, over all processes.")
     accumulate: int = Field(
         1, gt=0, le=1024, description="Batches whose gradients make one step; losses and batch norm see one at a time."
     )
@@ -47,13 +47,13 @@ class TrainingParams(Section):
         "and one with minor or major damage.",
     )
 
-    learning_rate: float = Field(2e-3, gt=0, description="Peak of the schedule.")
+    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate of the schedule.")
     encoder_rate: float = Field(0.5, ge=0, description="Learning rate of the encoder, as a share of the others'.")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Learning rate of each encoder scale, as a share of the next deeper one's."
     )
     weight_decay: float = Field(1e-2, ge=0)
-    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training in which the rate rises.")
+    warmup_share: float = Field(0.05, ge=0, lt=1, description="Share of the training while the rate rises.")
     localization_share: float = Field(
         0.0,
         ge=0,
@@ -67,16 +67,16 @@ class TrainingParams(Section):
         le=8,
         description="Shallow encoder scales that keep their first weights, at most all; 0 with a random start.",
     )
-    clip_norm: float = Field(1.0, gt=0, description="Longer gradients are cut to this norm.")
-    ema_decay: float = Field(0.99, ge=0, lt=1, description="Of the averaged weights, which are those kept.")
+    clip_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="Decay of the averaged weights, which are kept.")
 
     loss: Literal["focal_dice", "focal", "dice", "cross_entropy", "lovasz", "ordinal"] = Field(
         "ordinal", description="Kind of loss; damage is weighted by class in all of them."
     )
-    focal_gamma: float = Field(2.0, ge=0, description="Focal loss: how much easy pixels count less.")
-    dice_weight: float = Field(1.0, ge=0, description="Dice loss beside the focal loss.")
-    damage_weight: float = Field(1.0, ge=0, description="Damage loss beside the localization loss.")
-    deep_weight: float = Field(0.3, ge=0, description="Losses at coarser scales beside those at full size.")
+    focal_gamma: float = Field(2.0, ge=0, description="Focal loss: how much less easy pixels count.")
+    dice_weight: float = Field(1.0, ge=0, description="Weight of the Dice loss beside the focal loss.")
+    damage_weight: float = Field(1.0, ge=0, description="Weight of the damage loss beside the localization loss.")
+    deep_weight: float = Field(0.3, ge=0, description="Weight of losses at coarser scales beside the full one.")
     class_weights: tuple[Weight, Weight, Weight, Weight] = Field(
         (1.0, 3.0, 3.0, 2.0), description="Weight of each damage class in the losses."
     )
@@ -88,7 +88,7 @@ class TrainingParams(Section):
         description="A pixel is building from this probability, where validation scenes do not clearly ask for "
         "another. The official damage score takes missed pixels of a building for wrong, and never sees false ones.",
     )
-    damaged_threshold: float = Field(0.35, gt=0, lt=1, description="The same where damage is likelier than not.")
+    damaged_threshold: float = Field(0.35, gt=0, lt=1, description="The same, where damage is more likely than not.")
     building_peak: float = Field(
         0.7,
         ge=0,
@@ -96,8 +96,8 @@ class TrainingParams(Section):
         description="A building begins at a core, pixels side by side that reach this probability; what grows from "
         "two cores is two buildings, and where there is no core there is none.",
     )
-    minimum_core_px: int = Field(8, ge=0, description="Smaller cores are none.")
-    growth_px: int = Field(16, ge=0, le=256, description="A building ends so many pixels from its core at the latest.")
+    minimum_core_px: int = Field(8, ge=0, description="Smaller cores are discarded.")
+    growth_px: int = Field(16, ge=0, le=256, description="A building extends at most this many pixels beyond its core.")
     vote_weights: tuple[Vote, Vote, Vote, Vote] = Field(
         (1.0, 2.0, 2.0, 1.4),
         description="Weight of each damage class in a building's vote, where validation scenes do not clearly ask for "
