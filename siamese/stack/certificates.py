@@ -66,6 +66,8 @@ def _issue() -> tuple[str, str, str]:
         .serial_number(x509.random_serial_number())
         .public_key(authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(LOOPBACK))]
@@ -74,6 +76,10 @@ def _issue() -> tuple[str, str, str]:
         blank.subject_name(subject)
         .serial_number(x509.random_serial_number())
         .public_key(key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -81,6 +87,21 @@ def _issue() -> tuple[str, str, str]:
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return authority.public_bytes(pem).decode(), certificate.public_bytes(pem).decode(), private.decode()
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """Returns what a key may be used for; clients that follow RFC 5280 to the letter, e.g. Python 3.13's, want it."""
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _security(folder: Path) -> str:
