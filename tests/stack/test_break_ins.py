@@ -234,20 +234,19 @@ def test_the_storage_servers_own_tools_do_nothing_for_another_user(stack: Runnin
     assert weed
     servers = [f"-master={LOOPBACK}:{ports['storage-master']}", f"-filer={LOOPBACK}:{ports['storage-filer']}"]
 
-    def shell(commands: str, *options: str, user: int) -> str:
+    def shell(commands: str, *options: str, user: int, at_most_s: int) -> str:
         try:
             done = subprocess.run(
-                ["timeout", "20", weed, *options, "shell", *servers], input=commands, user=user, group=user,
+                ["timeout", str(at_most_s), weed, *options, "shell", *servers], input=commands, user=user, group=user,
                 extra_groups=[], cwd="/", env={"HOME": "/nonexistent"}, capture_output=True, text=True, check=False,
             )  # fmt: skip
         except PermissionError:
             pytest.skip("another user cannot run weed here")
         return done.stdout
 
-    assert "secret.txt" in shell(
-        "fs.ls /buckets/lake/tools\n", f"-config_dir={Layout(stack.settings.home).tls}", user=0
-    )
-    said = shell("fs.ls /buckets/lake/tools\nfs.rm /buckets/lake/tools/secret.txt\n", user=NOBODY)
+    ours = f"-config_dir={Layout(stack.settings.home).tls}"
+    assert "secret.txt" in shell("fs.ls /buckets/lake/tools\n", ours, user=0, at_most_s=120)
+    said = shell("fs.ls /buckets/lake/tools\nfs.rm /buckets/lake/tools/secret.txt\n", user=NOBODY, at_most_s=20)
     assert "secret.txt" not in said
     assert client.get_object(Bucket="lake", Key="tools/secret.txt")["Body"].read() == b"secret"
 
