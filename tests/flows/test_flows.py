@@ -219,12 +219,12 @@ def restart_each_server(project: Project, run: str, begun: Callable[[], object])
         project.restart(server)
     ended = until(
         lambda: (state := project.state(run)) in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"} and state,
-        "the end of the run", every_s=1, at_most_s=500,
+        "the end of the run", every_s=1, at_most_s=1500,
     )  # fmt: skip
     assert ended == "COMPLETED"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_damage_map_outlives_a_restart_of_each_server(project: Project) -> None:
     before, scenes = len(_maps(project)), project.sampled(range(10))
     blocks = len(_blocks(project))
@@ -253,7 +253,7 @@ def test_a_scene_that_cannot_be_mapped_holds_up_no_other(project: Project) -> No
     assert len(_maps(project)) == made + 1
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_retraining_from_the_champion_outlives_a_restart_of_each_server(project: Project) -> None:
     parent, changed = "models:/siamese-damage@champion", {"training.epochs": 30, "training.seed": 2}
     states = len(_states(project))
