@@ -10,7 +10,7 @@ from typing import Any
 
 from prefect.artifacts import create_image_artifact, create_link_artifact, create_table_artifact
 
-from siamese.manifests import DamageMap, Evaluation, ModelVersion, SceneCatalog
+from siamese.manifests import DamageMap, EmbeddingIndex, Evaluation, ModelVersion, SceneCatalog
 from siamese.servers import without_login
 from siamese.store import Blob, ObjectStore, S3Uri
 
@@ -91,6 +91,25 @@ def publish_maps(digests: Sequence[str], failures: Mapping[str, str], quarantine
     )
     worst = max(maps, key=lambda made: made.counts.get("destroyed", 0) + made.counts.get("major_damage", 0))
     create_image_artifact(_inline(store, worst.picture), key="most-damaged", description=worst.event)
+
+
+def publish_indexes(indexes: Mapping[str, str], failures: Mapping[str, str]) -> None:
+    """Publishes a table of new indexes, and one of the maps that have none.
+
+    Args:
+        indexes: Digests of the indexes, by event.
+        failures: Why a map has none, by event.
+    """
+    if failures:
+        rows = [{"event": event, "reason": reason} for event, reason in islice(failures.items(), MOST_ROWS)]
+        create_table_artifact(rows, key="maps-without-index", description=f"{len(failures)} maps without an index")
+    if indexes:
+        store = ObjectStore()
+        found = ((event, EmbeddingIndex.load(store, digest)) for event, digest in islice(indexes.items(), MOST_ROWS))
+        listed = [
+            {"event": event, "buildings": one.count, "index": one.digest, "of": one.source} for event, one in found
+        ]
+        create_table_artifact(listed, key="indexes", description=f"{len(indexes)} maps indexed")
 
 
 def _inline(store: ObjectStore, picture: Blob) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.progress import LOGGER
 from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
+from siamese.store.manifest import MANIFEST
 
 Split = Literal["train", "val", "test", "unlabelled"]
 """What scenes are for; unlabelled ones, which only `pretrain` looks at, are in a pair set if it was asked for them."""
@@ -33,6 +35,44 @@ class SceneCatalog(Manifest):
     quarantined: int = Field(ge=0, description="Scenes and stray files refused, each with its reasons in the table.")
     ignored: int = Field(ge=0, description="Objects and archive members that are no data; reasons in the inventory.")
     buildings: dict[str, int] = Field(description="Buildings in accepted scenes, by xBD subtype.")
+
+
+class Fingerprints(Manifest):
+    """Descriptions of a catalog's images, by which twins are found. Made by ``duplicates``."""
+
+    kind: ClassVar[str] = "fingerprints"
+    described: ClassVar[frozenset[str]] = frozenset({"source", "unreadable"})
+
+    source: str = Field(description="The prefix of the catalog.")
+    shards: tuple[Blob, ...] = Field(
+        description="Parquet, one row an image; those of an earlier catalog of the source are referred to, not copied."
+    )
+    unreadable: dict[str, str] = Field({}, description="Images that could not be described, each with the reason.")
+
+    @property
+    def series(self) -> str | None:
+        """Each source has its own latest fingerprints."""
+        return source_series(self.source)
+
+
+class Duplicates(Manifest):
+    """Scenes of a catalog that are twins: flipped, cut, or otherwise changed copies. Made by ``duplicates``."""
+
+    kind: ClassVar[str] = "duplicates"
+    described: ClassVar[frozenset[str]] = frozenset({"catalog", "images", "pairs", "sheet", "unreadable"})
+
+    catalog: str = Field(description="Digest of the SceneCatalog.")
+    images: int = Field(ge=0, description="Images that were compared.")
+    count: int = Field(ge=0, description="Pairs of twins.")
+    pairs: Blob = Field(description="CSV, one row a pair of images: kinds of change, confidence, and how they align.")
+    groups: Blob = Field(description="CSV, the group of each scene that has twins.")
+    sheet: Blob | None = Field(None, description="PNG of the least certain pairs; None without any.")
+    unreadable: dict[str, str] = Field({}, description="Images that could not be compared, each with the reason.")
+
+
+def source_series(source: str) -> str:
+    """Returns the name under which the latest results of a source are kept."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
 class SplitStatistics(BaseModel):
@@ -60,7 +100,9 @@ class PairSet(Manifest):
         None, description="CSV, the split of every scene that ever had one; None before splits were kept."
     )
     left_out: tuple[str, ...] = Field(
-        (), description="Accepted scenes that are not in the set, as they lie between scenes of two splits."
+        (),
+        description="Accepted scenes that are not in the set, as they lie between scenes of two splits, or are twins "
+        "of scenes in another split.",
     )
     shards: tuple[Blob, ...]
     block_px: int = Field(gt=0, description="Side of a block in pixels.")
@@ -182,6 +224,86 @@ class Evaluation(Manifest):
         return checkpoint.digest == self.checkpoint or checkpoint.content == self.origin.inputs.get("checkpoint")
 
 
+class ItemSet(Manifest):
+    """Images, series, vectors or texts for a similarity model, checked and split. Made by ``pack_items``."""
+
+    kind: ClassVar[str] = "item-set"
+    described: ClassVar[frozenset[str]] = frozenset({"source", "refused", "used", "refused_count", "classes", "notes"})
+
+    source: str = Field(description="Folder or file that was read, as it was named.")
+    item_kind: Literal["image", "series", "vector", "text"]
+    shape: tuple[int, ...] = Field(description="Of one item: (H, W, bands), (channels, steps), (columns,) or (bytes,).")
+    items: Blob = Field(description="Parquet, one row an item: id, class_name, group, split, branch, forged, data.")
+    pairs: Blob | None = Field(None, description="Parquet: rows a and b and whether they are the same; None: classes.")
+    refused: Blob = Field(description="CSV, one row an item that cannot be used: id and reason.")
+    used: int = Field(ge=1, description="Items.")
+    refused_count: int = Field(ge=0)
+    classes: dict[Split, int] = Field(description="Classes of each split.")
+    notes: tuple[str, ...] = Field((), description="What was done to items that were unlike the others.")
+
+
+class SimilarityScores(BaseModel):
+    """How well a similarity model tells classes apart that it has never seen; each figure in 0..1."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    score: float = Field(ge=0, le=1, description="The area under the ROC curve again, by which the gate decides.")
+    auc: float = Field(ge=0, le=1, description="Area under the ROC curve of verification.")
+    eer: float = Field(ge=0, le=1, description="Rate at which false accepts and false rejects are equal.")
+    false_accepts: float = Field(ge=0, le=1, description="At the model's threshold.")
+    false_rejects: float = Field(ge=0, le=1, description="At the model's threshold.")
+    recall_at_1: float = Field(ge=0, le=1, description="Share of items whose nearest other item is of their class.")
+    one_shot: float | None = Field(None, ge=0, le=1, description="Accuracy of one-shot episodes.")
+
+
+class Threshold(BaseModel):
+    """The distance at or below which two items are the same, and what it meant on validation."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    distance: float
+    rule: Literal["eer", "f1", "far"]
+    false_accepts: float = Field(ge=0, le=1)
+    false_rejects: float = Field(ge=0, le=1)
+    f1: float = Field(ge=0, le=1)
+    pairs: int = Field(ge=0, description="Validation pairs that it was chosen on.")
+
+
+class SimilarityModel(Manifest):
+    """A network that turns items into vectors, with its distance and threshold. Made by ``similarity train``."""
+
+    kind: ClassVar[str] = "similarity-model"
+    described: ClassVar[frozenset[str]] = frozenset(
+        {"items", "curves", "epochs", "best_epoch", "start", "minutes", "figures", "run_id"}
+    )
+
+    weights: Blob = Field(description="safetensors.")
+    network: Blob = Field(description="JSON: all that is needed to build the network and to prepare its items.")
+    curves: Blob = Field(description="CSV, one row an epoch.")
+    items: str = Field(description="Digest of the ItemSet.")
+    threshold: Threshold | None = Field(None, description="None where nothing was held out for validation.")
+    epochs: int
+    best_epoch: int
+    start: str = Field(description="Where the first weights came from.")
+    minutes: float = Field(0, ge=0, description="Time of training, over all restarts.")
+    figures: dict[str, float] = Field(default_factory=dict, description="On the validation split.")
+    run_id: str | None = Field(None, description="MLflow run, when there was a server.")
+
+
+class SimilarityEvaluation(Manifest):
+    """Figures of a similarity model on one split of an item set. Made by ``similarity evaluate``."""
+
+    kind: ClassVar[str] = "similarity-evaluation"
+    described: ClassVar[frozenset[str]] = frozenset({"model", "items", "plots"})
+
+    model: str = Field(description="Digest of the SimilarityModel.")
+    items: str = Field(description="Digest of the ItemSet.")
+    split: Split
+    scores: SimilarityScores
+    report: Blob = Field(description="JSON: every figure.")
+    plots: dict[str, Blob] = Field(default_factory=dict, description="PNG, by name.")
+
+
 class ModelVersion(Manifest):
     """A checkpoint registered in MLflow. Made by ``register``."""
 
@@ -258,7 +380,7 @@ class DamageMap(Manifest):
     kind: ClassVar[str] = "damage-map"
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
-        {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings"}
+        {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
     )
 
     event: str
@@ -281,6 +403,8 @@ class DamageMap(Manifest):
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")
+    parent: str | None = Field(None, description="Digest of the DamageMap that `adapt` started from; None of others.")
+    labels: tuple[str, ...] = Field((), description="Digests of the LabelSets that it was adapted with, oldest first.")
     warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
 
     @classmethod
@@ -340,6 +464,129 @@ class DamageMap(Manifest):
         elif other.pre != self.pre:
             shown = f"{digest} of {', '.join(other.pre[:1])} gives way to {self.digest} of {', '.join(self.pre[:1])}"
             LOGGER.warning(f"{self.event}: {shown}; whether both show one place is unknown without a georeference")
+
+
+class LabelSet(Manifest):
+    """Damage classes that a person gave to buildings of a map. Made by ``adapt`` and ``assess``; never changed."""
+
+    kind: ClassVar[str] = "label-set"
+    described: ClassVar[frozenset[str]] = frozenset({"made", "source", "counts", "notes"})
+
+    event: str = Field(description="Of the map.")
+    scene: str | None = Field(description="The xBD scene that the map shows, e.g. joplin-tornado_00000001, if one.")
+    map: str = Field(description="Digest of the DamageMap whose buildings were labelled.")
+    author: str = Field(description="Who labelled; a label of another person names them in the table.")
+    made: AwareDatetime = Field(description="When the labels were handed in.")
+    purpose: Literal["label", "assessment"] = Field(
+        description="label: chosen by people or `select`, to learn from; assessment: a random sample, to judge a map."
+    )
+    source: str = Field(description="The file that they were read from, as it was named.")
+    crs: str | None = Field(description="Of the geometry in the table; None: pixels of the map.")
+    pre: tuple[str, ...] = Field(description="The map's images before the disaster.")
+    post: tuple[str, ...] = Field(description="The map's images after it.")
+    table: Blob = Field(description="Parquet, one row a building; columns in docs/formats.md.")
+    counts: dict[str, int] = Field(description="Labels by class.")
+    notes: tuple[str, ...] = Field((), description="What was strange about the labels and tolerated.")
+
+    @classmethod
+    def every(cls, store: ObjectStore, event: str | None = None) -> tuple[LabelSet, ...]:
+        """Returns all label sets on storage, of one event or of any, oldest first."""
+        found = (cls.load(store, info.uri) for info in store.list(store.lake / cls.kind / "") if _is_manifest(info.uri))
+        return tuple(sorted((one for one in found if event in (None, one.event)), key=lambda one: one.made))
+
+
+class AssessmentSample(Manifest):
+    """The buildings of a map that a person shall label to assess it, drawn at random once. Made by ``assess``."""
+
+    kind: ClassVar[str] = "assessment-sample"
+
+    event: str
+    map: str = Field(description="Digest of the DamageMap.")
+    table: Blob = Field(description="Parquet, one row a building: its stratum, and the order within it.")
+    geojson: Blob = Field(description="The same buildings to label, `damage_class` empty.")
+    strata: dict[str, tuple[int, int]] = Field(description="Buildings of the map and of the sample by mapped class.")
+    known: int = Field(0, ge=0, description="Buildings labelled before, whose class the map has from a person.")
+
+
+class Interval(BaseModel):
+    """An estimate with its 95 % interval."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    estimate: float
+    low: float
+    high: float
+
+
+class ClassAssessment(BaseModel):
+    """How right a map is about one class."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    mapped: int = Field(description="Buildings of the map in this class.")
+    labelled: int = Field(description="Labels of this class.")
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    buildings: Interval = Field(description="Buildings that truly are in this class, in the whole area.")
+    standard_error: float = Field(description="Of the number of buildings, design-based.")
+
+
+class Assessment(Manifest):
+    """How right a map is, estimated from labels of a random sample. Made by ``assess``."""
+
+    kind: ClassVar[str] = "assessment"
+    described: ClassVar[frozenset[str]] = frozenset({"sample", "labels"})
+
+    event: str
+    map: str = Field(description="Digest of the DamageMap.")
+    sample: str = Field(description="Digest of the AssessmentSample.")
+    labels: str = Field(description="Digest of the LabelSet.")
+    buildings: int = Field(description="Buildings in the map.")
+    sampled: int = Field(description="Of them drawn and labelled.")
+    classes: dict[str, ClassAssessment]
+    damaged: ClassAssessment = Field(description="The same of buildings with any damage.")
+    accuracy: Interval
+    macro_f1: Interval
+    notes: tuple[str, ...] = ()
+
+
+def _is_manifest(uri: S3Uri) -> bool:
+    return uri.name == MANIFEST
+
+
+class EmbeddingIndex(Manifest):
+    """One vector for each building, image, or scene of a source. Made by ``similarity embed`` and the index flow."""
+
+    kind: ClassVar[str] = "embedding-index"
+    described: ClassVar[frozenset[str]] = frozenset({"source", "dimension", "count", "skipped"})
+
+    vectors: Blob = Field(description="Parquet: id, vector (float32, of one length), and columns of the source's own.")
+    encoder: str = Field(description="Identity of the model that made the vectors; only its vectors compare with them.")
+    source: str = Field(description="What was embedded: the noun and its digest, or a folder.")
+    dimension: int = Field(gt=0, description="Length of a vector.")
+    count: int = Field(ge=0, description="Vectors.")
+    normalized: bool = Field(description="Whether each vector has length 1.")
+    parts: dict[str, tuple[int, int]] = Field(
+        {}, description="First and last element (exclusive) of the parts that a vector is joined from, by name."
+    )
+    skipped: dict[str, str] = Field({}, description="What has no vector, and why.")
+
+
+class SearchIndex(Manifest):
+    """The vectors of a large index sorted into cells, so that a query looks at few. Made by ``similarity search``."""
+
+    kind: ClassVar[str] = "search-index"
+    described: ClassVar[frozenset[str]] = frozenset({"index", "seconds"})
+
+    index: str = Field(description="Digest of the EmbeddingIndex.")
+    cells: Blob = Field(description="A faiss index: the vectors in bytes, by cell.")
+    scaling: Blob = Field(description="safetensors: mean and factor of each element, applied before vectors compare.")
+    rows: Blob = Field(description="Parquet: the index's table without its vectors.")
+    recipe: str = Field(description="How faiss names such an index.")
+    dimension: int = Field(gt=0, description="Length of a vector.")
+    count: int = Field(gt=0, description="Vectors.")
+    seconds: float = Field(ge=0, description="Time that it took to build.")
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:

@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from siamese.adaptation.stage import ADAPTED, ASSESSMENT, LABEL_SET, SAMPLE
+from siamese.duplicates.stage import DUPLICATES, FINGERPRINTS
+from siamese.embedding.stage import EMBEDDING_INDEX, SEARCH_INDEX
 from siamese.errors import SiameseError
 from siamese.evaluation.stage import EVALUATION
 from siamese.ingest.stage import CATALOG
@@ -17,12 +20,15 @@ from siamese.pairs.stage import PAIR_SET
 from siamese.pretraining.stage import PRETRAINING
 from siamese.quantization.stage import QUANTIZED
 from siamese.registry.stage import MODEL_VERSION
+from siamese.similarity.stage import ITEM_SET, SIMILARITY_EVALUATION, SIMILARITY_MODEL
 from siamese.store import Stage
 from siamese.store.provenance import code_version
 from siamese.training.stage import CHECKPOINT
 
 STAGES: tuple[Stage[Any], ...] = (
     CATALOG,
+    FINGERPRINTS,
+    DUPLICATES,
     PAIR_SET,
     PRETRAINING,
     CHECKPOINT,
@@ -32,6 +38,15 @@ STAGES: tuple[Stage[Any], ...] = (
     PREDICTION,
     BUILDING_SET,
     DAMAGE_MAP,
+    LABEL_SET,
+    ADAPTED,
+    SAMPLE,
+    ASSESSMENT,
+    EMBEDDING_INDEX,
+    SEARCH_INDEX,
+    ITEM_SET,
+    SIMILARITY_MODEL,
+    SIMILARITY_EVALUATION,
 )
 LOCK_FILE = Path(__file__).parents[1] / "stages.lock"
 _HEAD = "# Written by `siamese stages --write`: code that changes under one version needs a stated reason.\n"

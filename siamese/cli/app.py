@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 
 from siamese.allocator import restart_with_allocator
+from siamese.cli.adaptation import adapt, assess, select
 from siamese.cli.demo import demo
+from siamese.cli.duplicates import duplicates
 from siamese.cli.evaluate import evaluate
 from siamese.cli.ingest import ingest
 from siamese.cli.map import map as map_verb
@@ -20,6 +22,7 @@ from siamese.cli.quantize import quantize
 from siamese.cli.registry import history, promote, register, rollback
 from siamese.cli.sample import sample
 from siamese.cli.score import score
+from siamese.cli.similarity import similarity_app
 from siamese.cli.stack import down, status, up
 from siamese.cli.stages import stages
 from siamese.cli.train import train
@@ -41,16 +44,18 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "First look": (demo, sample),
     "Local stack": (up, down, status),
     "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
+    "A map and a person's labels": (select, adapt, assess),
     "Which model is champion": (register, promote, rollback, history),
-    "Beside the chain": (pretrain, quantize, score, params, stages),
+    "Beside the chain": (duplicates, pretrain, quantize, score, params, stages),
 }
 
-NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map"}
+NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map", "similarity"}
 """Verbs that run a network, and so want its allocator from the start of the process."""
 
 for panel, verbs in PANELS.items():
     for verb in verbs:
         app.command(rich_help_panel=panel)(verb)
+app.add_typer(similarity_app, rich_help_panel="Similarity")
 
 
 def _print_version(wanted: bool) -> None:

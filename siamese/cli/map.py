@@ -85,12 +85,13 @@ def map(  # noqa: A001 - the verb's name
     made = map_pair(
         pre, post, first, params, store, further=further, event=event, disaster_type=disaster_type, model=name
     )
-    files = _copy(made, out, store)
+    files = copy_map(made, out, store)
     made.mark_current(store, new_place=new_place)
     emit(made, _told(made, files), as_json=as_json)
 
 
-def _copy(made: DamageMap, out: Path, store: ObjectStore) -> list[Path]:
+def copy_map(made: DamageMap, out: Path, store: ObjectStore) -> list[Path]:
+    """Copies a map's files and its manifest to a folder and returns their paths."""
     from siamese.store import S3Uri
 
     blobs = {

@@ -39,7 +39,8 @@ def pairs(
     To try one: siamese pairs --set pairs.split=event
 
     When new scenes arrive, old ones keep their split, so that the champion is never scored on what it was trained on;
-    new tiles that lie between scenes of two splits are left out and listed in the output.
+    new tiles that lie between scenes of two splits are left out and listed in the output. Scenes that are changed
+    copies of each other (see `siamese duplicates`) share a split too.
 
     To include scenes without labels for `siamese pretrain`: siamese pairs --set pairs.unlabelled=true
     """
@@ -68,7 +69,8 @@ def _with_left_out(table: Table, scenes: Sequence[str]) -> RenderableType:
     if not scenes:
         return table
     names = ", ".join(scenes[:_NAMED]) + (f" and {len(scenes) - _NAMED} more" if len(scenes) > _NAMED else "")
-    return Group(table, f"left out, as they lie between scenes of two splits: {len(scenes)}: {names}")
+    why = "as they have a twin in another split or lie between scenes of two splits"
+    return Group(table, f"left out, {why}: {len(scenes)}: {names}")
 
 
 def _table(title: str, events: Iterable[EventTally]) -> Table:

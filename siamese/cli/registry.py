@@ -104,7 +104,7 @@ def promote(
     elif split is not None:
         version = resolve_version(candidate or "latest", params.promotion.model, store)
         decision = run(version, split, params.promotion, params.evaluation, store)
-    emit(decision, _summary(decision), as_json=as_json)
+    emit(decision, summary(decision), as_json=as_json)
 
 
 def rollback(
@@ -129,7 +129,7 @@ def rollback(
     from siamese.registry import rollback as run
 
     decision = run(to, params, store)
-    emit(decision, _summary(decision), as_json=as_json)
+    emit(decision, summary(decision), as_json=as_json)
 
 
 def history(
@@ -165,7 +165,8 @@ def history(
         Console(stderr=True).print(f"siamese: aliases were not set: {error}", style="yellow", markup=False)
 
 
-def _summary(decision: Ruling) -> str:
+def summary(decision: Ruling) -> str:
+    """Returns a decision and its reasons, a line each."""
     entry, version = decision.entry, decision.entry.candidate.version
     match entry.kind, decision.new:
         case "promote", True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -12,6 +13,7 @@ from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import FoundImage
 
 _XBD: Final = re.compile(r"(?P<scene>[a-z0-9-]+_\d{8})_(pre|post)_disaster")
+_SCENE: Final = re.compile(r"[a-z0-9-]+_\d{8}")
 _DIGITS: Final = 4
 """Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
 
@@ -20,6 +22,14 @@ def xbd_scene(first: FoundImage) -> str | None:
     """Returns the xBD scene in an image's name, e.g. ``joplin-tornado_00000001``; None if it is not in xBD's form."""
     named = _XBD.fullmatch(PurePosixPath(first.name.replace("\\", "/")).stem)
     return named["scene"] if named else None
+
+
+def scene_of(names: Sequence[str], event: str) -> str | None:
+    """Returns the xBD scene that a map shows, from the names of its images of one date, or of its event; or None."""
+    found = [_XBD.fullmatch(PurePosixPath(name.replace("\\", "/")).stem) for name in names]
+    if len(found) == 1 and found[0]:
+        return found[0]["scene"]
+    return event if _SCENE.fullmatch(event) else None
 
 
 def place_event(first: FoundImage, grid: Grid) -> str:

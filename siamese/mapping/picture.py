@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from siamese.classes import COLOURS, UNCLASSIFIED
 from siamese.geo import shown
 from siamese.mapping.buildings import CLASSES
 from siamese.mapping.grid import Grid
-from siamese.mapping.mosaic import Image, Mosaic
+from siamese.mapping.mosaic import Image
 from siamese.mapping.rasters import worst_classes
 
 _INK = "#263238"
@@ -33,8 +34,16 @@ _SCALE_SHARE = 0.22
 """The scale bar is at most this share of the width."""
 
 
+class Readable(Protocol):
+    """Images that can be read on any grid."""
+
+    def read(self, grid: Grid) -> tuple[Image, object]:
+        """Returns the pixels ``(h, w, bands)`` uint8, and which of them are seen."""
+        ...
+
+
 def draw_picture(
-    grid: Grid, post: Mosaic, classes: Path, counts: Mapping[str, int], longer_px: int, *, event: str, model: str
+    grid: Grid, post: Readable, classes: Path, counts: Mapping[str, int], longer_px: int, *, event: str, model: str
 ) -> bytes:
     """Draws the picture of a map.
 

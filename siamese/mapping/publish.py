@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
 from siamese.mapping.grid import Grid
-from siamese.mapping.picture import draw_picture
+from siamese.mapping.picture import Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
 from siamese.mapping.rasters import describe_copy, write_cog
 from siamese.mapping.stage import DAMAGE_MAP
@@ -46,29 +47,89 @@ def publish_map(
     Raises:
         SiameseError: An object is missing or damaged.
     """
-    # The picture shows the post images, on the grid of the prediction.
-    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **task.imagery_inputs()}
     grid = grid_of(prediction)
     event = task.event or place_event(task.pre[0], grid)
-    inputs |= {"event": event, "model": task.model}
+    about = MapSubject(
+        event, task.model, tuple(image.name for image in task.pre), tuple(image.name for image in task.post)
+    )
+    # The picture shows the post images, on the grid of the prediction.
+    return publish_about(
+        about,
+        prediction,
+        buildings,
+        params,
+        store,
+        lambda: imagery(prediction.bands).post.mosaic,
+        task.imagery_inputs(),
+        reuse_older=task.reuse_older,
+    )
+
+
+@dataclass(frozen=True)
+class MapSubject:
+    """What a map says of itself."""
+
+    event: str
+    model: str
+    pre: tuple[str, ...]
+    """Names of the images before the disaster."""
+    post: tuple[str, ...]
+    parent: str | None = None
+    """Digest of the map that it was adapted from."""
+    labels: tuple[str, ...] = ()
+    """Digests of the label sets that it was adapted with."""
+    warnings: tuple[str, ...] = ()
+    """Beside those of the prediction."""
+
+
+def publish_about(
+    about: MapSubject,
+    prediction: Prediction,
+    buildings: BuildingSet,
+    params: PublishParams,
+    store: ObjectStore,
+    post: Callable[[], Readable],
+    images: Mapping[str, str],
+    *,
+    reuse_older: bool = True,
+) -> DamageMap:
+    """Publishes a map whose images were named and identified before.
+
+    Args:
+        about: What the map says of itself.
+        prediction: The network's output.
+        buildings: The buildings, whoever decided their classes.
+        params: Threshold for review, and the picture's size.
+        store: Object storage; the map goes to the bucket ``maps``.
+        post: Opens the images after the disaster, for the picture; called only if needed.
+        images: Identities of the images and their georeference.
+        reuse_older: Take what an earlier version of the stage made.
+
+    Raises:
+        SiameseError: An object is missing or damaged.
+    """
+    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **images}
+    inputs |= {"event": about.event, "model": about.model}
+    if about.labels:
+        inputs["labels"] = " ".join(about.labels)
     origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
-    if found := DAMAGE_MAP.find(store, origin, older=task.reuse_older):
+    if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
+    grid = grid_of(prediction)
     with workplace(store) as folder, progress("publish map", 3) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
-        files = write_files(grid, classes, table, params, folder, event=event, model=task.model)
+        files = write_files(grid, classes, table, params, folder, event=about.event, model=about.model)
         advance(note="files")
-        post = imagery(prediction.bands).post.mosaic
         picture = draw_picture(
-            grid, post, files.classes, buildings.counts, params.picture_px, event=event, model=task.model
+            grid, post(), files.classes, buildings.counts, params.picture_px, event=about.event, model=about.model
         )
         advance(note="picture")
         target = store.maps / origin.digest
         made = DamageMap(
             origin=origin,
-            event=event,
-            model=task.model,
+            event=about.event,
+            model=about.model,
             checkpoint=prediction.checkpoint,
             further=prediction.further,
             classes=put_file(store, target, "damage.tif", files.classes),
@@ -81,13 +142,15 @@ def publish_map(
             width=grid.width,
             height=grid.height,
             unknown_share=buildings.unknown_share,
-            pre=tuple(image.name for image in task.pre),
-            post=tuple(image.name for image in task.post),
+            pre=about.pre,
+            post=about.post,
             prediction=prediction.digest,
             building_set=buildings.digest,
-            warnings=prediction.warnings,
+            parent=about.parent,
+            labels=about.labels,
+            warnings=(*prediction.warnings, *about.warnings),
         ).publish(store)
-        advance(note=event)
+        advance(note=about.event)
         return made
 
 

@@ -49,6 +49,22 @@ class Localized(NamedTuple):
     pyramid: tuple[Tensor, ...]
 
 
+class NetworkFeatures(NamedTuple):
+    """What the network knows of a pair inside, before its heads; each map covers the padded images.
+
+    Attributes:
+        pre: Features of the pre image by stride in pixels, each ``(N, C, H / stride, W / stride)``.
+        post: The same of the post image.
+        fused: Both dates in one, at the strides that are fused.
+        decoded: What the damage decoder makes of them, by stride.
+    """
+
+    pre: dict[int, Tensor]
+    post: dict[int, Tensor]
+    fused: dict[int, Tensor]
+    decoded: dict[int, Tensor]
+
+
 class SiameseUNet(nn.Module):
     """Takes images of two dates and returns logits of buildings and of their damage."""
 
@@ -132,6 +148,29 @@ class SiameseUNet(nn.Module):
         damage, _ = self._damage(self._damage_maps(localized.pyramid, after, disaster))
         return damage[..., :height, :width]
 
+    def features(self, pre: Tensor, post: Tensor, disaster: Tensor | None = None) -> NetworkFeatures:
+        """Returns what :meth:`forward` computes on the way: features of both dates, of their fusion, and decoded.
+
+        Args:
+            pre: ``(N, bands, H, W)`` float32 in 0..1, of any H and W.
+            post: The same after the disaster, with its own number of bands.
+            disaster: ``(N,)`` int64, positions in :data:`siamese.classes.DISASTER_TYPES`; None: all unknown.
+
+        Raises:
+            SiameseError: The images are not of one size, or have other bands than the network takes.
+        """
+        self._check(pre, post)
+        before, after = self._pyramids(self._padded(pre), self._padded(post))
+        fused = self._fuse(before, after, disaster)
+        decoded: list[Tensor] = self.damage_decoder(fused)
+        one, two = self.encoder.reductions, (self.post_encoder or self.encoder).reductions
+        return NetworkFeatures(
+            dict(zip(one, before, strict=True)),
+            dict(zip(two, after, strict=True)),
+            dict(zip(one[-len(fused) :], fused, strict=True)),
+            {one[-1] // 2 ** (step + 1): level for step, level in enumerate(decoded)},
+        )
+
     def _pyramids(self, pre: Tensor, post: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         if self.post_encoder is not None:
             return self.encoder(pre), self.post_encoder(post)
@@ -140,13 +179,15 @@ class SiameseUNet(nn.Module):
         return [level[0] for level in both], [level[1] for level in both]
 
     def _damage_maps(self, before: Sequence[Tensor], after: Sequence[Tensor], disaster: Tensor | None) -> list[Tensor]:
+        maps: list[Tensor] = self.damage_decoder(self._fuse(before, after, disaster))
+        return maps
+
+    def _fuse(self, before: Sequence[Tensor], after: Sequence[Tensor], disaster: Tensor | None) -> list[Tensor]:
         scales = len(self.fusion)
         fused = [fuse(*pair) for fuse, *pair in zip(self.fusion, before[-scales:], after[-scales:], strict=True)]
         if self.film is not None:
             fused = self.film(fused, disaster)
-        fused = [functional.dropout2d(level, self.params.dropout, self.training) for level in fused]
-        maps: list[Tensor] = self.damage_decoder(fused)
-        return maps
+        return [functional.dropout2d(level, self.params.dropout, self.training) for level in fused]
 
     def _damage(self, maps: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         damage, coarse = self.damage_head(maps)

@@ -25,10 +25,17 @@ class Candidate:
     """Digests of its images."""
     buildings: tuple[int, ...]
     """Count in each damage class."""
+    twins: str | None = None
+    """The group of scenes of which it is a changed copy; None if there is none."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Returns what it shares with scenes that show the same picture."""
+        return self.images if self.twins is None else (*self.images, f"twins of {self.twins}")
 
 
 def neighbourhoods(candidates: Sequence[Candidate], gap: float) -> list[list[int]]:
-    """Groups scenes that overlap, are near each other, or contain an identical image.
+    """Groups scenes that overlap, are near each other, contain an identical image, or are twins.
 
     Two tiles are near when the gap between them, in longitude and in latitude, is at most ``gap`` times the mean of
     their sides. Grouping is transitive: a chain of neighbours is one group.
@@ -60,8 +67,8 @@ def neighbourhoods(candidates: Sequence[Candidate], gap: float) -> list[list[int
 def _links(candidates: Sequence[Candidate], gap: float) -> Iterable[tuple[int, int]]:
     first: dict[str, int] = {}
     for position, candidate in enumerate(candidates):
-        for image in candidate.images:
-            yield first.setdefault(image, position), position
+        for mark in candidate.marks:
+            yield first.setdefault(mark, position), position
     yield from near(candidates, gap)
 
 

@@ -23,8 +23,9 @@ class Grown:
 def grow(candidates: Sequence[Candidate], known: Mapping[str, Split], gap: float) -> Grown:
     """Spreads splits from known scenes to their new neighbours, and on to the neighbours of those.
 
-    The nearest scenes come first. A scene that would touch, or share an image with, scenes of two splits is left out,
-    and nothing spreads through it: of a chain of new tiles between two splits only the tile where they meet is lost.
+    The nearest scenes come first. A scene that would touch, share an image with, or be a twin of scenes of two splits
+    is left out, and nothing spreads through it: of a chain of new tiles between two splits only the tile where they
+    meet is lost.
 
     Args:
         candidates: Scenes, in an order that does not depend on the catalog's.
@@ -58,7 +59,7 @@ class _Surroundings:
     """Tracks which splits surround a scene while scenes are assigned one by one."""
 
     def __init__(self, candidates: Sequence[Candidate], gap: float) -> None:
-        self._images = [candidate.images for candidate in candidates]
+        self._images = [candidate.marks for candidate in candidates]
         self._beside: defaultdict[int, list[int]] = defaultdict(list)
         for one, other in near(candidates, gap):
             self._beside[one].append(other)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from siamese.ingest.catalog import ObjectRef, Scene
 from siamese.ingest.labels import Building, parse_label
 from siamese.pairs.blocks import Block, cut_blocks
 from siamese.pairs.masks import Mask, training_mask
+from siamese.pairs.people import PartialLabels
 from siamese.store import ObjectStore
 
 
@@ -45,18 +47,24 @@ class PreparedScene:
 
 
 def prepare_scene(
-    scene: Scene, store: ObjectStore, block_px: int, value_range: tuple[float, float] | None = None
+    scene: Scene,
+    store: ObjectStore,
+    block_px: int,
+    value_range: tuple[float, float] | None = None,
+    people: Mapping[str, PartialLabels] = MappingProxyType({}),
 ) -> PreparedScene:
     """Reads a scene and makes its blocks.
 
     The mask comes from the footprints on the post image, where the damage is visible. Where either image has no data
-    nothing can be learned, so the mask is 255 there, and everywhere in a scene without labels.
+    nothing can be learned, so the mask is 255 there, and everywhere in a scene without labels. In a scene where people
+    labelled some buildings, those have their class, and the other mapped buildings are 255.
 
     Args:
         scene: A row of the catalog.
         store: Object storage that holds its files.
         block_px: Side of a block.
         value_range: Values that map to 0 and 255 in images wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        people: What people said about scenes without labels, by scene.
 
     Raises:
         SiameseError: An object has changed since it was ingested, or the scene's images do not match.
@@ -65,9 +73,16 @@ def prepare_scene(
     labelled = scene.verdict == "accepted"
     labels = (_label(scene, ref, store) for ref in (scene.pre_label, scene.post_label)) if labelled else ((), ())
     buildings = _paired(scene, *labels)
-    mask = training_mask(((one.post, one.subtype) for one in buildings), *post.pixels.shape[:2])
-    if not labelled:
-        mask[:] = UNCLASSIFIED
+    partial = None if labelled else people.get(scene.scene)
+    if partial:
+        buildings = tuple(
+            PairBuilding(one.uid, one.subtype, one.footprint, one.footprint) for one in partial.labelled if one.subtype
+        )
+        mask = partial.mask(*post.pixels.shape[:2])
+    else:
+        mask = training_mask(((one.post, one.subtype) for one in buildings), *post.pixels.shape[:2])
+        if not labelled:
+            mask[:] = UNCLASSIFIED
     for raster in (pre, post):
         if raster.valid is not None and raster.valid.shape == mask.shape:
             mask[~raster.valid] = UNCLASSIFIED

@@ -20,6 +20,8 @@ _FOLD_ABSENT = 8.0
 """Cost of a fold that lacks an event or a class, as of a test split."""
 _OFFICIAL: dict[str | None, Split] = {"train": "train", "tier3": "train", "hold": "val", "test": "test"}
 _HELD_FOLDERS = ("hold", "test")
+_STAYS: tuple[Split, ...] = ("train", "test", "val")
+"""Of twins in several splits, those in the first of these stay."""
 
 
 def assign_splits(
@@ -44,7 +46,8 @@ def assign_splits(
         known: The split of each scene that has one from before; it may include other scenes too.
 
     Returns:
-        Split by scene. With ``scene``, new scenes between two splits are left out.
+        Split by scene. With ``scene``, new scenes between two splits are left out. Twins of scenes that stay in another
+        split are left out too: of two in train and a held-out split the held-out one, of val and test that in val.
 
     Raises:
         SiameseError: There are no scenes, a split would be empty although its share is not 0, scenes are in no
@@ -63,7 +66,7 @@ def assign_splits(
             splits = _by_scene(ordered, params, known)
         case "fold":
             splits = _by_fold(ordered, params)
-    return _none_empty(splits, params, known)
+    return _none_empty(_without_straddling_twins(ordered, splits), params, known)
 
 
 def learnable_unlabelled(
@@ -215,6 +218,17 @@ def _features(group: Sequence[Candidate]) -> list[int]:
     """Returns the numbers of scenes, of scenes without buildings, and of buildings of each class."""
     empty = sum(not any(candidate.buildings) for candidate in group)
     return [len(group), empty, *np.sum([candidate.buildings for candidate in group], axis=0).tolist()]
+
+
+def _without_straddling_twins(candidates: Sequence[Candidate], splits: dict[str, Split]) -> dict[str, Split]:
+    """Leaves out scenes whose twins are in another split, where known splits, folders or named events part them."""
+    held: dict[str, set[Split]] = {}
+    for one in candidates:
+        if one.twins is not None and one.scene in splits:
+            held.setdefault(one.twins, set()).add(splits[one.scene])
+    stays = {twins: next(split for split in _STAYS if split in found) for twins, found in held.items()}
+    group = {one.scene: one.twins for one in candidates if one.twins is not None}
+    return {scene: split for scene, split in splits.items() if scene not in group or stays[group[scene]] == split}
 
 
 def _none_empty(splits: dict[str, Split], params: PairsParams, known: Mapping[str, Split]) -> dict[str, Split]:

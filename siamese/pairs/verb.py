@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ import numpy as np
 import shapely
 
 from siamese.classes import SUBTYPES, UNCLASSIFIED
+from siamese.duplicates import duplicates_of_catalog, known_twins
 from siamese.errors import TransientError
 from siamese.ingest.catalog import Scene, Verdict, read_catalog
 from siamese.manifests import PairSet, SceneCatalog, Split
 from siamese.pairs.groups import Candidate
 from siamese.pairs.lines import Line, read_assignments, write_assignments
+from siamese.pairs.people import PartialLabels, labels_of_people
 from siamese.pairs.prepare import PreparedScene, prepare_scene
 from siamese.pairs.shards import Placed, ShardWriter
 from siamese.pairs.splits import SPLITS, UNLABELLED, assign_splits, learnable_unlabelled
@@ -50,6 +53,12 @@ def build_pairs(
     scored on this one's test split (``official`` follows folders; folds are assigned anew, so that each scene is
     tested once). ``keep_splits: false`` assigns all scenes anew, and later pair sets follow that.
 
+    Scenes that are changed copies of each other never straddle splits (:mod:`siamese.duplicates`); their images are
+    compared when a new pair set is made, once for each image.
+
+    A scene without labels of which people labelled some mapped buildings (:mod:`siamese.pairs.people`) is trained on
+    with those, unless it shows held-out ground; it is never scored, as most of its truth is unknown.
+
     Args:
         catalog: The catalog that ``ingest`` published.
         params: How to split, and the sizes of blocks and shards.
@@ -81,11 +90,31 @@ def _follow(
     inputs: dict[str, Input] = {"catalog": catalog}
     if frozen:
         inputs["frozen"] = frozen
-    origin = PAIR_SET.plan(inputs=inputs, params={"pairs": params})
-    if previous and _same_work(previous, origin) and (reuse_older or previous.origin.version == origin.version):
-        return previous
-    found = PAIR_SET.find(store, origin, older=reuse_older)
-    return found or _make(origin, read_assignments(store, previous), catalog, params, store)
+
+    def done(inputs: Mapping[str, Input]) -> tuple[Origin, PairSet | None]:
+        origin = PAIR_SET.plan(inputs=inputs, params={"pairs": params})
+        if previous and _same_work(previous, origin) and (reuse_older or previous.origin.version == origin.version):
+            return origin, previous
+        return origin, PAIR_SET.find(store, origin, older=reuse_older)
+
+    people = labels_of_people(params.label_sets, read_catalog(store, catalog), store)
+    if people.identity:
+        inputs["labels"] = people.identity
+    twins: dict[str, str] = {}
+    if params.twins == "together":
+        known = known_twins(catalog, store)
+        if known is None:
+            # A pair set of before twins were looked for stays; looking at every image is part of making a new one.
+            _, found = done(inputs)
+            if found:
+                return found
+            duplicates_of_catalog(catalog, store)
+            known = known_twins(catalog, store)
+        twins = known or {}
+    if twins:
+        inputs["twins"] = hashlib.sha256(repr(sorted(twins.items())).encode()).hexdigest()[:16]
+    origin, found = done(inputs)
+    return found or _make(origin, read_assignments(store, previous), catalog, twins, people.scenes, params, store)
 
 
 def _same_work(previous: PairSet, asked: Origin) -> bool:
@@ -100,26 +129,47 @@ def _less(inputs: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
 
 
 def _make(
-    origin: Origin, known: dict[str, Split], catalog: SceneCatalog, params: PairsParams, store: ObjectStore
+    origin: Origin,
+    known: dict[str, Split],
+    catalog: SceneCatalog,
+    twins: Mapping[str, str],
+    people: Mapping[str, PartialLabels],
+    params: PairsParams,
+    store: ObjectStore,
 ) -> PairSet:
-    candidates = [_candidate(scene) for scene in _scenes(store, catalog, "accepted")]
+    candidates = [_candidate(scene, twins) for scene in _scenes(store, catalog, "accepted")]
     splits = assign_splits(candidates, params, known)
     unlabelled: tuple[str, ...] = ()
-    if params.unlabelled:
-        others = [_candidate(scene) for scene in _scenes(store, catalog, "unlabelled")]
-        unlabelled = learnable_unlabelled(others, candidates, params, known | splits)
-    assigned = splits | dict.fromkeys(unlabelled, UNLABELLED)
+    partly: tuple[str, ...] = ()
+    if params.unlabelled or people:
+        others = [_candidate(scene, twins) for scene in _scenes(store, catalog, "unlabelled")]
+        learnable = learnable_unlabelled(others, candidates, params, known | splits)
+        partly = tuple(scene for scene in learnable if scene in people)
+        unlabelled = tuple(scene for scene in learnable if scene not in people) if params.unlabelled else ()
+    assigned = splits | dict.fromkeys(partly, "train") | dict.fromkeys(unlabelled, UNLABELLED)
     folder = PairSet.folder(store, origin.digest)
     with tempfile.TemporaryDirectory(prefix="siamese-pairs-") as scratch, progress("pairs", len(assigned)) as advance:
         output = _Output(store, folder, Path(scratch), params)
         threads = ThreadPoolExecutor(params.workers, thread_name_prefix="scene")
         with output.index, output.buildings, threads as pool:
             for split in (*SPLITS, UNLABELLED):
-                verdict: Verdict = "unlabelled" if split == UNLABELLED else "accepted"
-                scenes = (one for one in _scenes(store, catalog, verdict) if assigned.get(one.scene) == split)
+                verdicts: tuple[Verdict, ...] = ("accepted", "unlabelled") if people else ("accepted",)
+                verdicts = ("unlabelled",) if split == UNLABELLED else verdicts
+                scenes = (
+                    one
+                    for verdict in verdicts
+                    for one in _scenes(store, catalog, verdict)
+                    if assigned.get(one.scene) == split
+                )
                 for prepared in ordered_map(
                     pool,
-                    partial(prepare_scene, store=store, block_px=params.block_px, value_range=params.value_range),
+                    partial(
+                        prepare_scene,
+                        store=store,
+                        block_px=params.block_px,
+                        value_range=params.value_range,
+                        people=people,
+                    ),
                     scenes,
                     ahead=2 * params.workers,
                     weight=lambda scene: (scene.width or 0) * (scene.height or 0),
@@ -137,7 +187,7 @@ def _make(
                 store,
                 folder,
                 "assignments.csv",
-                write_assignments(known | splits | dict.fromkeys(unlabelled, "train")),
+                write_assignments(known | splits | dict.fromkeys((*partly, *unlabelled), "train")),
                 "text/csv",
             ),
             left_out=tuple(sorted(one.scene for one in candidates if one.scene not in splits)),
@@ -176,7 +226,7 @@ def _scenes(store: ObjectStore, catalog: SceneCatalog, verdict: Verdict) -> Iter
     return (scene for scene in read_catalog(store, catalog) if scene.verdict == verdict)
 
 
-def _candidate(scene: Scene) -> Candidate:
+def _candidate(scene: Scene, twins: Mapping[str, str]) -> Candidate:
     classes = [subtype for subtype, value in SUBTYPES.items() if value != UNCLASSIFIED]
     return Candidate(
         scene=scene.scene,
@@ -185,6 +235,7 @@ def _candidate(scene: Scene) -> Candidate:
         bounds=scene.bounds,
         images=tuple(ref.sha256 for ref in (scene.pre_image, scene.post_image) if ref is not None),
         buildings=tuple(scene.buildings.get(subtype, 0) for subtype in classes),
+        twins=twins.get(scene.scene),
     )
 
 

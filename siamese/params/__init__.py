@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from siamese.errors import SiameseError
+from siamese.params.adaptation import AdaptationParams
+from siamese.params.embedding import EmbeddingParams, SearchParams
 from siamese.params.evaluation import EvaluationParams
 from siamese.params.ingest import IngestParams
 from siamese.params.mapping import BuildingParams, MappingParams, PredictParams, PublishParams
@@ -22,14 +24,23 @@ from siamese.params.quantization import QuantizationParams
 from siamese.params.runs import RunsParams
 from siamese.params.sample import SampleParams
 from siamese.params.section import Section
+from siamese.params.similarity import (
+    ItemsParams,
+    SimilarityEvaluationParams,
+    SimilarityParams,
+    SimilarityPromotionParams,
+)
 from siamese.params.training import TrainingParams
 
 PARAMS_FILE = Path("params.yaml")
 
 __all__ = [
+    "AdaptationParams",
     "BuildingParams",
+    "EmbeddingParams",
     "EvaluationParams",
     "IngestParams",
+    "ItemsParams",
     "MappingParams",
     "NetworkParams",
     "PairsParams",
@@ -41,6 +52,10 @@ __all__ = [
     "QuantizationParams",
     "RunsParams",
     "SampleParams",
+    "SearchParams",
+    "SimilarityEvaluationParams",
+    "SimilarityParams",
+    "SimilarityPromotionParams",
     "TrainingParams",
     "load_params",
     "parse_params",
@@ -61,6 +76,13 @@ class Params(Section):
     evaluation: EvaluationParams = Field(default_factory=EvaluationParams)
     promotion: PromotionParams = Field(default_factory=PromotionParams)
     mapping: MappingParams = Field(default_factory=MappingParams)
+    adaptation: AdaptationParams = Field(default_factory=AdaptationParams)
+    embedding: EmbeddingParams = Field(default_factory=EmbeddingParams)
+    search: SearchParams = Field(default_factory=SearchParams)
+    items: ItemsParams = Field(default_factory=ItemsParams)
+    similarity: SimilarityParams = Field(default_factory=SimilarityParams)
+    similarity_evaluation: SimilarityEvaluationParams = Field(default_factory=SimilarityEvaluationParams)
+    similarity_promotion: SimilarityPromotionParams = Field(default_factory=SimilarityPromotionParams)
     runs: RunsParams = Field(default_factory=RunsParams)
 
 

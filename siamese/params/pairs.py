@@ -47,6 +47,18 @@ class PairsParams(Section):
         description="Scenes that have a split keep it when new scenes come; false shares out all anew (split: event, "
         "scene).",
     )
+    twins: Literal["together", "ignore"] = Field(
+        "together",
+        description="Scenes that are flipped, cut or otherwise changed copies of each other (`siamese duplicates`): "
+        "together in one split, those that cannot be are left out of the one held out; or ignore.",
+        json_schema_extra=HOW_ONLY,  # the twins that are found are an input of the pair set
+    )
+    label_sets: Literal["all", "none"] | tuple[str, ...] = Field(
+        "all",
+        description="Labels of people (`siamese adapt`, `assess`) to train on where a scene has no labels of its own: "
+        "all, none, or digests of label sets. Mapped buildings that nobody labelled are ignored.",
+        json_schema_extra=HOW_ONLY,  # the label sets that add to the catalog are an input of the pair set
+    )
     unlabelled: bool = Field(
         False,
         description="Also take scenes without labels, for `siamese pretrain`; not those beside held-out scenes, nor of "

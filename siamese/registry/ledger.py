@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from siamese.errors import SiameseError
-from siamese.manifests import Scores, Split
+from siamese.manifests import Scores, SimilarityScores, Split
 from siamese.store import ObjectStore, S3Uri
 
 _READERS = 16
@@ -28,7 +28,7 @@ class RegisteredModel(BaseModel):
     model_config = _READABLE
 
     version: int = Field(ge=1)
-    checkpoint: str = Field(description="Digest of the Checkpoint.")
+    checkpoint: str = Field(description="Digest of the Checkpoint or SimilarityModel.")
     weights_sha256: str
 
 
@@ -37,11 +37,11 @@ class Comparison(BaseModel):
 
     model_config = _READABLE
 
-    pairs: str = Field(description="Digest of the PairSet.")
+    pairs: str = Field(description="Digest of the PairSet or ItemSet.")
     split: Split
-    candidate: Scores
+    candidate: Scores | SimilarityScores
     candidate_evaluation: str = Field(description="Digest of the Evaluation.")
-    champion: Scores | None = Field(description="None when there was no champion.")
+    champion: Scores | SimilarityScores | None = Field(description="None when there was no champion.")
     champion_evaluation: str | None
     thresholds: dict[str, Any] = Field(description="The promotion params that were asked for.")
 

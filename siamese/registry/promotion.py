@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.errors import SiameseError
-from siamese.evaluation import evaluate, read_counts
-from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
+from siamese.manifests import Checkpoint, ModelVersion, PairSet
 from siamese.params import EvaluationParams, PromotionParams
-from siamese.progress import progress
 from siamese.registry.aliases import project_aliases
-from siamese.registry.fairness import seen_before
-from siamese.registry.gate import judge
+from siamese.registry.contest import Contest, DamageContest
 from siamese.registry.ledger import (
     Ban,
-    Comparison,
     Ledger,
     LedgerEntry,
     RegisteredModel,
@@ -26,7 +22,7 @@ from siamese.registry.ledger import (
     same_question,
     whoami,
 )
-from siamese.registry.weights import verify_weights
+from siamese.registry.weights import T, verify_weights
 from siamese.store import ObjectStore, RaceLostError
 from siamese.store.provenance import git_revision
 
@@ -75,25 +71,36 @@ def promote(
         SiameseError: Weights do not match their registered sha256, or the candidate belongs to another model.
         TransientError: MLflow does not answer.
     """
-    if candidate.name != params.model:
-        fix = "set promotion.model, or register the checkpoint under that name"
-        raise SiameseError(f"is a version of {candidate.name}, not of {params.model}", where=candidate.digest, fix=fix)
-    project_aliases(store, params.model)
+    return decide(candidate, DamageContest(pairs, params, evaluation_params, store), store)
+
+
+def decide(candidate: ModelVersion, contest: Contest[T], store: ObjectStore) -> Ruling:
+    """Passes a candidate through the gate of a contest; see :func:`promote`, which holds that of damage networks.
+
+    Raises:
+        SiameseError: Weights do not match their registered sha256, or the candidate belongs to another model.
+        TransientError: MLflow does not answer.
+    """
+    model = contest.model
+    if candidate.name != model:
+        fix = "name that model in the params, or register the network under this one's name"
+        raise SiameseError(f"is a version of {candidate.name}, not of {model}", where=candidate.digest, fix=fix)
+    project_aliases(store, model)
     named = _named(candidate)
     for _ in range(_TRIES):
-        ledger = read_ledger(store, params.model)
-        verified = verify_weights(Checkpoint.load(store, named.checkpoint), candidate.weights_sha256, store)
+        ledger = read_ledger(store, model)
+        verified = verify_weights(contest.load(named.checkpoint), candidate.weights_sha256, store)
         if ledger.champion == named:
             return Ruling(entry=ledger.crowning(named), new=False)
         if ban := ledger.ban_on(named):
-            entry = _refuse(named, ban, ledger, params)
+            entry = _refuse(named, ban, ledger, model)
         else:
-            entry = _weigh(verified, named, ledger, pairs, params, evaluation_params, store)
+            entry = _weigh(verified, named, ledger, contest, store)
         if answered := same_question(ledger.entries, entry):
             return Ruling(entry=answered, new=False)
         if decision := _record(entry, store):
             return decision
-    raise _busy(params.model)
+    raise _busy(model)
 
 
 def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Ruling:
@@ -109,17 +116,29 @@ def rollback(to: int | None, params: PromotionParams, store: ObjectStore) -> Rul
             not match.
         TransientError: MLflow does not answer.
     """
-    project_aliases(store, params.model)
+    return go_back(to, params.model, lambda digest: Checkpoint.load(store, digest), store)
+
+
+def go_back(to: int | None, model: str, load: Callable[[str], T], store: ObjectStore) -> Ruling:
+    """Reinstates a former champion of any kind; see :func:`rollback`.
+
+    Args:
+        to: Version to go back to; None for the champion before the current one.
+        model: Name of the model.
+        load: Reads the manifest of a network by its digest.
+        store: Holds ledger and manifests.
+    """
+    project_aliases(store, model)
     for _ in range(_TRIES):
-        ledger = read_ledger(store, params.model)
-        target = _target(ledger, to, params.model)
+        ledger = read_ledger(store, model)
+        target = _target(ledger, to, model)
         if ledger.champion == target:
             return Ruling(entry=ledger.crowning(target), new=False)
-        verify_weights(Checkpoint.load(store, target.checkpoint), target.weights_sha256, store)
-        entry = _without_scores("rollback", target, target, _went_back(ledger, target), ledger, params)
+        verify_weights(load(target.checkpoint), target.weights_sha256, store)
+        entry = _without_scores("rollback", target, target, _went_back(ledger, target), ledger, model)
         if decision := _record(entry, store):
             return decision
-    raise _busy(params.model)
+    raise _busy(model)
 
 
 def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore) -> Ruling:
@@ -146,7 +165,7 @@ def lift(version: int, reason: str, params: PromotionParams, store: ObjectStore)
             fix = "`siamese history` lists the bans in force"
             raise SiameseError(f"version {version} is not banned", where=params.model, fix=fix)
         reasons = [f"the ban on version {version} is lifted: {reason}"]
-        entry = _without_scores("lift", banned[version], ledger.champion, reasons, ledger, params)
+        entry = _without_scores("lift", banned[version], ledger.champion, reasons, ledger, params.model)
         if decision := _record(entry, store):
             return decision
     raise _busy(params.model)
@@ -158,53 +177,31 @@ def history(params: PromotionParams, store: ObjectStore) -> tuple[LedgerEntry, .
 
 
 def _weigh(
-    candidate: Checkpoint,
-    named: RegisteredModel,
-    ledger: Ledger,
-    pairs: PairSet,
-    params: PromotionParams,
-    evaluation_params: EvaluationParams,
-    store: ObjectStore,
+    candidate: T, named: RegisteredModel, ledger: Ledger, contest: Contest[T], store: ObjectStore
 ) -> LedgerEntry:
     champion = ledger.champion
-    with progress("score candidate and champion", 2 if champion else 1) as advance:
-        ours = evaluate(candidate, pairs, evaluation_params, store)
-        advance(note=f"version {named.version}")
-        seen = seen_before("candidate", candidate, pairs, ours.split, store)
-        theirs: Evaluation | None = None
-        if champion:
-            reigning = verify_weights(Checkpoint.load(store, champion.checkpoint), champion.weights_sha256, store)
-            theirs = evaluate(reigning, pairs, evaluation_params, store)
-            seen += seen_before("champion", reigning, pairs, ours.split, store)
-            advance(note=f"version {champion.version}")
-    absent = [name for name, tally in read_counts(ours, store).damage.items() if not tally.support]
-    verdict = judge(ours.scores, theirs.scores if theirs else None, params, absent=absent)
+    reigning = None
+    if champion:
+        reigning = verify_weights(contest.load(champion.checkpoint), champion.weights_sha256, store)
+    verdict, comparison = contest.weigh(candidate, reigning)
     return LedgerEntry(
         sequence=ledger.sequence + 1,
         kind="promote" if verdict.promoted else "reject",
-        model=params.model,
+        model=contest.model,
         candidate=named,
         champion_before=champion,
         champion_after=named if verdict.promoted else champion,
-        comparison=Comparison(
-            pairs=pairs.digest,
-            split=ours.split,
-            candidate=ours.scores,
-            candidate_evaluation=ours.digest,
-            champion=theirs.scores if theirs else None,
-            champion_evaluation=theirs.digest if theirs else None,
-            thresholds=params.model_dump(mode="json", exclude={"model"}),
-        ),
-        reasons=verdict.reasons + seen,
+        comparison=comparison,
+        reasons=verdict.reasons,
         revision=git_revision(),
         who=whoami(),
     )
 
 
-def _refuse(candidate: RegisteredModel, ban: Ban, ledger: Ledger, params: PromotionParams) -> LedgerEntry:
+def _refuse(candidate: RegisteredModel, ban: Ban, ledger: Ledger, model: str) -> LedgerEntry:
     same = "" if candidate.version == ban.model.version else f"is the network of version {ban.model.version}; "
     reason = f"{same}{ban}; `siamese promote --lift {ban.model.version} --reason …` lifts the ban"
-    return _without_scores("reject", candidate, ledger.champion, [reason], ledger, params)
+    return _without_scores("reject", candidate, ledger.champion, [reason], ledger, model)
 
 
 def _without_scores(
@@ -213,12 +210,12 @@ def _without_scores(
     champion: RegisteredModel | None,
     reasons: Sequence[str],
     ledger: Ledger,
-    params: PromotionParams,
+    name: str,
 ) -> LedgerEntry:
     return LedgerEntry(
         sequence=ledger.sequence + 1,
         kind=kind,
-        model=params.model,
+        model=name,
         candidate=model,
         champion_before=ledger.champion,
         champion_after=champion,

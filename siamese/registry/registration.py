@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from mlflow import MlflowClient
 
 from siamese.errors import SiameseError
-from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet
+from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SimilarityModel
 from siamese.params import PromotionParams
 from siamese.registry.aliases import project_aliases
 from siamese.registry.claims import claim, claimed_version
 from siamese.registry.server import connect, delete_version, ensure_model, find_version, run_exists, told
 from siamese.registry.stage import MODEL_VERSION
 from siamese.registry.weights import verify_weights
-from siamese.store import ObjectStore, S3Uri
+from siamese.store import Manifest, ObjectStore, S3Uri
 from siamese.store.stage import Input
 
 TAG_CHECKPOINT = "siamese.checkpoint"
 TAG_WEIGHTS = "siamese.weights_sha256"
 TAG_REGISTRATION = "siamese.registration"
+Trained = Checkpoint | SimilarityModel
+_DESCRIPTIONS: Mapping[type[Manifest], str] = {
+    Checkpoint: "Building damage from a pre and a post image.",
+    SimilarityModel: "Vectors whose distance tells whether two items are the same.",
+}
 
 
 def register(
@@ -47,34 +54,63 @@ def register(
         raise SiameseError(
             f"is of another checkpoint, {evaluation.checkpoint}", where=f"evaluation {evaluation.digest}", fix=fix
         )
-    inputs: dict[str, Input] = {"checkpoint": checkpoint, "evaluation": evaluation, "model": params.model}
+    tags = _tags(checkpoint, evaluation, store)
+    return register_version(checkpoint, evaluation, params.model, tags, store)
+
+
+def register_version(
+    trained: Trained, evaluation: Manifest, name: str, tags: Mapping[str, str], store: ObjectStore
+) -> ModelVersion:
+    """Makes a trained network exactly one version of a model, whatever kind of network it is.
+
+    Args:
+        trained: The network.
+        evaluation: Its evaluation.
+        name: Name of the model.
+        tags: What MLflow is told about the version besides what identifies it.
+        store: Holds the manifests.
+
+    Raises:
+        SiameseError: The weights differ from those published, or MLflow has lost a recorded version.
+        TransientError: MLflow does not answer.
+    """
+    inputs: dict[str, Input] = {"checkpoint": trained, "evaluation": evaluation, "model": name}
     origin = MODEL_VERSION.plan(inputs=inputs, params={})
     found = MODEL_VERSION.find(store, origin)
-    verify_weights(checkpoint, checkpoint.weights.sha256, store)
+    if isinstance(trained, Checkpoint):
+        verify_weights(trained, trained.weights.sha256, store)
+    else:
+        verify_weights(trained, trained.weights.sha256, store)
     client = connect()
-    tags = _tags(checkpoint, evaluation, origin.digest, store)
+    known = {
+        TAG_CHECKPOINT: trained.digest,
+        TAG_WEIGHTS: trained.weights.sha256,
+        TAG_REGISTRATION: origin.digest,
+        "siamese.weights": S3Uri.parse(trained.weights.uri).name,
+        "siamese.evaluation": evaluation.digest,
+        "siamese.revision": trained.revision,
+        **tags,
+    }
     with told():
-        ensure_model(client, params.model)
-        version = _one_version(client, params.model, checkpoint, tags, store)
+        ensure_model(client, name, _DESCRIPTIONS[type(trained)])
+        version = _one_version(client, name, trained, known, store)
         if found is None:
-            for name, value in tags.items():
-                client.set_model_version_tag(params.model, str(version), name, value)
+            for tag, value in known.items():
+                client.set_model_version_tag(name, str(version), tag, value)
     registered = found or ModelVersion(
         origin=origin,
-        name=params.model,
+        name=name,
         version=version,
-        run_id=checkpoint.run_id,
-        checkpoint=checkpoint.digest,
+        run_id=trained.run_id,
+        checkpoint=trained.digest,
         evaluation=evaluation.digest,
-        weights_sha256=checkpoint.weights.sha256,
+        weights_sha256=trained.weights.sha256,
     ).publish(store)
-    project_aliases(store, params.model)
+    project_aliases(store, name)
     return registered
 
 
-def _one_version(
-    client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore
-) -> int:
+def _one_version(client: MlflowClient, name: str, checkpoint: Trained, tags: dict[str, str], store: ObjectStore) -> int:
     """Returns the one version of a checkpoint, creating it if needed.
 
     MLflow cannot create a version only if none exists, so two concurrent callers may each create one. Which of them
@@ -102,22 +138,16 @@ def _versions(client: MlflowClient, name: str, checkpoint: str) -> set[int]:
     return {int(version.version) for version in found}
 
 
-def _make(client: MlflowClient, name: str, checkpoint: Checkpoint, tags: dict[str, str], store: ObjectStore) -> int:
+def _make(client: MlflowClient, name: str, checkpoint: Trained, tags: dict[str, str], store: ObjectStore) -> int:
     run_id = checkpoint.run_id if checkpoint.run_id and run_exists(client, checkpoint.run_id) else None
     source = checkpoint.home(store)
     return int(client.create_model_version(name, str(source), run_id=run_id, tags=tags, await_creation_for=0).version)
 
 
-def _tags(checkpoint: Checkpoint, evaluation: Evaluation, registration: str, store: ObjectStore) -> dict[str, str]:
+def _tags(checkpoint: Checkpoint, evaluation: Evaluation, store: ObjectStore) -> dict[str, str]:
     pairs = PairSet.load(store, checkpoint.pairs)
     return {
-        TAG_CHECKPOINT: checkpoint.digest,
-        TAG_WEIGHTS: checkpoint.weights.sha256,
-        TAG_REGISTRATION: registration,
-        "siamese.weights": S3Uri.parse(checkpoint.weights.uri).name,
         "siamese.pairs": checkpoint.pairs,
         "siamese.catalog": pairs.origin.sources["catalog"],
-        "siamese.evaluation": evaluation.digest,
         "siamese.split": evaluation.split,
-        "siamese.revision": checkpoint.revision,
     } | {name: f"{value:.6f}" for name, value in evaluation.scores.model_dump().items()}

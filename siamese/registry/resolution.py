@@ -53,36 +53,42 @@ def resolve_version(reference: str, model: str, store: ObjectStore) -> ModelVers
     if reference.isdigit() and len(reference) < 16:
         reference = f"models:/{model}/{reference}"
     if reference.startswith("models:/"):
-        return _remote(reference, store)
+        return remote_version(reference, store)
     return ModelVersion.resolve(store, reference)
 
 
 def model_name(uri: str, checkpoint: Checkpoint, store: ObjectStore) -> str:
     """Returns how results name their model: name and version if registered, else the checkpoint's digest."""
     if uri.startswith("models:/"):
-        name = _match(uri)["name"]
+        name = uri_parts(uri)["name"]
         if version := claimed_version(name, checkpoint.digest, store):
             return f"{name} version {version}"
     return f"checkpoint {checkpoint.digest}"
 
 
 def _registered(uri: str, store: ObjectStore) -> Checkpoint:
-    match = _match(uri)
+    match = uri_parts(uri)
     if match["alias"] == "champion":
         champion = read_ledger(store, match["name"]).champion
         if champion is None:
             fix = "run `siamese promote`, or name another model"
             raise SiameseError("there is no champion yet", where=uri, fix=fix)
         return verify_weights(Checkpoint.load(store, champion.checkpoint), champion.weights_sha256, store)
-    version = _remote(uri, store)
+    version = remote_version(uri, store)
     return verify_weights(Checkpoint.load(store, version.checkpoint), version.weights_sha256, store)
 
 
-def _remote(uri: str, store: ObjectStore) -> ModelVersion:
+def remote_version(uri: str, store: ObjectStore) -> ModelVersion:
+    """Finds a version that MLflow knows by number, alias or as the latest.
+
+    Raises:
+        SiameseError: MLflow has no such version, or it is not what was registered.
+        TransientError: MLflow does not answer.
+    """
     from siamese.registry.registration import TAG_REGISTRATION, TAG_WEIGHTS
     from siamese.registry.server import aliases, connect, find_version, newest_version, told
 
-    match = _match(uri)
+    match = uri_parts(uri)
     name, alias, version = match["name"], match["alias"], match["version"]
     client = connect()
     with told():
@@ -102,7 +108,12 @@ def _remote(uri: str, store: ObjectStore) -> ModelVersion:
     return registered
 
 
-def _match(uri: str) -> re.Match[str]:
+def uri_parts(uri: str) -> re.Match[str]:
+    """Returns the groups ``name``, ``alias`` and ``version`` of a model's address.
+
+    Raises:
+        SiameseError: It is no such address.
+    """
     match = _MODEL_URI.match(uri)
     if match is None:
         fix = "write models:/NAME@champion or models:/NAME/3"

@@ -120,10 +120,10 @@ def _away(error: Exception, uri: str) -> SiameseError:
     return _server(uri).away()
 
 
-def ensure_model(client: MlflowClient, name: str) -> None:
+def ensure_model(client: MlflowClient, name: str, description: str) -> None:
     """Creates the registered model unless it exists."""
     try:
-        client.create_registered_model(name, description="Building damage from a pre and a post image.")
+        client.create_registered_model(name, description=description)
     except RestException as error:
         if error.error_code != _EXISTS:
             raise

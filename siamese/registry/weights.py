@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
 from siamese.errors import SiameseError
-from siamese.manifests import Checkpoint
+from siamese.manifests import Checkpoint, SimilarityModel
 from siamese.store import ObjectStore, S3Uri
+
+T = TypeVar("T", bound=Checkpoint | SimilarityModel)
 
 _PIECE = 2**20
 
 
-def verify_weights(checkpoint: Checkpoint, registered: str, store: ObjectStore) -> Checkpoint:
+def verify_weights(checkpoint: T, registered: str, store: ObjectStore) -> T:
     """Reads a checkpoint's weights in pieces and compares their sha256 with the registered one.
 
     Args:
-        checkpoint: The checkpoint whose weights are verified.
+        checkpoint: The checkpoint or similarity model whose weights are verified.
         registered: The sha256 that was registered.
         store: Holds the weights.
 
     Returns:
-        The same checkpoint.
+        The same manifest.
 
     Raises:
         SiameseError: The bytes on storage, or the checkpoint's own record, differ from what was registered.

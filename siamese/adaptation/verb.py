@@ -1,0 +1,261 @@
+"""The verbs ``select`` and ``adapt``: which buildings a person should label next, and a map decided from labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese.adaptation.buildings import MapBuildings
+from siamese.adaptation.contradictions import contradictions
+from siamese.adaptation.decided import write_decided
+from siamese.adaptation.labels import NO_BUILDING, UNCLEAR, Label, match_labels, read_label_file
+from siamese.adaptation.labelset import keep_labels
+from siamese.adaptation.lineage import Lineage, latest, trace, vectors_of
+from siamese.adaptation.model import adapt_along, decide_classes, directions_of
+from siamese.adaptation.picturing import post_images
+from siamese.adaptation.selection import entropy, select
+from siamese.adaptation.stage import ADAPTED
+from siamese.classes import DAMAGE_CLASSES
+from siamese.embedding.reopening import map_parts
+from siamese.errors import SiameseError
+from siamese.manifests import BuildingSet, DamageMap, EmbeddingIndex, LabelSet, Prediction
+from siamese.mapping.publish import MapSubject, publish_about
+from siamese.mapping.workplace import workplace
+from siamese.params import AdaptationParams, EmbeddingParams, PublishParams
+from siamese.progress import LOGGER, progress
+from siamese.store import ObjectStore, S3Uri, put_file
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A building that a person should label."""
+
+    place: int
+    """Position of the building in its map."""
+    building: str
+    """Its id."""
+    damage_class: str
+    """What the map says now."""
+    unsure: float
+    """0 sure, 1 all classes alike."""
+
+
+def select_buildings(
+    damage_map: DamageMap,
+    count: int,
+    params: AdaptationParams,
+    embedding: EmbeddingParams,
+    store: ObjectStore,
+    *,
+    index: EmbeddingIndex | None = None,
+) -> tuple[MapBuildings, tuple[Pick, ...]]:
+    """Picks the buildings of a map that a person should label next.
+
+    Args:
+        damage_map: The map; the labels that it was adapted with count as labelled.
+        count: How many to pick.
+        params: What counts how much.
+        embedding: What the vectors are made of, if they have to be made.
+        store: Where the map and its vectors lie.
+        index: Vectors to take instead of the map's own.
+
+    Returns:
+        The map's buildings, and the picks, the most useful first.
+
+    Raises:
+        SiameseError: The map has no buildings, all are labelled, or its vectors cannot be had.
+    """
+    if count < 1:
+        raise SiameseError(f"{count} buildings were asked for", where="-n", fix="ask for 1 or more")
+    lineage = trace(damage_map, store)
+    buildings = lineage.current(store)
+    asked = np.flatnonzero(lineage.buildings.known)
+    labelled = [place for place in lineage.labels if lineage.buildings.known[place]]
+    if len(labelled) >= len(asked):
+        what = "every building whose damage can be told is labelled"
+        raise SiameseError(what, where=f"damage map {damage_map.digest}", fix="`siamese adapt` with other labels")
+    along = directions_of(vectors_of(lineage, embedding, store, index), params)
+    renumbered = {int(place): number for number, place in enumerate(asked)}
+    chosen = select(
+        along[asked],
+        buildings.probabilities[asked],
+        buildings.positions[asked],
+        count,
+        [renumbered[place] for place in labelled],
+        params,
+    )
+    unsure = entropy(buildings.probabilities)
+    picks = (int(asked[number]) for number in chosen)
+    return buildings, tuple(
+        Pick(place, buildings.ids[place], DAMAGE_CLASSES[buildings.classes[place]], float(unsure[place]))
+        for place in picks
+    )
+
+
+def adapt_map(
+    damage_map: DamageMap,
+    labels: Path,
+    params: AdaptationParams,
+    embedding: EmbeddingParams,
+    mapping: PublishParams,
+    store: ObjectStore,
+    *,
+    author: str,
+    index: EmbeddingIndex | None = None,
+) -> DamageMap:
+    """Decides all buildings of a map anew from a person's labels, and publishes the map.
+
+    No network runs, unless the buildings have no vectors yet. Labels that the map was adapted with before still count;
+    a new label of the same building replaces them.
+
+    Args:
+        damage_map: The map.
+        labels: GeoJSON or CSV; see :func:`siamese.adaptation.labels.read_label_file`.
+        params: How labels are matched, and strengths of the model.
+        embedding: What the vectors are made of, if they have to be made.
+        mapping: Threshold for review, and the picture's size.
+        store: Where the map lies, and where labels and the new map go.
+        author: Who labelled, where a label does not say.
+        index: Vectors to take instead of the map's own.
+
+    Raises:
+        SiameseError: The labels cannot be used (the message names them), or the map's vectors cannot be had.
+    """
+    lineage = trace(damage_map, store)
+    written = read_label_file(labels)
+    given = match_labels(written, lineage.buildings, iou=params.match_iou, where=str(labels))
+    merged = latest([lineage.labels.values(), given])
+    known = {place: one for place, one in merged.items() if one.damage_class in DAMAGE_CLASSES}
+    if not known:
+        fix = f"give some buildings one of {', '.join(DAMAGE_CLASSES)}"
+        raise SiameseError("no label is a damage class", where=str(labels), fix=fix)
+    vectors = vectors_of(lineage, embedding, store, index)
+    kept = keep_labels(damage_map, lineage.buildings, given, store, author=author, source=str(labels))
+    sets = (*(one for one in lineage.sets if one.digest != kept.digest), kept)
+    notes = (*_changed_minds(lineage, given), *_one_class(known), *_skipped(merged))
+    classes = {place: DAMAGE_CLASSES.index(one.damage_class) for place, one in known.items()}
+    along = directions_of(vectors, params)
+    notes += contradictions(along, classes, lineage.buildings.ids)
+    for note in notes:
+        LOGGER.warning(note)
+    found = _decided(lineage, along, classes, sets, params, store)
+    return _published(lineage, found, len(known), sets, notes, mapping, store)
+
+
+def _decided(
+    lineage: Lineage,
+    along: npt.NDArray[np.float64],
+    labels: Mapping[int, int],
+    sets: Sequence[LabelSet],
+    params: AdaptationParams,
+    store: ObjectStore,
+) -> BuildingSet:
+    """Returns the buildings with new classes and probabilities."""
+    parts = map_parts(lineage.root, store)
+    buildings = lineage.buildings
+    # Labels are named by the buildings and classes, so the order in which they came does not matter.
+    told = _hash(" ".join(f"{buildings.ids[place]}:{number}" for place, number in sorted(labels.items())).encode())
+    origin = ADAPTED.plan(
+        inputs={"buildings": parts.buildings, "labels": told, "vectors": _fingerprint(along)},
+        params={"adaptation": params},
+    )
+    if found := ADAPTED.find(store, origin):
+        return found
+    with workplace(store) as folder, progress("decide buildings", 2) as advance:
+        # Buildings that touch unseen ground have features of it: they neither teach nor are decided, unless labelled.
+        known = buildings.known | np.isin(np.arange(len(buildings)), list(labels))
+        places = np.flatnonzero(known)
+        renumbered = {int(place): number for number, place in enumerate(places)}
+        adapted = adapt_along(
+            along[places],
+            buildings.probabilities[places],
+            {renumbered[place]: number for place, number in labels.items()},
+            params,
+        )
+        probabilities = buildings.probabilities.copy()
+        probabilities[places] = adapted.probabilities
+        classes = np.full(len(buildings), len(DAMAGE_CLASSES), np.int64)
+        classes[places] = decide_classes(adapted.probabilities, params)
+        advance(note=f"{len(labels)} labels, strength {adapted.strength:g}")
+        source = folder / "before.tif"
+        table = folder / "before.parquet"
+        store.download(S3Uri.parse(parts.buildings.classes.uri), source)
+        store.download(S3Uri.parse(parts.buildings.table.uri), table)
+        made = write_decided(buildings, classes, probabilities, source, table, folder)
+        advance(note="files")
+        target = BuildingSet.folder(store, origin.digest)
+        return BuildingSet(
+            origin=origin,
+            prediction=parts.prediction.digest,
+            classes=put_file(store, target, "classes.tif", made.classes),
+            table=put_file(store, target, "buildings.parquet", made.table),
+            counts=made.counts,
+            unknown_share=made.unknown_share,
+        ).publish(store)
+
+
+def _published(
+    lineage: Lineage,
+    found: BuildingSet,
+    count: int,
+    sets: Sequence[LabelSet],
+    notes: Sequence[str],
+    params: PublishParams,
+    store: ObjectStore,
+) -> DamageMap:
+    root = lineage.root
+    prediction = Prediction.load(store, str(root.prediction))
+    with post_images(root, store) as (post, warnings):
+        about = MapSubject(
+            event=root.event,
+            model=f"{root.model}, adapted to {count} label{'s' * (count != 1)}",
+            pre=root.pre,
+            post=root.post,
+            parent=lineage.map.digest,
+            labels=tuple(one.digest for one in sets),
+            warnings=(*notes, *warnings),
+        )
+        images = {name: root.origin.inputs.get(name, "") for name in ("pre", "post", "place")}
+        return publish_about(about, prediction, found, params, store, lambda: post, images)
+
+
+def _fingerprint(along: npt.NDArray[np.float64]) -> str:
+    """Returns a hash of vectors; rounded, since libraries differ in the last digits."""
+    return _hash(np.ascontiguousarray(along.astype(np.float32).round(3)).tobytes())
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _changed_minds(lineage: Lineage, given: Sequence[Label]) -> tuple[str, ...]:
+    before = lineage.labels
+    changed = [
+        f"{lineage.buildings.ids[one.place]} ({before[one.place].damage_class}, now {one.damage_class})"
+        for one in given
+        if one.place in before and before[one.place].damage_class != one.damage_class
+    ]
+    if not changed:
+        return ()
+    more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+    return (f"labels contradict earlier ones, which they replace: {', '.join(changed[:5])}{more}",)
+
+
+def _one_class(known: Mapping[int, Label]) -> tuple[str, ...]:
+    classes = {one.damage_class for one in known.values()}
+    if len(classes) > 1:
+        return ()
+    return (f"all {len(known)} labels are {classes.pop()}: label other classes too, so that they can be told apart",)
+
+
+def _skipped(merged: Mapping[int, Label]) -> tuple[str, ...]:
+    count = sum(one.damage_class not in DAMAGE_CLASSES for one in merged.values())
+    if not count:
+        return ()
+    are = "1 building is" if count == 1 else f"{count} buildings are"
+    return (f"{are} labelled {NO_BUILDING} or {UNCLEAR}: nothing is learned from them",)

@@ -1,0 +1,130 @@
+"""Finds items in CSV tables: listed pairs, texts with classes, rows of numbers with classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siamese.errors import SiameseError
+from siamese.params import ItemsParams
+from siamese.similarity.data.folders import IMAGES
+from siamese.similarity.data.items import Found, RawItem, RawPair
+from siamese.tables import read_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAME = {"1": True, "true": True, "yes": True, "same": True, "0": False, "false": False, "no": False, "other": False}
+_HEADERS = "a,b,same (pairs), text,class (texts) or class and columns of numbers (vectors, series)"
+
+
+def find_in_csv(path: Path, params: ItemsParams) -> Found:
+    """Reads a table; its header tells what it holds.
+
+    Raises:
+        SiameseError: The header is none of those known, or the table is empty.
+    """
+    try:
+        table = read_csv(path.read_bytes())
+    except (ValueError, OSError) as error:
+        what = f"not a CSV table: {' '.join(str(error).split())}"
+        raise SiameseError(what, where=str(path), fix=f"give a header {_HEADERS}") from error
+    if not len(table):
+        raise SiameseError("holds no row", where=str(path), fix=f"give rows under a header {_HEADERS}")
+    columns = set(table.columns)
+    if {"a", "b", "same"} <= columns:
+        return _pairs(table, path, params)
+    if {"text", "class"} <= columns:
+        return _texts(table)
+    if "class" in columns and len(columns) > 1:
+        return _numbers(table, params)
+    what = f"has columns {', '.join(map(str, table.columns[:6]))}"
+    raise SiameseError(what, where=str(path), fix=f"give a header {_HEADERS}")
+
+
+def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
+    """Reads listed pairs of image files, whose names are relative to the table's folder, or of texts."""
+    pairs: list[RawPair] = []
+    is_text = params.kind == "text" or (
+        params.kind == "auto" and not any(Path(str(name)).suffix.lower() in IMAGES for name in table["a"][:100])
+    )
+    found = Found("text" if is_text else "image", [], pairs)
+    items: dict[str, RawItem] = {}
+    missing: set[str] = set()
+    for row, (a, b, told) in enumerate(zip(table["a"], table["b"], table["same"], strict=True), 2):
+        same = _SAME.get(str(told).strip().lower())
+        if same is None:
+            found.refused.append((f"line {row}", f"same is {told!r}, neither 1 nor 0"))
+            continue
+        names = []
+        for branch, name in enumerate((str(a), str(b))):
+            # The two sides of a pair are two kinds of input only where the params say so.
+            key = f"{name}#2" if params.branches and branch else name
+            if not is_text and key not in items and not (path.parent / name).is_file():
+                missing.add(name)
+                continue
+            payload = name if is_text else b""
+            items.setdefault(key, RawItem(key, key, payload, "", branch if params.branches else 0))
+            names.append(key)
+        if len(names) < 2:
+            found.refused.append((f"line {row}", "names a file that is not there"))
+        elif names[0] == names[1]:
+            found.refused.append((f"line {row}", "compares an item with itself"))
+        else:
+            pairs.append(RawPair(names[0], names[1], same))
+    found.refused += [(name, "there is no such file") for name in sorted(missing)]
+    if not found.pairs:
+        first = f", e.g. {sorted(missing)[0]}" if missing else ""
+        what = f"holds no usable pair: {len(found.refused)} are refused{first}"
+        raise SiameseError(what, where=str(path), fix="name files relative to the table's folder; same is 1 or 0")
+    used = {name for pair in found.pairs for name in (pair.a, pair.b)}
+    for key in sorted(used):
+        item = items[key]
+        if not is_text:
+            item = replace(item, payload=(path.parent / key.removesuffix("#2")).read_bytes())
+        found.items.append(item)
+    return found
+
+
+def _texts(table: pd.DataFrame) -> Found:
+    found = Found("text", [])
+    for row, (text, name) in enumerate(zip(table["text"], table["class"], strict=True), 2):
+        if not str(text).strip():
+            found.refused.append((f"line {row}", "has no text"))
+        elif not str(name).strip():
+            found.refused.append((f"line {row}", "has no class"))
+        else:
+            found.items.append(RawItem(f"{row}: {text}", str(name), str(text)))
+    return found
+
+
+def _numbers(table: pd.DataFrame, params: ItemsParams) -> Found:
+    found = Found("series" if params.kind == "series" else "vector", [])
+    ids = table["id"] if "id" in table.columns else [f"line {row}" for row in range(2, len(table) + 2)]
+    columns = [name for name in table.columns if name not in ("class", "id", "group")]
+    groups = table["group"] if "group" in table.columns else [""] * len(table)
+    rows = table[columns].to_numpy(dtype=object)
+    for name, label, group, row in zip(ids, table["class"], groups, rows, strict=True):
+        cells = list(map(str, row))
+        if found.kind == "series":
+            while cells and cells[-1] == "":
+                cells.pop()
+        try:
+            values = np.array([float(cell) for cell in cells], np.float32)
+        except ValueError:
+            bad = next(cell for cell in cells if not _is_number(cell))
+            found.refused.append((str(name), f"{bad!r} is no number"))
+            continue
+        found.items.append(RawItem(str(name), str(label), values, str(group)))
+    return found
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
