@@ -146,7 +146,8 @@ def test_the_gate_is_told_of_twins_in_the_training_data(store: ObjectStore, make
     trained = Checkpoint.model_construct(pairs=parted.digest)
     (told,) = seen_before("candidate", trained, parted, "test", store)
     assert told == (
-        "1 of 5 test scenes, flood_00000000, has a twin in the candidate's training data: its score is optimistic"
+        "2 of 5 test scenes, such as flood_00000000, have twins in the candidate's training data: "
+        "its score is optimistic"
     )
     fair = build_pairs(catalog, asked(split="event", test_events=("flood",), val_share=0), store)
     assert fair.left_out == ("flood_00000000", "flood_00000008")
