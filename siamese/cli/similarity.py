@@ -45,11 +45,11 @@ Warps = Annotated[
     int, typer.Option(min=1, max=64, help="Average over so many small affine changes of each image; slower, steadier.")
 ]
 Data = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="DATA",
         help="Folder with one subfolder a class; CSV with columns a,b,same or text,class or class and numbers; "
-        ".npy or .npz with labels; .ts.",
+        ".npy or .npz with labels; .ts. Local, or an s3:// address.",
         show_default=False,
     ),
 ]
@@ -329,11 +329,12 @@ def _opened(params: Path, overrides: list[str] | None, shortcuts: dict[str, Any]
     return load_params(params, [*(overrides or ()), *given]), ObjectStore()
 
 
-def _packed(data: Path, settings: Params, store: ObjectStore) -> ItemSet:
+def _packed(data: str, settings: Params, store: ObjectStore) -> ItemSet:
     from siamese.progress import LOGGER
-    from siamese.similarity.data import pack_items
+    from siamese.similarity.data import local_data, pack_items
 
-    items = pack_items(data, settings.items, store)
+    with local_data(data, store) as path:
+        items = pack_items(path, settings.items, store, name=data)
     items.mark_latest(store)
     for note in items.notes:
         LOGGER.info(f"{data}: {note}")

@@ -14,9 +14,10 @@ from madeitems import packing, write_folder
 from siamese.errors import SiameseError
 from siamese.manifests import ItemSet
 from siamese.params import ItemsParams
-from siamese.similarity.data import pack_items, read_items
+from siamese.similarity.data import local_data, pack_items, read_items
 from siamese.similarity.data.find import find_items
 from siamese.similarity.data.items import RawItem
+from siamese.similarity.data.names import stays_below
 from siamese.similarity.data.splits import split_items
 from siamese.store import ObjectStore
 
@@ -55,6 +56,38 @@ def test_a_folder_is_packed_once_and_what_cannot_be_used_is_listed(store: Object
     assert refused(strict, store)["class2/wide.jpg"] == "is not of the usual size, 16 x 16"
 
 
+def test_data_on_object_storage_are_the_same_as_local_ones(store: ObjectStore, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", classes=8, each=4)
+    (root / "pairs.csv").write_text(
+        "a,b,same\n"
+        + "".join(f"class{n}/0.png,class{n}/1.png,1\nclass{n}/0.png,class{(n + 1) % 8}/2.png,0\n" for n in range(8))
+        + "class0/0.png,../../../etc/hostname.png,1\n"
+    )
+    prefix = store.raw / "people"
+    for path in root.rglob("*.*"):
+        store.upload(path, prefix / path.relative_to(root).as_posix())
+    for name in ("", "/pairs.csv"):
+        with local_data(f"{prefix}{name}", store) as path:
+            copied = pack_items(path, packing(), store)
+        assert copied.digest == pack_items(Path(f"{root}{name}"), packing(), store).digest
+        assert not path.exists()
+    assert "names a file that is not there" in refused(copied, store).values()
+    with pytest.raises(SiameseError, match=r"s3://.*nobody: holds no object"), local_data(f"{store.raw}/nobody", store):
+        pass
+    store.put(prefix / "empty.csv", b"a,b,same\n")
+    with (
+        pytest.raises(SiameseError, match=r"^s3://.*/empty.csv: holds no row"),
+        local_data(f"{prefix}/empty.csv", store) as path,
+    ):
+        pack_items(path, packing(), store)
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "..", "a/../../b.png", "a\\\\..\\\\b.png", "a\0.png"])
+def test_names_that_leave_their_folder_are_not_followed(name: str) -> None:
+    assert not stays_below(name)
+    assert stays_below("class/a..b.png")
+
+
 def test_a_signers_forgeries_are_the_same_as_nothing(store: ObjectStore, tmp_path: Path) -> None:
     for number in range(6):
         write_folder(tmp_path / f"made{number}", classes=2, each=3)
@@ -77,7 +110,7 @@ def test_listed_pairs_keep_what_they_say(store: ObjectStore, tmp_path: Path) -> 
     (root / "pairs.csv").write_text("\n".join(["a,b,same", *rows]) + "\n")
     items = pack_items(root / "pairs.csv", packing(), store)
     told = refused(items, store)
-    assert told["gone.png"] == "there is no such file"
+    assert told["gone.png"] == "there is no such file below the table's folder"
     assert told["line 75"] == "same is 'maybe', neither 1 nor 0"
     assert told["class0/0.png | class0/2.png"] == "is said to differ, but other pairs make both the same"
     assert any("lie across two splits" in note for note in items.notes)

@@ -12,6 +12,7 @@ from siamese.errors import SiameseError
 from siamese.params import ItemsParams
 from siamese.similarity.data.folders import IMAGES
 from siamese.similarity.data.items import Found, RawItem, RawPair
+from siamese.similarity.data.names import stays_below
 from siamese.tables import read_csv
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
         for branch, name in enumerate((str(a), str(b))):
             # The two sides of a pair are two kinds of input only where the params say so.
             key = f"{name}#2" if params.branches and branch else name
-            if not is_text and key not in items and not (path.parent / name).is_file():
+            if not is_text and key not in items and not _is_beside(name, path):
                 missing.add(name)
                 continue
             payload = name if is_text else b""
@@ -75,7 +76,7 @@ def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
             found.refused.append((f"line {row}", "compares an item with itself"))
         else:
             pairs.append(RawPair(names[0], names[1], same))
-    found.refused += [(name, "there is no such file") for name in sorted(missing)]
+    found.refused += [(name, "there is no such file below the table's folder") for name in sorted(missing)]
     if not found.pairs:
         first = f", e.g. {sorted(missing)[0]}" if missing else ""
         what = f"holds no usable pair: {len(found.refused)} are refused{first}"
@@ -87,6 +88,11 @@ def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
             item = replace(item, payload=(path.parent / key.removesuffix("#2")).read_bytes())
         found.items.append(item)
     return found
+
+
+def _is_beside(name: str, table: Path) -> bool:
+    """Tells whether a table names a file of its folder; no other file of this machine is read for it."""
+    return stays_below(name) and (table.parent / name).is_file()
 
 
 def _texts(table: pd.DataFrame) -> Found:
