@@ -255,7 +255,7 @@ def test_a_scene_that_cannot_be_mapped_holds_up_no_other(project: Project) -> No
 
 @pytest.mark.timeout(1800)
 def test_a_retraining_from_the_champion_outlives_a_restart_of_each_server(project: Project) -> None:
-    parent, changed = "models:/siamese-damage@champion", {"training.epochs": 30, "training.seed": 2}
+    parent, changed = "models:/siamese-damage@champion", {"training.epochs": 1000, "training.minutes": 2}
     states = len(_states(project))
     run = project.start("retrain/cpu", parent=parent, overrides=changed)
     restart_each_server(project, run, lambda: len(_states(project)) > states)
