@@ -100,7 +100,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield endpoint
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(120)
             remove_storage_sockets(ports)
 
 

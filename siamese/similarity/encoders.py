@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import max_pool1d, normalize
+from torch.nn.functional import max_pool1d, normalize, softplus
 
 from siamese.errors import SiameseError
 from siamese.model.encoders import Encoder
@@ -152,15 +152,20 @@ class TextEncoder(nn.Module):
 
 
 class SimilarityHead(nn.Module):
-    """A learned similarity: the absolute difference of two vectors, a dense layer, and one logit."""
+    """A learned similarity: a weighted sum of the absolute differences of two vectors (Koch, Zemel, Salakhutdinov 2015).
+
+    No weight lets a difference speak for sameness. Free weights, or a deeper head, learn the training classes by heart:
+    of classes that they never saw they take the same for others.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+        self.weight = nn.Parameter(torch.zeros(dim))
+        self.bias = nn.Parameter(torch.ones(1))
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """Returns a logit a pair of ``(..., dim)``: above 0 the same."""
-        found: Tensor = self.layers((one - other).abs()).squeeze(-1)
+        found: Tensor = self.bias - (one - other).abs() @ softplus(self.weight)
         return found
 
 
