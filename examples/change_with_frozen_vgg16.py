@@ -17,10 +17,10 @@ from siamese.store import ObjectStore
 
 def main(store: ObjectStore, out: Path) -> None:
     """Learns on frozen VGG16, and on a frozen encoder with weights at hand if VGG16 has none."""
-    items = states_of_places(store)
+    items = states_of_places(store, places=14)
     for encoder in ("vgg16", "tf_efficientnet_lite0"):
         print(f"{encoder}, frozen:")
-        params = {"encoder": encoder, "frozen": True, "epochs": 3, "per_class": 4, "augment": 0.0}
+        params = {"encoder": encoder, "frozen": True, "epochs": 3, "per_class": 4, "augment": 0.0, "one_group": True}
         model, embedder = learn(items, store, loss="contrastive", **params)
         report(model.start, embedder, out, f"change_with_frozen_{encoder}.png")
         if model.start != RANDOM:

@@ -40,10 +40,17 @@ def run(example: Callable[[ObjectStore, Path], None]) -> None:
         example(store, options.out)
 
 
-def pack(values: NDArray[Any], labels: Sequence[object], store: ObjectStore, **params: object) -> ItemSet:
+def pack(
+    values: NDArray[Any],
+    labels: Sequence[object],
+    store: ObjectStore,
+    *,
+    groups: Sequence[object] | None = None,
+    **params: object,
+) -> ItemSet:
     """Checks, splits and stores items of an array; whole classes are held out for validation and test."""
     asked = ItemsParams.model_validate({"val_share": 0.3, "test_share": 0.3, **params})
-    return pack_items(found_in_arrays(values, labels, asked), asked, store)
+    return pack_items(found_in_arrays(values, labels, asked, groups=groups), asked, store)
 
 
 def learn(items: ItemSet, store: ObjectStore, **params: object) -> tuple[SimilarityModel, Embedder]:

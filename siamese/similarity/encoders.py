@@ -152,7 +152,7 @@ class TextEncoder(nn.Module):
 
 
 class SimilarityHead(nn.Module):
-    """A learned similarity: a weighted sum of the absolute differences of two vectors (Koch, Zemel, Salakhutdinov 2015).
+    """A learned similarity: a weighted sum of the absolute differences of two vectors (Koch et al. 2015).
 
     No weight lets a difference speak for sameness. Free weights, or a deeper head, learn the training classes by heart:
     of classes that they never saw they take the same for others.

@@ -97,13 +97,15 @@ def _det(measured: Measured) -> Figure:
 
     figure, axes = figure_of(4.6, 4.4)
     rates, place = measured.rates, axes[0, 0]
-    ticks = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])
+    ticks = np.array([0.001, 0.01, 0.05, 0.2, 0.5])
     keep = (rates.false_accepts > 0) & (rates.false_rejects > 0) & (rates.false_accepts < 1)
     place.plot(norm.ppf(rates.false_accepts[keep]), norm.ppf(rates.false_rejects[keep]), color=SAME)
     place.plot(norm.ppf(ticks), norm.ppf(ticks), color="grey", linewidth=0.7, linestyle=":")
     for axis in (place.xaxis, place.yaxis):
         axis.set_ticks(norm.ppf(ticks), [f"{100 * tick:g} %" for tick in ticks])
-    place.set(xlabel="false accepts", ylabel="false rejects", title=f"DET: equal error {100 * rates.eer:.1f} %")
+    ends = norm.ppf([0.0005, 0.7])
+    place.set(xlim=ends, ylim=ends, xlabel="false accepts", ylabel="false rejects")
+    place.set_title(f"DET: equal error {100 * rates.eer:.1f} %")
     place.grid(alpha=0.3)
     return figure
 
