@@ -53,7 +53,7 @@ def main(store: ObjectStore, out: Path) -> None:
     found = Found("text", [RawItem(f"{city} {n}", city, name) for city, own in learned for n, name in enumerate(own)])
     items = pack_items(found, ItemsParams(text_length=24, val_share=0.1, test_share=0.0), store, name="spellings")
     params = {
-        "loss": "ntxent",
+        "loss": "supcon",
         "distance": "cosine",
         "per_class": 2,
         "epochs": 12,

@@ -136,7 +136,8 @@ def series_sheet(series: NDArray[np.float32], curve: NDArray[np.floating], chang
     """Returns a PNG with a series above the distance of its windows, and lines at the changes."""
     figure, axes = figure_of(10, 4, 2, 1)
     axes[0, 0].plot(series.T, linewidth=0.7)
-    axes[1, 0].plot(curve, color=SAME, linewidth=0.9)
+    compared = np.flatnonzero(np.isfinite(curve))
+    axes[1, 0].plot(compared, curve[compared], color=SAME, linewidth=0.9)
     axes[1, 0].set(xlabel="step", ylabel="distance")
     axes[1, 0].set_xlim(axes[0, 0].get_xlim())
     for change in changes:
