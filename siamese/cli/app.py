@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -83,6 +85,13 @@ def _root(
 ) -> None:
     open_context().export()
     log_to_stderr()
+    _quieten_mlflow()
+
+
+def _quieten_mlflow() -> None:
+    """Keeps MLflow's addresses off stdout, which is for results, and its notes on missing GPUs off stderr."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -193,8 +193,10 @@ class Loop(Generic[N, B, O, M]):
         figures = (now.rows[-1] if now.rows else {}) | self._means()
         known = [name for name in ("loss", *self._task.shown) if name in figures]
         told = "".join(f", {name.replace('_', ' ')} {figures[name]:.3f}" for name in known)
-        speed = now.epoch_steps * self._recipe.step_size / max(time.monotonic() - self._epoch_began, 1e-9)
-        advance(self._shown - done, note=f"epoch {len(now.rows) + 1}{told}, {speed:.1f} {self._task.examples}/s")
+        if now.epoch_steps:
+            speed = now.epoch_steps * self._recipe.step_size / max(time.monotonic() - self._epoch_began, 1e-9)
+            told += f", {speed:.1f} {self._task.examples}/s"
+        advance(self._shown - done, note=f"epoch {len(now.rows) + 1}{told}")
 
 
 def _bar(label: str) -> AbstractContextManager[Advance]:
