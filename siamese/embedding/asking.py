@@ -129,7 +129,7 @@ def draw_answer(
         first = pictures.pop(0)
         query = replace(first, note=" · ".join(filter(None, ["query", first.note.partition(" · ")[2]])))
     asked_for = Path(question.text).name if question.kind == "image" else question.text
-    title = f"{len(hits)} most like {asked_for}"
+    title = f"{len(hits)} most like {asked_for}, with their distances"
     return draw_sheet(query, pictures, title)
 
 
@@ -142,7 +142,7 @@ def draw_best(made: DamageMap, best: Sequence[tuple[str, float]], name: str, sto
     hits = [Hit(one, 0.0, 0, {}) for one, _ in best]
     pictures = _of_map(hits, made, store)
     scored = [
-        replace(one, note=one.note.replace("distance 0.000", f"{name} {score:.3f}"))
+        replace(one, note=f"{name} {score:.3f}" + one.note.removeprefix("0.000"))
         for one, (_, score) in zip(pictures, best, strict=True)
     ]
     return draw_sheet(None, scored, f"{name}: the {len(best)} best of {made.event}")
@@ -232,7 +232,7 @@ def _of_catalog(hits: Sequence[Hit], catalog: SceneCatalog, store: ObjectStore) 
 
 
 def _note(hit: Hit, what: object) -> str:
-    return f"distance {hit.distance:.3f}" + (f" · {what}" if what else "")
+    return f"{hit.distance:.3f}" + (f" · {what}" if what else "")
 
 
 def _ids_fix(ids: Sequence[str]) -> str:
