@@ -14,13 +14,14 @@ from siamese.mapping.events import place_event
 from siamese.mapping.grid import Grid
 from siamese.mapping.picture import Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
-from siamese.mapping.rasters import describe_copy, write_cog
+from siamese.mapping.rasters import describe_copy
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
+from siamese.products.rasters import write_cog
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
