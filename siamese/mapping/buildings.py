@@ -36,6 +36,9 @@ SCHEMA: Final = pa.schema(
         pa.field("pixels", pa.int64(), nullable=False),
         pa.field("area", pa.float64(), nullable=False),
         pa.field("outline", pa.binary(), nullable=False),
+        pa.field("unknown_share", pa.float64(), nullable=False),
+        pa.field("reasons", pa.string(), nullable=False),
+        pa.field("footprint_id", pa.string()),
     ]
 )
 
@@ -57,6 +60,12 @@ class MappedBuilding:
     pixels: int
     area: float
     """m², or pixels where the place on the ground is unknown."""
+    unknown_share: float = 0.0
+    """Share of its pixels, 0..1, that cannot be judged."""
+    reasons: str = ""
+    """Why they cannot, separated by commas: words of :class:`siamese.mapping.reasons.Reason`."""
+    footprint_id: str | None = None
+    """Id of the given footprint that it is; None for a building that the network found."""
 
 
 def vote(found: Measures, decision: Decision, params: BuildingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
