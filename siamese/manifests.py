@@ -381,6 +381,7 @@ class DamageMap(Manifest):
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
         {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
+        | {"products"}
     )
 
     event: str
@@ -400,6 +401,9 @@ class DamageMap(Manifest):
     buildings: Blob = Field(description="GeoParquet, one row a building: class and probabilities.")
     geojson: Blob
     picture: Blob = Field(description="PNG.")
+    products: dict[str, Blob] = Field(
+        {}, description="Files made from the raster and the table, by name, see docs/formats.md; empty in older maps."
+    )
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
@@ -11,6 +12,7 @@ from siamese.manifests import BuildingSet, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
+from siamese.mapping.facts import facts_of
 from siamese.mapping.grid import Grid
 from siamese.mapping.picture import Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
@@ -21,7 +23,9 @@ from siamese.mapping.tiles import GDAL
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
+from siamese.products.make import make_products
 from siamese.products.rasters import write_cog
+from siamese.products.shelf import put_products
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
@@ -81,6 +85,8 @@ class MapSubject:
     """Digests of the label sets that it was adapted with."""
     warnings: tuple[str, ...] = ()
     """Beside those of the prediction."""
+    dates: tuple[datetime | None, datetime | None] = (None, None)
+    """When the images before and after the disaster were taken."""
 
 
 def publish_about(
@@ -117,7 +123,7 @@ def publish_about(
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
     grid = grid_of(prediction)
-    with workplace(store) as folder, progress("publish map", 3) as advance:
+    with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
         files = write_files(grid, classes, table, params, folder, event=about.event, model=about.model)
@@ -127,7 +133,7 @@ def publish_about(
         )
         advance(note="picture")
         target = store.maps / origin.digest
-        made = DamageMap(
+        draft = DamageMap(
             origin=origin,
             event=about.event,
             model=about.model,
@@ -150,9 +156,13 @@ def publish_about(
             parent=about.parent,
             labels=about.labels,
             warnings=(*prediction.warnings, *about.warnings),
-        ).publish(store)
+        )
+        facts = facts_of(draft, store, prediction, buildings, dates=about.dates)
+        made = make_products(facts, files.classes, files.buildings, folder)
+        advance(note="products")
+        published = draft.model_copy(update={"products": put_products(facts, made, target, store)}).publish(store)
         advance(note=about.event)
-        return made
+        return published
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,8 @@ class BuildingWriter:
             "area_m2": row.area if self._grid.crs is not None else None,
             "area_px": row.pixels,
             "unknown_share": row.unknown_share,
-            "reasons": ", ".join(row.reasons),
-            "footprint_id": row.footprint,
+            "reasons": row.reasons,
+            "footprint_id": row.footprint_id,
         }
 
     def _geo(self) -> dict[str, Any]:

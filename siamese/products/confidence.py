@@ -64,18 +64,20 @@ def write_reasons(source: Path, target: Path, folder: Path, names: dict[int, str
         about: Further tags, e.g. ``EVENT``.
     """
     rough = folder / "reasons-rough.tif"
-    with open_raster(source) as raster:
-        with working_raster(
+    with (
+        open_raster(source) as raster,
+        working_raster(
             rough, raster.width, raster.height, "uint8", crs=raster.crs, transform=raster.transform, nodata=0
-        ) as out:
-            palette = mpl.colormaps["tab10"]
-            colours = {code: _bytes(palette(number % 10)) for number, code in enumerate(sorted(names))}
-            out.write_colormap(1, {0: (0, 0, 0, 0), **colours})
-            out.set_band_description(1, "reason why unknown")
-            out.update_tags(**{f"REASON_{code}": name for code, name in sorted(names.items())}, **about)
-            for row in range(0, raster.height, 1024):
-                window = Window(0, row, raster.width, min(1024, raster.height - row))
-                out.write(raster.read(1, window=window), 1, window=window)
+        ) as out,
+    ):
+        palette = mpl.colormaps["tab10"]
+        colours = {code: _bytes(palette(number % 10)) for number, code in enumerate(sorted(names))}
+        out.write_colormap(1, {0: (0, 0, 0, 0), **colours})
+        out.set_band_description(1, "reason why unknown")
+        out.update_tags(**{f"REASON_{code}": name for code, name in sorted(names.items())}, **about)
+        for row in range(0, raster.height, 1024):
+            window = Window(0, row, raster.width, min(1024, raster.height - row))
+            out.write(raster.read(1, window=window), 1, window=window)
     write_cog(rough, target)
 
 

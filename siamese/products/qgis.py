@@ -27,7 +27,7 @@ def buildings_style() -> str:
         told = {"symbol": str(number), "value": name, "label": name.replace("_", " "), "render": "true"}
         SubElement(categories, "category", told | {"type": "string"})
         _fill(symbols, str(number), colour, alpha=_FILL_ALPHA)
-    _map_tip(document, "<b>[% \"damage_class\" %]</b><br>confidence [% round(\"confidence\", 2) %]<br>[% \"id\" %]")
+    _map_tip(document, '<b>[% "damage_class" %]</b><br>confidence [% round("confidence", 2) %]<br>[% "id" %]')
     return _text(document)
 
 

@@ -43,8 +43,9 @@ def working_raster(
         nodata: Value of pixels that hold nothing.
         bands: Their number.
     """
-    with unplaced_allowed():
-        with rasterio.open(
+    with (
+        unplaced_allowed(),
+        rasterio.open(
             path,
             "w+",
             driver="GTiff",
@@ -61,8 +62,9 @@ def working_raster(
             compress="lzw",
             bigtiff="if_safer",
             sparse_ok=True,
-        ) as dataset:
-            yield dataset
+        ) as dataset,
+    ):
+        yield dataset
 
 
 @contextmanager
@@ -73,7 +75,7 @@ def open_raster(path: Path) -> Iterator[DatasetReader]:
 
 
 def write_cog(source: Path, target: Path) -> None:
-    """Copies a raster of 8-bit values with a colour table to a cloud-optimised GeoTIFF: blocks, overviews, header first.
+    """Copies an 8-bit raster with a colour table to a cloud-optimised GeoTIFF: blocks, overviews, header first.
 
     Overviews show the most frequent value, because the mean of two classes, or of two entries of a colour table, is a
     third one.

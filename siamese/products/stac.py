@@ -49,9 +49,7 @@ ASSETS: Final[dict[str, AssetKind]] = {
     "damage": AssetKind("Damage class of each pixel", _COG, ("data",), "damage.tif", is_raster=True),
     "confidence": AssetKind("Confidence in percent", _COG, ("data", "metadata"), "confidence.tif", is_raster=True),
     "reasons": AssetKind("Why pixels are unknown", _COG, ("data", "metadata"), "reasons.tif", is_raster=True),
-    "buildings": AssetKind(
-        "Buildings, GeoParquet", "application/vnd.apache.parquet", ("data",), "buildings.parquet"
-    ),
+    "buildings": AssetKind("Buildings, GeoParquet", "application/vnd.apache.parquet", ("data",), "buildings.parquet"),
     "geojson": AssetKind("Buildings, GeoJSON", _GEOJSON, ("data",), "buildings.geojson"),
     "geopackage": AssetKind(
         "Buildings and areas with a QGIS style", "application/geopackage+sqlite3", ("data",), "map.gpkg"
@@ -208,7 +206,7 @@ def _asset(name: str, blob: Blob, href: str, facts: MapFacts) -> dict[str, Any]:
 
 
 def _classes() -> list[dict[str, Any]]:
-    named = {BACKGROUND: "background", **{number: name for number, name in enumerate(DAMAGE_CLASSES, start=1)}}
+    named = {BACKGROUND: "background", **dict(enumerate(DAMAGE_CLASSES, start=1))}
     named[UNCLASSIFIED] = "unknown"
     return [
         {
