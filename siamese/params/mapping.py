@@ -65,6 +65,9 @@ class PublishParams(Section):
         description="A building whose confidence (probability of building times that of its class) is less is marked "
         "for review; `siamese evaluate` shows how much is wrong above each confidence.",
     )
+    h3_resolution: int = Field(
+        9, ge=0, le=12, description="Buildings are counted by H3 cells of this resolution: 9 is 0.1 km², 8 is 0.7 km²."
+    )
     picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")
 
 
