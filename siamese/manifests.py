@@ -331,7 +331,9 @@ class PredictedBlock(BaseModel):
     width: int = Field(gt=0, description="Pixels.")
     key: str = Field("", description="Hash of all that decides what is in it; empty where no image reaches.")
     data: Blob | None = Field(None, description="Probabilities in bytes; None where the images of a date do not reach.")
-    unseen: int = Field(0, description="Then which dates show nothing: 1 pre, 2 post, 3 both.")
+    unseen: int = Field(
+        0, description="Then which dates show nothing: 1 pre, 2 post, 3 both; 8: outside the area of interest."
+    )
 
 
 class Prediction(Manifest):
@@ -358,6 +360,10 @@ class Prediction(Manifest):
     )
     cols: tuple[tuple[int, int], ...] = Field(description="The same of columns.")
     blocks: tuple[PredictedBlock, ...] = Field(description="One for each window, row by row.")
+    area: Blob | None = Field(None, description="WKB: the area of interest in pixels of the grid; None: all of it.")
+    footprints: Blob | None = Field(
+        None, description="Parquet: ids and outlines, in pixels of the grid, of the footprints that were given."
+    )
     warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
 
 
@@ -371,7 +377,14 @@ class BuildingSet(Manifest):
     classes: Blob = Field(description="GeoTIFF, uint8: 0 background, 1-4 damage, 255 unknown.")
     table: Blob = Field(description="Parquet, one row a building, outlines in pixels of the grid.")
     counts: dict[str, int] = Field(description="Buildings by class.")
-    unknown_share: float = Field(ge=0, le=1, description="Share of the grid that is 255.")
+    unknown_share: float = Field(ge=0, le=1, description="Share of the grid, in the area of interest, that is 255.")
+    reasons: Blob | None = Field(
+        None, description="GeoTIFF, uint8: why each pixel is unknown, siamese/mapping/reasons.py; None before reasons."
+    )
+    reason_shares: dict[str, float] = Field(
+        {}, description="Share of the grid, in the area of interest, that is unknown for each reason that occurs."
+    )
+    footprints: int | None = Field(None, description="Number of footprints that were given; None: none were.")
 
 
 class DamageMap(Manifest):

@@ -6,7 +6,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.warp import reproject, transform
 from rasterio.windows import Window
 
+from siamese.geo.damage import blocks_in, check_complete
 from siamese.geo.decode import decode_png, understood
 from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
 from siamese.geo.layout import Layout, find_layout
@@ -60,6 +62,8 @@ class Raster:
     """How its values become 8 bits."""
     taken: str | None = None
     """TIFFTAG_DATETIME as stored in the file."""
+    torn: set[tuple[int, int, int, int]] = field(default_factory=set, compare=False, repr=False)
+    """Column, row, width and height of damaged blocks that were met so far; their pixels are not valid."""
 
     @property
     def bands(self) -> tuple[int, ...]:
@@ -134,8 +138,33 @@ class Raster:
         right = min(FILL_MARGIN_PX, self.width - col - width)
         below = min(FILL_MARGIN_PX, self.height - row - height)
         around = Window(col - left, row - above, width + left + right, height + above + below)
-        values, valid = self.layout.read(dataset, around)
+        values, valid = self._read(dataset, around)
         return understood(values, valid, self.values, (above, below, left, right))
+
+    def _read(self, dataset: DatasetReader, window: Window) -> tuple[Values, Mask | None]:
+        """Reads a window; if a block of the file is damaged, all others, with the damaged ones as not valid.
+
+        Raises:
+            SiameseError: The file ends before its blocks do.
+        """
+        try:
+            return self.layout.read(dataset, window)
+        except (RasterioError, CPLE_BaseError):
+            if dataset.driver != "GTiff":
+                raise
+        values = np.zeros((window.height, window.width, self.layout.count), _kind(dataset, self.layout))
+        valid = np.zeros((window.height, window.width), bool)
+        for block in blocks_in(dataset, window):
+            top, left = block.row_off - window.row_off, block.col_off - window.col_off
+            inner = np.s_[top : top + block.height, left : left + block.width]
+            try:
+                found, seen = self.layout.read(dataset, block)
+            except (RasterioError, CPLE_BaseError):
+                check_complete(dataset, block, self.path, self.name)
+                self.torn.add((block.col_off, block.row_off, block.width, block.height))
+                continue
+            values[inner], valid[inner] = found, True if seen is None else seen
+        return values, valid
 
     def _decimated(self, dataset: DatasetReader, window: Window, shrink: int) -> tuple[Image, Mask]:
         """Reads a decimated window, for pictures; fill is detected among the remaining pixels."""
@@ -171,6 +200,12 @@ class Raster:
         if left >= right or top >= bottom:
             return None
         return left, top, right - left, bottom - top, shrink
+
+
+def _kind(dataset: DatasetReader, layout: Layout) -> np.dtype[np.generic]:
+    if layout.palette is not None:
+        return np.dtype(np.uint8)
+    return np.result_type(*(np.dtype(dataset.dtypes[band - 1]) for band in layout.bands))
 
 
 def open_raster(

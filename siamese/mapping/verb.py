@@ -13,11 +13,13 @@ from functools import cache
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
+from siamese.mapping.area import find_area
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.events import xbd_scene
 from siamese.mapping.inputs import catalogued, find_images
 from siamese.mapping.predict import PairPredictor, predict
 from siamese.mapping.publish import publish_map
+from siamese.mapping.shapes import find_shapes
 from siamese.mapping.stage import WHOLE_MAP
 from siamese.mapping.task import Imagery, MapTask, open_imagery
 from siamese.mapping.workplace import workplace
@@ -39,6 +41,8 @@ def map_pair(
     model: str | None = None,
     predictor: PairPredictor | None = None,
     reuse_older: bool = True,
+    aoi: str | None = None,
+    footprints: str | None = None,
 ) -> DamageMap:
     """Maps damage from images before and after a disaster.
 
@@ -55,6 +59,8 @@ def map_pair(
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
+        aoi: Area of interest: a file or object of polygons, or ``west,south,east,north`` in degrees.
+        footprints: File, object or folder of building footprints; each gets a class or is unknown.
 
     Returns:
         The map; an existing one if these images were already mapped with this network and these params.
@@ -66,7 +72,18 @@ def map_pair(
     before, after = find_images(pre, "pre", store), find_images(post, "post", store)
     checkpoints = [checkpoint, *further]
     named = event or xbd_scene(before[0])
-    task = MapTask(before, after, None, named, model or _named(checkpoints), disaster_type, params.crs, reuse_older)
+    task = MapTask(
+        before,
+        after,
+        None,
+        named,
+        model or _named(checkpoints),
+        disaster_type,
+        params.crs,
+        reuse_older,
+        area=find_area(aoi, store) if aoi is not None else None,
+        footprints=find_shapes(footprints, "--footprints", store) if footprints is not None else None,
+    )
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -120,7 +137,10 @@ def _map(
 
         @cache
         def imagery(bands: tuple[int, int]) -> Imagery:
-            return open_imagery(task, bands, folder, store, params.value_range)
+            gsd = params.gsd if isinstance(params.gsd, float) else None
+            return open_imagery(
+                task, bands, folder, store, params.value_range, gsd=gsd, footprint_id=params.footprint_id
+            )
 
         prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
         buildings = find_buildings(prediction, params.part(BuildingParams), store, reuse_older=task.reuse_older)
