@@ -222,6 +222,8 @@ def open_rasters(
     bands: int | None = None,
     *,
     value_range: tuple[float, float] | None = None,
+    order: tuple[int, ...] | None = None,
+    names: Sequence[tuple[str, ...]] | None = None,
 ) -> tuple[Raster, ...]:
     """Opens the images of one date, which share one range of values so that they match.
 
@@ -232,11 +234,16 @@ def open_rasters(
             are any, else the first ones.
         value_range: Values that map to 0 and 255 in images wider than 8 bits; by default
             :mod:`siamese.geo.values` chooses.
+        order: Positions of the bands to read, counted from 1; by default by the files' metadata.
+        names: For each image the common names of its bands, if they are known from elsewhere.
 
     Raises:
         SiameseError: A file cannot be read, holds an unsupported type, or has too few bands.
     """
-    rasters = [_look(path, name, folder, bands) for path, name in files]
+    called = names if names is not None else [()] * len(files)
+    rasters = [
+        _look(path, name, folder, bands, order, words) for (path, name), words in zip(files, called, strict=True)
+    ]
     ranges = [fixed_range(raster.layout.facts, value_range) for raster in rasters]
     wide = [raster for raster, ranged in zip(rasters, ranges, strict=True) if ranged is None]
     if wide:
@@ -246,17 +253,26 @@ def open_rasters(
     return tuple(replace(raster, values=ranged) for raster, ranged in zip(rasters, ranges, strict=True) if ranged)
 
 
-def _look(path: Path, name: str, folder: Path, bands: int | None) -> Raster:
+def _look(
+    path: Path, name: str, folder: Path, bands: int | None, order: tuple[int, ...] | None, names: tuple[str, ...]
+) -> Raster:
     with opened(path, name) as dataset:
-        find_layout(dataset, name, bands)
+        find_layout(dataset, name, bands, order, names)
         if dataset.driver == "PNG":
             blocks = _in_blocks(path, name, dataset, folder)
             with opened(blocks, name) as copy:
-                return _raster(copy, blocks, name, bands)
-        return _raster(dataset, path, name, bands)
+                return _raster(copy, blocks, name, bands, order, names)
+        return _raster(dataset, path, name, bands, order, names)
 
 
-def _raster(dataset: DatasetReader, path: Path, name: str, bands: int | None) -> Raster:
+def _raster(
+    dataset: DatasetReader,
+    path: Path,
+    name: str,
+    bands: int | None,
+    order: tuple[int, ...] | None,
+    names: tuple[str, ...],
+) -> Raster:
     return Raster(
         path=path,
         name=name,
@@ -264,7 +280,7 @@ def _raster(dataset: DatasetReader, path: Path, name: str, bands: int | None) ->
         height=dataset.height,
         crs=dataset.crs.to_string() if dataset.crs and not dataset.transform.is_identity else None,
         transform=dataset.transform,
-        layout=find_layout(dataset, name, bands),
+        layout=find_layout(dataset, name, bands, order, names),
         taken=dataset.tags().get("TIFFTAG_DATETIME"),
     )
 

@@ -45,6 +45,7 @@ def place_images(
     place: Place | None = None,
     crs: str | None = None,
     value_range: tuple[float, float] | None = None,
+    order: tuple[int, ...] | None = None,
 ) -> PlacedImages:
     """Opens the images of both dates and determines where they are on the ground.
 
@@ -60,6 +61,7 @@ def place_images(
         place: Georeference of both dates, from the catalog.
         crs: CRS of images that have coordinates but name no CRS.
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        order: Positions of the bands to read, counted from 1; None: by the images' metadata.
 
     Raises:
         SiameseError: An image cannot be read, only some images have a georeference, or images without one are not a
@@ -69,7 +71,7 @@ def place_images(
         parse_crs(crs)
     looked = [[_look(image, folder, crs) for image in images] for images in (before, after)]
     pre, post = (
-        open_tiles([image for image, _ in date], folder, count, value_range)
+        open_tiles([image for image, _ in date], folder, count, value_range, order)
         for date, count in zip(looked, bands, strict=True)
     )
     places = [[found for _, found in date] for date in looked]

@@ -31,13 +31,14 @@ from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
 from siamese.mapping.obscured import find_obscured
 from siamese.mapping.stage import PREDICTION
+from siamese.mapping.survey import Learned, check_gsd, survey
 from siamese.mapping.task import Date, Imagery, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, Window, lay_windows
 from siamese.model import Decision, Predictor, Probabilities, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
-from siamese.progress import progress
+from siamese.progress import LOGGER, progress
 from siamese.store import Blob, ObjectStore, Origin, put_blob
 from siamese.store.stage import Input
 
@@ -81,6 +82,7 @@ def predict(
     store: ObjectStore,
     imagery: OpenImagery,
     predictor: PairPredictor | None = None,
+    learned: Learned | None = None,
 ) -> Prediction:
     """Predicts all windows of a map; windows that any earlier run predicted are reused.
 
@@ -93,16 +95,20 @@ def predict(
         store: Object storage for the blocks.
         imagery: Opens the task's images; called only if needed.
         predictor: The checkpoints' network, if it is loaded already.
+        learned: GSD that the network was trained on, if that is known.
 
     Raises:
-        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
-            dates show different places.
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, the dates
+            show different places or one picture, or their pixels are too coarse.
     """
     origin = plan_prediction(task, checkpoints, params)
     if found := PREDICTION.find(store, origin, older=task.reuse_older):
         return found
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
+    notes = check_gsd(opened, params.coarsest_m, learned) + (survey(opened) if params.find_obscured else ())
+    for note in notes:
+        LOGGER.warning(note)
     grid, layout = opened.grid, plan_windows(opened, params)
     network_parts = _network_identity(checkpoints, params, task.disaster_type)
     rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
@@ -135,7 +141,7 @@ def predict(
         blocks=tuple(plan.described(done.get(plan.key)) for plan in plans.values()),
         area=put_blob(store, folder, "area.wkb", shapely.to_wkb(area)) if area is not None else None,
         footprints=put_blob(store, folder, "footprints.parquet", footprints.to_bytes()) if footprints else None,
-        warnings=opened.warnings,
+        warnings=(*opened.warnings, *notes, *_torn(opened)),
     ).publish(store)
 
 
@@ -327,6 +333,16 @@ def _read_ahead(
             if number + 1 < len(plans):
                 ahead = pool.submit(read, plans[number + 1])
             yield plan, found
+
+
+def _torn(imagery: Imagery) -> tuple[str, ...]:
+    """Names the files with damaged blocks, one line each."""
+    return tuple(
+        f"{tile.name}: {len(tile.torn)} block{'s' * (len(tile.torn) != 1)} cannot be read and are unknown in the map"
+        for date in (imagery.pre, imagery.post)
+        for tile in date.mosaic.tiles
+        if tile.torn
+    )
 
 
 def _decision_and_bands(

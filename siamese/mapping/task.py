@@ -89,6 +89,7 @@ def open_imagery(
     *,
     gsd: float | None = None,
     footprint_id: str | None = None,
+    order: tuple[int, ...] | None = None,
     grid: Grid | None = None,
 ) -> Imagery:
     """Copies the images of a task to local disk and lays the grid of its map.
@@ -101,6 +102,7 @@ def open_imagery(
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
         gsd: Side of the grid's pixels in metres; None: that of the finer date.
         footprint_id: Column that holds the ids of footprints.
+        order: Positions of the bands to read, counted from 1; None: by the images' metadata.
         grid: The grid of the map, if it is known; by default it is laid over the images.
 
     Raises:
@@ -110,7 +112,9 @@ def open_imagery(
     swapped = check_imagery(task.pre, task.post, store, bands)
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
-    placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range)
+    placed = place_images(
+        before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range, order=order
+    )
     warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)
     identities = {image.name: f"{image.identity} {image.label_identity}" for image in found}

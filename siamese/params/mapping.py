@@ -65,6 +65,12 @@ class PredictParams(Section):
     footprint_id: str | None = Field(
         None, description="Column that holds the ids of footprints; null: id, osm_id and the like, else their number."
     )
+    bands: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Positions of the bands to read, counted from 1, e.g. [3, 2, 1] of blue, green, red, near infrared; "
+        "null: by the file's or the STAC item's metadata, else the first ones.",
+    )
     asset: str | None = Field(
         None, description="Key of the asset to read of STAC items; null: the visual image, else the first image."
     )
