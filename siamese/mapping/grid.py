@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -40,6 +40,12 @@ class Grid:
     def window(self, row: int, col: int, height: int, width: int) -> Grid:
         """Returns the part of the grid that starts at a pixel and has the given size."""
         return Grid(self.crs, self.transform @ Affine.translation(col, row), width, height)
+
+    def shifted(self, shift: tuple[float, float]) -> Grid:
+        """Returns the grid moved by pixels, right and down."""
+        if shift == (0.0, 0.0):
+            return self
+        return replace(self, transform=self.transform @ Affine.translation(*shift))
 
     def coarser(self, factor: float) -> Grid:
         """Returns a grid of the same ground with pixels ``factor`` times as wide."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,6 +31,7 @@ from siamese.mapping.footprints import mask_identity
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
 from siamese.mapping.obscured import find_obscured
+from siamese.mapping.shifts import LEAST_PX, ShiftField, estimate_shifts
 from siamese.mapping.stage import PREDICTION
 from siamese.mapping.survey import Learned, check_gsd, survey
 from siamese.mapping.task import Date, Imagery, MapTask
@@ -107,10 +109,13 @@ def predict(
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
     notes = check_gsd(opened, params.coarsest_m, learned) + (survey(opened) if params.find_obscured else ())
-    for note in notes:
-        LOGGER.warning(note)
+    if params.align:
+        opened = replace(opened, shifts=align(opened))
+        notes += _told(opened)
     grid, layout = opened.grid, plan_windows(opened, params)
     network_parts = _network_identity(checkpoints, params, task.disaster_type)
+    for note in notes:
+        LOGGER.warning(note)
     rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
     plans = {
         (window.row, window.col): plan_block(opened, window, network_parts, alone=len(layout) == 1, rules=rules)
@@ -141,6 +146,7 @@ def predict(
         blocks=tuple(plan.described(done.get(plan.key)) for plan in plans.values()),
         area=put_blob(store, folder, "area.wkb", shapely.to_wkb(area)) if area is not None else None,
         footprints=put_blob(store, folder, "footprints.parquet", footprints.to_bytes()) if footprints else None,
+        shifts=put_blob(store, folder, "shifts.geojson", opened.shifts.to_geojson(grid)) if opened.shifts else None,
         warnings=(*opened.warnings, *notes, *_torn(opened)),
     ).publish(store)
 
@@ -171,6 +177,8 @@ class BlockPlan:
     rules: Rules = Rules()
     kept: Mask | None = None
     """``(h, w)`` where damage is kept in any case."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Pixels, right and down, by which the post images are shifted."""
 
     def described(self, data: Blob | None) -> PredictedBlock:
         """Returns the block's entry in the manifest."""
@@ -212,7 +220,8 @@ def plan_block(
     grid = _snapped(imagery.grid.window(*place))
     if imagery.area is not None and not imagery.area.intersects(_box(*place)):
         return BlockPlan(window, grid, "", OUTSIDE, alone, rules)
-    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid)
+    shift = imagery.shift_at(window.rows.start + window.rows.size / 2, window.cols.start + window.cols.size / 2)
+    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid.shifted(shift))
     if not pre or (not post and not rules.count_unseen):
         unseen = (SEEN if pre else PRE_MISSING) | (SEEN if post else POST_MISSING)
         return BlockPlan(window, grid, "", unseen, alone, rules)
@@ -221,8 +230,10 @@ def plan_block(
     kept = imagery.footprints.around(*place) if imagery.footprints else None
     if kept is not None and kept.any():
         parts["kept"] = mask_identity(kept)
+    if shift != (0.0, 0.0):
+        parts["shift"] = shift
     key = block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version})
-    return BlockPlan(window, grid, key, SEEN, alone, rules, kept)
+    return BlockPlan(window, grid, key, SEEN, alone, rules, kept, shift)
 
 
 def predict_block(
@@ -271,12 +282,22 @@ def _filled(found: Probabilities | None, alone: Probabilities, where: Mask) -> P
     return Probabilities(np.where(where, alone.building, found.building), found.damage)
 
 
-def read_window(grid: Grid, pre: Date, post: Date) -> tuple[Image, Image, Bytes]:
-    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing."""
+def read_window(
+    grid: Grid, pre: Date, post: Date, shift: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Image, Image, Bytes]:
+    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing.
+
+    Args:
+        grid: Pixels of the window.
+        pre: The images before the disaster.
+        post: The images after it.
+        shift: Pixels, right and down, by which the post images show the ground away from where the pre images do.
+    """
+    there = grid.shifted(shift)
     before, one = pre.mosaic.read(grid)
-    after, two = post.mosaic.read(grid) if one.any() else _nothing(grid, post.mosaic.bands)
+    after, two = post.mosaic.read(there) if one.any() else _nothing(grid, post.mosaic.bands)
     unseen = np.where(one, SEEN, PRE_MISSING) | np.where(two, SEEN, POST_MISSING)
-    torn = ~one & pre.mosaic.torn(grid) | ~two & post.mosaic.torn(grid)
+    torn = ~one & pre.mosaic.torn(grid) | ~two & post.mosaic.torn(there)
     return before, after, (unseen | np.where(torn, UNREADABLE, SEEN)).astype(np.uint8)
 
 
@@ -324,7 +345,7 @@ def _read_ahead(
     """Reads each window while the network runs on the previous one; skips blocks that another process has made."""
 
     def read(plan: BlockPlan) -> Blob | tuple[Image, Image, Bytes]:
-        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post)
+        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(read, plans[0])
@@ -333,6 +354,34 @@ def _read_ahead(
             if number + 1 < len(plans):
                 ahead = pool.submit(read, plans[number + 1])
             yield plan, found
+
+
+def align(imagery: Imagery) -> ShiftField | None:
+    """Estimates the shifts of the post images against the pre images; None for different sensors or without a block."""
+    pre, post = imagery.pre.mosaic, imagery.post.mosaic
+    if pre.bands != post.bands:
+        return None
+    with progress("align dates") as advance, local_gdal(**GDAL):
+        field = estimate_shifts(
+            imagery.grid, pre.read, post.read, lambda part: pre.touches(part) and post.touches(part)
+        )
+        advance(note=f"{len(field.trusted)} of {len(field.blocks)} blocks can be trusted")
+    return field if field.blocks else None
+
+
+def _told(imagery: Imagery) -> tuple[str, ...]:
+    """Describes the shift that is applied, in one line; nothing where none is."""
+    field = imagery.shifts
+    if field is None or not field.usable:
+        return ()
+    _, _, length = field.median_px
+    middle = imagery.grid.height / 2, imagery.grid.width / 2
+    if field.at(*middle) == (0.0, 0.0) and length < LEAST_PX:
+        return ()
+    metres = imagery.grid.side_m() * length if imagery.grid.crs is not None else math.nan
+    size = f"{length:.1f} px" if math.isnan(metres) else f"{length:.1f} px ({metres:.1f} m)"
+    trusted = f"{len(field.trusted)} of {len(field.blocks)} blocks"
+    return (f"the post images are shifted by {size} against the pre images ({trusted}) and were aligned",)
 
 
 def _torn(imagery: Imagery) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from siamese.mapping.inputs import FoundImage, bring_images, check_imagery, iden
 from siamese.mapping.mosaic import Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
 from siamese.mapping.shapes import ShapeSource
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.tiles import Tile, value_notes
 from siamese.progress import LOGGER
 from siamese.store import ObjectStore
@@ -78,6 +79,12 @@ class Imagery:
     area: shapely.Geometry | None = None
     """The area of interest in pixels of the grid."""
     footprints: Footprints | None = None
+    shifts: ShiftField | None = None
+    """How far the post images show the ground away from where the pre images do; None: they are read as they lie."""
+
+    def shift_at(self, row: float, col: float) -> tuple[float, float]:
+        """Returns by how many pixels, right and down, the post images are shifted at a pixel of the grid."""
+        return self.shifts.at(row, col) if self.shifts else (0.0, 0.0)
 
 
 def open_imagery(

@@ -68,8 +68,8 @@ class PredictParams(Section):
     bands: tuple[int, ...] | None = Field(
         None,
         min_length=1,
-        description="Positions of the bands to read, counted from 1, e.g. [3, 2, 1] of blue, green, red, near infrared; "
-        "null: by the file's or the STAC item's metadata, else the first ones.",
+        description="Positions of the bands to read, counted from 1, e.g. [3, 2, 1] of blue, green, red and near "
+        "infrared; null: by the metadata of the file or the STAC item, else the first ones.",
     )
     asset: str | None = Field(
         None, description="Key of the asset to read of STAC items; null: the visual image, else the first image."
