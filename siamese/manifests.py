@@ -441,20 +441,8 @@ class DamageMap(Manifest):
     kind: ClassVar[str] = "damage-map"
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
-        {
-            "checkpoint",
-            "further",
-            "pre",
-            "post",
-            "prediction",
-            "building_set",
-            "warnings",
-            "parent",
-            "labels",
-            "trust",
-            "alignment",
-            "footprint_alignment",
-        }  # fmt: skip
+        {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
+        | {"products", "trust", "alignment", "footprint_alignment"}
     )
 
     event: str
@@ -474,6 +462,9 @@ class DamageMap(Manifest):
     buildings: Blob = Field(description="GeoParquet, one row a building: class and probabilities.")
     geojson: Blob
     picture: Blob = Field(description="PNG.")
+    products: dict[str, Blob] = Field(
+        {}, description="Files made from the raster and the table, by name, see docs/formats.md; empty in older maps."
+    )
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")

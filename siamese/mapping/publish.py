@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import BuildingSet, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
+from siamese.mapping.facts import facts_of
 from siamese.mapping.grid import Grid
 from siamese.mapping.picture import Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
-from siamese.mapping.rasters import describe_copy, write_cog
+from siamese.mapping.rasters import describe_copy
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
 from siamese.mapping.tiles import GDAL
+from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
+from siamese.products.make import make_products
+from siamese.products.rasters import write_cog
+from siamese.products.shelf import put_products
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
@@ -80,6 +87,8 @@ class MapSubject:
     """Digests of the label sets that it was adapted with."""
     warnings: tuple[str, ...] = ()
     """Beside those of the prediction."""
+    dates: tuple[datetime | None, datetime | None] = (None, None)
+    """When the images before and after the disaster were taken."""
 
 
 def publish_about(
@@ -116,7 +125,8 @@ def publish_about(
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
     grid = grid_of(prediction)
-    with workplace(store) as folder, progress("publish map", 3) as advance:
+    networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
+    with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
         files = write_files(grid, classes, table, params, folder, event=about.event, model=about.model)
@@ -126,7 +136,7 @@ def publish_about(
         )
         advance(note="picture")
         target = store.maps / origin.digest
-        made = DamageMap(
+        draft = DamageMap(
             origin=origin,
             event=about.event,
             model=about.model,
@@ -148,10 +158,17 @@ def publish_about(
             building_set=buildings.digest,
             parent=about.parent,
             labels=about.labels,
+            trust=state_trust(networks, prediction, buildings, files.review_share, store),
+            alignment=alignment_of(prediction.shifts, grid, store),
+            footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),
-        ).publish(store)
+        )
+        facts = facts_of(draft, store, prediction, buildings, dates=about.dates)
+        made = make_products(facts, files.classes, files.buildings, folder)
+        advance(note="products")
+        published = draft.model_copy(update={"products": put_products(facts, made, target, store)}).publish(store)
         advance(note=about.event)
-        return made
+        return published
 
 
 @dataclass(frozen=True)
@@ -163,6 +180,8 @@ class MapFiles:
     buildings: Path
     """GeoParquet."""
     geojson: Path
+    review_share: float | None = None
+    """Share of the buildings that are marked for review; None without buildings."""
 
 
 def write_files(
@@ -187,7 +206,27 @@ def write_files(
     with BuildingWriter(files.buildings, files.geojson, grid, event, review_below=params.review_below) as writer:
         for building in read_buildings(table):
             writer.add(building)
-    return files
+    whole = sum(writer.counts.values())
+    return replace(files, review_share=writer.reviewed / whole if whole else None)
+
+
+def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignment | None:
+    """Returns the summary of a layer of shifts; None without one."""
+    if shifts is None:
+        return None
+    field = ShiftField.from_geojson(shifts.read(store))
+    right, down, length = field.median_px
+    known = bool(field.trusted)
+    applied = any(field.at(one.row, one.col) != (0.0, 0.0) for one in field.trusted)
+    return Alignment(
+        blocks=len(field.blocks),
+        trusted=len(field.trusted),
+        applied=applied,
+        right_px=right if known else None,
+        down_px=down if known else None,
+        length_px=length if known else None,
+        length_m=length * grid.side_m() if known and grid.crs is not None else None,
+    )
 
 
 def _brought(blob: Blob, path: Path, store: ObjectStore) -> Path:

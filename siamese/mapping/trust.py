@@ -55,7 +55,7 @@ def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | No
 
 
 def evaluation_of(checkpoint: Checkpoint, store: ObjectStore) -> Evaluation | None:
-    """Returns the evaluation that says most of a network: on test rather than val, else the latest; None without any."""
+    """Returns the evaluation that says most of a network: on test rather than val, then the latest; None if none."""
     found = []
     for info in store.list(store.lake / Evaluation.kind / ""):
         if info.uri.name == MANIFEST:
@@ -91,9 +91,8 @@ def state_trust(
     lines += _about_score(evaluation, scored_on, unseen, len(checkpoints))
     inside = _gsd_inside(gsd, learned)
     if inside is False and learned and learned.gsd and gsd is not None:
-        lines.append(
-            f"its pixels of {gsd:.2g} m lie outside the {learned.gsd.low:.2g} to {learned.gsd.high:.2g} m learned"
-        )
+        span = f"{learned.gsd.low:.2g} to {learned.gsd.high:.2g} m"
+        lines.append(f"its pixels of {gsd:.2g} m lie outside the {span} that the model learned")
     known = _type_known(prediction.disaster_type, learned)
     if known is False:
         lines.append(f"the model has seen fewer than {_FEW} scenes of {prediction.disaster_type}")
@@ -134,9 +133,8 @@ def below_floors(evaluation: Evaluation) -> tuple[str, ...]:
     figures = {"localization": (scores.localization_f1, floors.minimum_localization_f1)}
     for name in _CLASSES:
         figures[name] = (getattr(scores, f"damage_f1_{name}"), getattr(floors, f"minimum_f1_{name}"))
-    return tuple(
-        f"{name} F1 {value:.2f} is below {floor:g}" for name, (value, floor) in figures.items() if value < floor
-    )
+    low = {name: pair for name, pair in figures.items() if pair[0] < pair[1]}
+    return tuple(f"{name} F1 {value:.2f} is below {floor:g}" for name, (value, floor) in low.items())
 
 
 def _scored_on(
