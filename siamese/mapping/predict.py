@@ -84,7 +84,7 @@ def predict(
     store: ObjectStore,
     imagery: OpenImagery,
     predictor: PairPredictor | None = None,
-    learned: Learned | None = None,
+    learned: Callable[[], Learned | None] | None = None,
 ) -> Prediction:
     """Predicts all windows of a map; windows that any earlier run predicted are reused.
 
@@ -97,7 +97,7 @@ def predict(
         store: Object storage for the blocks.
         imagery: Opens the task's images; called only if needed.
         predictor: The checkpoints' network, if it is loaded already.
-        learned: GSD that the network was trained on, if that is known.
+        learned: Returns the GSD that the network was trained on, if that is known; called only if needed.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, the dates
@@ -108,7 +108,7 @@ def predict(
         return found
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
-    notes = check_gsd(opened, params.coarsest_m, learned) + (survey(opened) if params.find_obscured else ())
+    notes = check_gsd(opened, params.coarsest_m, learned() if learned else None) + (survey(opened) if params.find_obscured else ())
     if params.align:
         opened = replace(opened, shifts=align(opened))
         notes += _told(opened)

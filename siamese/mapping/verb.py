@@ -7,7 +7,7 @@ There are three steps, each stored on the bucket under its own digest: the netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -25,7 +25,9 @@ from siamese.mapping.publish import publish_map
 from siamese.mapping.shapes import find_shapes
 from siamese.mapping.stac import Wanted
 from siamese.mapping.stage import WHOLE_MAP
+from siamese.mapping.survey import Learned
 from siamese.mapping.task import Imagery, MapTask, open_imagery
+from siamese.mapping.trust import learned_from
 from siamese.mapping.workplace import workplace
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.store import ObjectStore
@@ -146,8 +148,13 @@ def _map(
     with workplace(store) as folder:
 
         @cache
+        def learned() -> Learned | None:
+            found = learned_from(checkpoints[0], store)
+            return found.gsd if found else None
+
+        @cache
         def imagery(bands: tuple[int, int]) -> Imagery:
-            gsd = params.gsd if isinstance(params.gsd, float) else None
+            gsd = _pixel_side(params, learned)
             return open_imagery(
                 task,
                 bands,
@@ -159,9 +166,24 @@ def _map(
                 order=params.bands,
             )
 
-        prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
+        prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor, learned)
         buildings = find_buildings(prediction, params.part(BuildingParams), store, reuse_older=task.reuse_older)
         return publish_map(task, prediction, buildings, params.part(PublishParams), store, imagery)
+
+
+def _pixel_side(params: MappingParams, learned: Callable[[], Learned | None]) -> float | None:
+    """Returns the side of the map's pixels in metres; None for that of the finer date.
+
+    Raises:
+        SiameseError: The side that the network learned was asked for, and nobody knows it.
+    """
+    if params.gsd != "learned":
+        return params.gsd
+    found = learned()
+    if found is None:
+        what = "is not known: the pair set or catalog that the model was trained on is gone, or has no georeference"
+        raise SiameseError(what, where="mapping.gsd: learned", fix="give the pixels of the map in metres")
+    return found.median
 
 
 def _bounds(area: AreaSource | None, store: ObjectStore) -> Bounds | None:
