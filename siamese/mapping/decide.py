@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -35,6 +35,7 @@ from siamese.mapping.measures import BuildingMeter, Measures
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.rasters import create
 from siamese.mapping.reasons import MISSING, Codes, Reason, shares
+from siamese.mapping.shifts import BlockShift, ShiftField, judged, shift_of_shapes
 from siamese.mapping.stage import BUILDING_SET
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, spans
@@ -43,9 +44,11 @@ from siamese.model import Decision, Probabilities, calibrate
 from siamese.model.decision import at_peak, building_mask, grow, pixel_votes
 from siamese.params import BuildingParams
 from siamese.progress import progress
-from siamese.store import ObjectStore, put_file
+from siamese.store import ObjectStore, put_blob, put_file
 
 _BANDS = 5
+_MOST_WINDOWS = 64
+"""How many windows footprints are compared in."""
 _FAINT = -2
 """Label of a pixel that belongs to a building only if a core is near."""
 
@@ -76,8 +79,12 @@ def find_buildings(
         area=shapely.from_wkb(prediction.area.read(store)) if prediction.area else None,
         footprints=Footprints.from_bytes(prediction.footprints.read(store)) if prediction.footprints else None,
     )
+    grid = grid_of(prediction)
+    field = footprint_shifts(blended, given.footprints) if given.footprints and params.align_footprints else None
+    if field is not None:
+        given = replace(given, shift=field.at)
     with workplace(store) as folder:
-        made = decide_buildings(grid_of(prediction), blended, decision, params, folder, given)
+        made = decide_buildings(grid, blended, decision, params, folder, given)
         target = BuildingSet.folder(store, origin.digest)
         return BuildingSet(
             origin=origin,
@@ -89,7 +96,29 @@ def find_buildings(
             unknown_share=made.unknown_share,
             reason_shares=made.reason_shares,
             footprints=len(given.footprints) if given.footprints else None,
+            shifts=put_blob(store, target, "shifts.geojson", field.to_geojson(grid)) if field else None,
         ).publish(store)
+
+
+def footprint_shifts(blended: BlendedBlocks, footprints: Footprints) -> ShiftField | None:
+    """Estimates how far the network shows buildings away from their footprints, by windows spread over the map.
+
+    Returns:
+        The shifts; None without a window that holds both.
+    """
+    every = list(blended.layout)
+    found = []
+    with progress("align footprints") as advance:
+        for window in every[:: max(1, len(every) // _MOST_WINDOWS)]:
+            row, col, height, width = window.rows.start, window.cols.start, window.rows.own, window.cols.own
+            drawn = (footprints.numbers(row, col, height, width) > 0).astype(np.float32)
+            if not drawn.any():
+                continue
+            piece = blended.piece(window)
+            right, down, match = shift_of_shapes(drawn, piece.found.building)
+            found.append(BlockShift(row + height // 2, col + width // 2, right, down, match))
+            advance()
+    return ShiftField(judged(found)) if found else None
 
 
 def grid_of(prediction: Prediction) -> Grid:
@@ -123,7 +152,7 @@ class Given:
     """The area of interest; None: all of the grid."""
     footprints: Footprints | None = None
     """Outlines of buildings; None: the network finds them."""
-    shift: Callable[[int, int], tuple[float, float]] | None = None
+    shift: Callable[[float, float], tuple[float, float]] | None = None
     """Columns and rows by which the imagery at a pixel (row, col) shows the footprints away from where they are."""
 
 

@@ -108,7 +108,9 @@ def predict(
         return found
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
-    notes = check_gsd(opened, params.coarsest_m, learned() if learned else None) + (survey(opened) if params.find_obscured else ())
+    notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
+    if params.find_obscured:
+        notes += survey(opened)
     if params.align:
         opened = replace(opened, shifts=align(opened))
         notes += _told(opened)

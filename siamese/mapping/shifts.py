@@ -36,6 +36,11 @@ _PEAK: Final = 0.06
 """Least response of a trusted block; pictures of different places reach about .03."""
 _AGREE_PX: Final = 1.5
 """Distance from the median of its neighbours that a trusted block may have."""
+SHAPES_PX: Final = 12
+"""Drawn shapes that lie further away are not found."""
+_MATCH: Final = 0.3
+"""Least correlation of drawn shapes and picture."""
+_FLAT: Final = 1e-3
 _LEAST_TRUSTED: Final = 0.2
 """Share of blocks that must be trusted for any shift to be applied."""
 
@@ -167,6 +172,36 @@ def shift_between(one: Floats, other: Floats) -> tuple[float, float, float]:
     window = cv2.createHanningWindow((one.shape[1], one.shape[0]), cv2.CV_32F)
     (right, down), response = cv2.phaseCorrelate(one, other, window)
     return float(right), float(down), float(response)
+
+
+def shift_of_shapes(shapes: Floats, picture: Floats) -> tuple[float, float, float]:
+    """Returns how far a picture shows drawn shapes away from where they are, right and down in pixels, and how well.
+
+    Args:
+        shapes: ``(h, w)`` float32, 1 inside the shapes.
+        picture: ``(h, w)`` float32, high where the picture shows such a thing.
+
+    Returns:
+        The shift of at most :data:`SHAPES_PX` and the correlation there; a correlation of 0 where it cannot be told.
+    """
+    margin = SHAPES_PX
+    inner = np.ascontiguousarray(shapes[margin:-margin, margin:-margin])
+    if min(inner.shape) < 4 * margin or not 0.005 <= inner.mean() <= 0.8 or picture.std() < _FLAT:
+        return 0.0, 0.0, 0.0
+    scores = cv2.matchTemplate(picture, inner, cv2.TM_CCOEFF_NORMED)
+    _, peak, _, (col, row) = cv2.minMaxLoc(scores)
+    if peak < _MATCH or not (0 < col < 2 * margin and 0 < row < 2 * margin):
+        return 0.0, 0.0, 0.0
+    right = col - margin + _vertex(scores[row, col - 1 : col + 2])
+    down = row - margin + _vertex(scores[row - 1 : row + 2, col])
+    return right, down, float(peak)
+
+
+def _vertex(three: Floats) -> float:
+    """Returns where a parabola through three values has its top, from the middle one."""
+    before, middle, after = map(float, three)
+    bend = before - 2 * middle + after
+    return 0.0 if bend >= 0 else (before - after) / (2 * bend)
 
 
 def edges(image: Image, valid: Mask) -> Floats:

@@ -103,6 +103,11 @@ class BuildingParams(Section):
         description="Footprints given with --footprints replace the buildings that the network finds; or merge: "
         "the network's are kept where no footprint is.",
     )
+    align_footprints: bool = Field(
+        True,
+        description="Estimate how far the imagery shows buildings away from their footprints, and read their classes "
+        "there, where that can be trusted; the footprints themselves stay where they are.",
+    )
     simplify_px: float = Field(
         0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
     )
