@@ -72,7 +72,7 @@ def reopened(parts: MapParts, store: ObjectStore) -> Iterator[Imagery]:
             folder,
             store,
             parts.params.value_range,
-            order=parts.params.bands,
+            orders=parts.params.band_orders,
             grid=_given_grid(parts),
         )
         found = imagery.grid

@@ -90,7 +90,7 @@ def find_layout(
     if not there or dataset.count > MAX_BANDS:
         raise SiameseError(f"has {dataset.count} bands", where=name, fix=f"keep 1 to {MAX_BANDS} bands")
     wanted = there if count is None else count
-    if there < wanted:
+    if there < wanted and (order is None or palette):
         raise too_few(there, wanted, name)
     named: tuple[int, ...] = ()
     if order is not None and not palette:
@@ -126,7 +126,11 @@ def check_type(kind: str, name: str) -> None:
 
 def too_few(there: int, wanted: int, name: str) -> SiameseError:
     """Returns the error for an image that has fewer bands than a network takes."""
-    fix = "give red, green and blue" if wanted == 3 else "give the bands that the network was trained on"
+    fix = (
+        "give red, green and blue, or set mapping.bands=[1,1,1]"
+        if wanted == 3
+        else "give the bands that the network was trained on"
+    )
     return SiameseError(f"has {there} band{'s' * (there != 1)}, not {wanted}", where=name, fix=fix)
 
 

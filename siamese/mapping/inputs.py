@@ -24,6 +24,8 @@ from siamese.progress import LOGGER, progress
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 SUFFIXES = (".png", ".tif", ".tiff")
+BandOrders = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+"""Positions of the bands to read of the pre and of the post images, counted from 1; None: by their metadata."""
 _HEADERS_AT_ONCE = 16
 
 
@@ -319,7 +321,11 @@ def _given_twice(name: str, other: str) -> SiameseError:
 
 
 def check_imagery(
-    pre: Sequence[FoundImage], post: Sequence[FoundImage], store: ObjectStore, bands: tuple[int, int] | None = None
+    pre: Sequence[FoundImage],
+    post: Sequence[FoundImage],
+    store: ObjectStore,
+    bands: tuple[int, int] | None = None,
+    orders: BandOrders = (None, None),
 ) -> tuple[str, ...]:
     """Refuses imagery that cannot be mapped, from a few kilobytes of each image.
 
@@ -328,6 +334,7 @@ def check_imagery(
         post: Images after it.
         store: Object storage.
         bands: Bands that the network takes of the pre and of the post image; None if not known yet.
+        orders: Positions of the bands to read.
 
     Returns:
         Signs that the dates are swapped; see :func:`siamese.geo.role_warnings`.
@@ -343,10 +350,14 @@ def check_imagery(
             before = contents[_content(image)]
             other = "" if before == image.name else f" ({before})"
             raise _given_twice(image.name, other)
+    needed = [
+        max(order) if order is not None and bands is not None else bands and bands[number]
+        for number, order in enumerate(orders)
+    ]
     with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
         taken = [
             list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
-            for images, count in ((pre, bands and bands[0]), (post, bands and bands[1]))
+            for images, count in zip((pre, post), needed, strict=True)
         ]
     before_dates, after_dates = (
         [(image.name, when) for image, when in zip(images, times, strict=True) if _given_by_name(image)]

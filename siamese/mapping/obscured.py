@@ -101,7 +101,7 @@ def measure(image: Image, valid: Mask) -> Look:
     least, most = bands[0], bands[0]
     for band in bands[1:]:
         least, most = cv2.min(least, band), cv2.max(most, band)
-    grey = sum((band.astype(np.float32) for band in bands), np.zeros(valid.shape, np.float32)) / len(bands)
+    grey = _grey(image)
     share = _cells(weight)
 
     def mean(values: npt.NDArray[np.generic]) -> Floats:
@@ -153,11 +153,15 @@ def judge(one: Look, other: Look) -> npt.NDArray[np.uint8]:
 def _alike(pre: Image, post: Image, valid: Mask, before: Look, after: Look) -> Mask:
     """Returns the cells in which both dates are one picture, perhaps encoded twice."""
     weight = valid.astype(np.float32)
-    off = cv2.absdiff(pre, post).reshape(*valid.shape, -1).mean(axis=2, dtype=np.float32)
+    off = (_grey(pre) - _grey(post)) ** 2 * weight
     share = _cells(weight)
-    apart = _cells(off * weight) / np.maximum(share, _NONE)
+    apart = _cells(off) / np.maximum(share, _NONE)
     textured = (before.deviation >= 6) & (after.deviation >= 6)
-    return _wide((share >= _LEAST_VALID) & textured & (apart <= 0.1 * before.deviation) & (apart <= 3))
+    return _wide((share >= _LEAST_VALID) & textured & (apart <= 0.04 * before.deviation**2) & (apart <= 9))
+
+
+def _grey(image: Image) -> Floats:
+    return np.asarray(cv2.transform(image.astype(np.float32), np.full((1, image.shape[2]), 1 / image.shape[2])))
 
 
 def _differences(grey: Floats, weight: Floats, distance: int) -> Floats:

@@ -11,7 +11,7 @@ import shapely
 from siamese.mapping.area import Area, AreaSource, crop
 from siamese.mapping.footprints import Footprints, place_footprints
 from siamese.mapping.grid import Grid, check_overlap, describe_resampling, extent, plan_grid
-from siamese.mapping.inputs import FoundImage, bring_images, check_imagery, identity
+from siamese.mapping.inputs import BandOrders, FoundImage, bring_images, check_imagery, identity
 from siamese.mapping.mosaic import Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
 from siamese.mapping.shapes import ShapeSource
@@ -96,7 +96,7 @@ def open_imagery(
     *,
     gsd: float | None = None,
     footprint_id: str | None = None,
-    order: tuple[int, ...] | None = None,
+    orders: BandOrders = (None, None),
     grid: Grid | None = None,
 ) -> Imagery:
     """Copies the images of a task to local disk and lays the grid of its map.
@@ -109,18 +109,18 @@ def open_imagery(
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
         gsd: Side of the grid's pixels in metres; None: that of the finer date.
         footprint_id: Column that holds the ids of footprints.
-        order: Positions of the bands to read, counted from 1; None: by the images' metadata.
+        orders: Positions of the bands to read of each date, counted from 1; None: by the images' metadata.
         grid: The grid of the map, if it is known; by default it is laid over the images.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
             dates show different places; or the area of interest or the footprints cannot be read or lie elsewhere.
     """
-    swapped = check_imagery(task.pre, task.post, store, bands)
+    swapped = check_imagery(task.pre, task.post, store, bands, orders)
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
     placed = place_images(
-        before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range, order=order
+        before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range, orders=orders
     )
     warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)

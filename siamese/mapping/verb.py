@@ -163,7 +163,7 @@ def _map(
                 params.value_range,
                 gsd=gsd,
                 footprint_id=params.footprint_id,
-                order=params.bands,
+                orders=params.band_orders,
             )
 
         prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor, learned)

@@ -69,7 +69,11 @@ class PredictParams(Section):
         None,
         min_length=1,
         description="Positions of the bands to read, counted from 1, e.g. [3, 2, 1] of blue, green, red and near "
-        "infrared; null: by the metadata of the file or the STAC item, else the first ones.",
+        "infrared, or [1, 1, 1] to read grey as colour; null: by the metadata of the file or the STAC item, else the "
+        "first ones.",
+    )
+    post_bands: tuple[int, ...] | None = Field(
+        None, min_length=1, description="The same of the post images; null: as for the pre images."
     )
     asset: str | None = Field(
         None, description="Key of the asset to read of STAC items; null: the visual image, else the first image."
@@ -79,9 +83,17 @@ class PredictParams(Section):
     def _overlap_fits(self) -> Self:
         if self.overlap_px * 2 > self.tile_px:
             raise ValueError(f"overlap_px {self.overlap_px} is more than half of tile_px {self.tile_px}")
+        if any(band < 1 for order in self.band_orders for band in order or ()):
+            raise ValueError("bands are counted from 1")
         if isinstance(self.gsd, float) and not _FINEST_M <= self.gsd <= _COARSEST_M:
             raise ValueError(f"gsd {self.gsd:g} is not within {_FINEST_M:g} to {_COARSEST_M:g} metres")
         return self
+
+
+    @property
+    def band_orders(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+        """Returns the positions of the bands to read of the pre and of the post images; None: by their metadata."""
+        return self.bands, self.bands if self.post_bands is None else self.post_bands
 
 
 class BuildingParams(Section):

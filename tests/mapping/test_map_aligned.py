@@ -23,7 +23,7 @@ WIDE = SMALL.model_copy(update={"tile_px": 512, "overlap_px": 0})
 
 
 def scene(shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Buildings with minor damage in a place with structure; the post image is shifted right and down."""
+    """Destroyed buildings in a place with structure; the post image is shifted right and down."""
     place, day = np.random.default_rng(1), np.random.default_rng(2)
     small = place.integers(40, 140, (64, 64, 3), np.uint8)
     pre = cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_NEAREST)
@@ -31,7 +31,7 @@ def scene(shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     for row in range(20, SIDE - 40, 60):
         for col in range(20, SIDE - 40, 60):
             pre[row : row + 24, col : col + 24] = (240, 60, 90)
-            post[row : row + 24, col : col + 24] = (90, 75, 160)
+            post[row : row + 24, col : col + 24] = (90, 175, 60)
     move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32)
     moved = cv2.warpAffine(post, move, (SIDE, SIDE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     return pre, np.maximum(moved, 1)
@@ -48,9 +48,9 @@ def test_known_shifts_are_found_and_undone(length: float, tmp_path: Path) -> Non
     assert found == pytest.approx(length, abs=0.2)
     assert made.shifts.at(SIDE / 2, SIDE / 2) == pytest.approx(shift, abs=0.26)
     rows = list(read_buildings(made.table))
-    aligned = np.mean([one.damage[1] for one in rows if one.damage_class != "unknown"])
+    aligned = np.mean([one.damage[3] for one in rows if one.damage_class != "unknown"])
     still = draw([tmp_path / "a.tif"], [tmp_path / "b.tif"], tmp_path / "still", WIDE)
-    apart = np.mean([one.damage[1] for one in read_buildings(still.table) if one.damage_class != "unknown"])
+    apart = np.mean([one.damage[3] for one in read_buildings(still.table) if one.damage_class != "unknown"])
     assert aligned > 0.62, "nearly every pixel of a building is read where it is"
     assert aligned > apart - 0.02
     if length >= 5:

@@ -48,7 +48,7 @@ def catalog(kind: str, name: str, links: dict[str, list[str]]) -> dict[str, Any]
 
 @pytest.fixture
 def maxar(tmp_path: Path) -> Path:
-    """Catalog, event, acquisitions, and items by quadkey below: two tiles a date, and one far away that is not there."""
+    """Catalog, event, acquisitions, and items by quadkey: two tiles a date, and a far one that is not there."""
     root = tmp_path / "maxar"
     pre, post = pair(128, 256, (20, 20, 30, 30, 1), (60, 180, 30, 30, 3))
     events = root / "events" / "storm"
@@ -87,6 +87,7 @@ class Quiet(SimpleHTTPRequestHandler):
     """Serves files without ranges, and says nothing."""
 
     def log_message(self, *args: object) -> None:
+        """Says nothing."""
         del args
 
 
