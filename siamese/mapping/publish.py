@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import BuildingSet, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
@@ -18,9 +18,11 @@ from siamese.mapping.mosaic import Image
 from siamese.mapping.picture import Paper, Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
 from siamese.mapping.rasters import describe_copy
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
 from siamese.mapping.tiles import GDAL
+from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
@@ -145,6 +147,7 @@ def publish_about(
     if reuse_older and older and older.origin.version < DAMAGE_MAP.version:
         return older
     grid = grid_of(prediction)
+    networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
     with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
@@ -184,6 +187,9 @@ def publish_about(
             building_set=buildings.digest,
             parent=about.parent,
             labels=about.labels,
+            trust=state_trust(networks, prediction, buildings, files.review_share, store),
+            alignment=alignment_of(prediction.shifts, grid, store),
+            footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),
         )
         facts = facts_of(draft, store, prediction, buildings, dates=about.dates, evaluation=evaluation)
@@ -210,6 +216,8 @@ class MapFiles:
     buildings: Path
     """GeoParquet."""
     geojson: Path
+    review_share: float | None = None
+    """Share of the buildings that are marked for review; None without buildings."""
 
 
 def write_files(
@@ -234,7 +242,27 @@ def write_files(
     with BuildingWriter(files.buildings, files.geojson, grid, event, review_below=params.review_below) as writer:
         for building in read_buildings(table):
             writer.add(building)
-    return files
+    whole = sum(writer.counts.values())
+    return replace(files, review_share=writer.reviewed / whole if whole else None)
+
+
+def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignment | None:
+    """Returns the summary of a layer of shifts; None without one."""
+    if shifts is None:
+        return None
+    field = ShiftField.from_geojson(shifts.read(store))
+    right, down, length = field.median_px
+    known = bool(field.trusted)
+    applied = any(field.at(one.row, one.col) != (0.0, 0.0) for one in field.trusted)
+    return Alignment(
+        blocks=len(field.blocks),
+        trusted=len(field.trusted),
+        applied=applied,
+        right_px=right if known else None,
+        down_px=down if known else None,
+        length_px=length if known else None,
+        length_m=length * grid.side_m() if known and grid.crs is not None else None,
+    )
 
 
 def reader(images: BothDates, grid: Grid) -> ReadSquare:

@@ -47,6 +47,8 @@ class BuildingWriter:
 
     def __init__(self, parquet: Path, geojson: Path, grid: Grid, name: str, *, review_below: float) -> None:
         self.counts: dict[str, int] = {}
+        self.reviewed = 0
+        """Buildings that are marked for review."""
         self._review_below = review_below
         self._grid = grid
         self._name = name
@@ -105,6 +107,7 @@ class BuildingWriter:
             pa.Table.from_pylist([one | two for one, two in zip(table, geometry, strict=True)], schema=SCHEMA)
         )
         for properties, outline in zip(table, shapely.to_geojson(outlines), strict=True):
+            self.reviewed += bool(properties["review"])
             rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in properties.items()}
             self._geojson.write(
                 f'{"," if self._any else ""}\n{{"type": "Feature", "id": {json.dumps(rounded.pop("id"))}, '
