@@ -331,7 +331,9 @@ class PredictedBlock(BaseModel):
     width: int = Field(gt=0, description="Pixels.")
     key: str = Field("", description="Hash of all that decides what is in it; empty where no image reaches.")
     data: Blob | None = Field(None, description="Probabilities in bytes; None where the images of a date do not reach.")
-    unseen: int = Field(0, description="Then which dates show nothing: 1 pre, 2 post, 3 both.")
+    unseen: int = Field(
+        0, description="Then which dates show nothing: 1 pre, 2 post, 3 both; 8: outside the area of interest."
+    )
 
 
 class Prediction(Manifest):
@@ -358,6 +360,13 @@ class Prediction(Manifest):
     )
     cols: tuple[tuple[int, int], ...] = Field(description="The same of columns.")
     blocks: tuple[PredictedBlock, ...] = Field(description="One for each window, row by row.")
+    area: Blob | None = Field(None, description="WKB: the area of interest in pixels of the grid; None: all of it.")
+    footprints: Blob | None = Field(
+        None, description="Parquet: ids and outlines, in pixels of the grid, of the footprints that were given."
+    )
+    shifts: Blob | None = Field(
+        None, description="GeoJSON: shift of the post images against the pre images, by blocks; None: not estimated."
+    )
     warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
 
 
@@ -371,7 +380,59 @@ class BuildingSet(Manifest):
     classes: Blob = Field(description="GeoTIFF, uint8: 0 background, 1-4 damage, 255 unknown.")
     table: Blob = Field(description="Parquet, one row a building, outlines in pixels of the grid.")
     counts: dict[str, int] = Field(description="Buildings by class.")
-    unknown_share: float = Field(ge=0, le=1, description="Share of the grid that is 255.")
+    unknown_share: float = Field(ge=0, le=1, description="Share of the grid, in the area of interest, that is 255.")
+    reasons: Blob | None = Field(
+        None, description="GeoTIFF, uint8: why each pixel is unknown, siamese/mapping/reasons.py; None before reasons."
+    )
+    reason_shares: dict[str, float] = Field(
+        {}, description="Share of the grid, in the area of interest, that is unknown for each reason that occurs."
+    )
+    footprints: int | None = Field(None, description="Number of footprints that were given; None: none were.")
+    shifts: Blob | None = Field(
+        None, description="GeoJSON: shift of the imagery against the footprints, by blocks; None without footprints."
+    )
+
+
+class Trust(BaseModel):
+    """How far a map may be trusted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    evaluation: str | None = Field(None, description="Digest of the model's Evaluation; None: nobody scored it.")
+    scores: Scores | None = None
+    split: Split | None = Field(None, description="The split that it was scored on.")
+    scored_on: tuple[str, ...] = Field((), description="Events of that split.")
+    unseen_events: bool | None = Field(None, description="Whether the model was trained on none of these events.")
+    trained_on: tuple[str, ...] = Field((), description="Events that the model was trained on.")
+    disaster_types: dict[str, int] = Field({}, description="Scenes that it was trained on, by disaster type.")
+    learned_gsd_m: tuple[float, float, float] | None = Field(
+        None, description="Side of the pixels that it was trained on, in metres: 5th, 50th and 95th percentile."
+    )
+    gsd_m: float | None = Field(None, description="Side of the map's pixels in metres; None without georeference.")
+    gsd_inside: bool | None = Field(None, description="Whether that is like what was learned; None: not known.")
+    disaster_inside: bool | None = Field(
+        None, description="Whether the model has seen enough disasters of this type; None: not known."
+    )
+    unlike_share: float = Field(0, ge=0, le=1, description="Share of the ground that looks unlike the training data.")
+    review_share: float | None = Field(None, ge=0, le=1, description="Share of the buildings marked for review.")
+    unknown_share: float = Field(0, ge=0, le=1, description="Share of the ground that is unknown.")
+    reason_shares: dict[str, float] = Field({}, description="The same for each reason.")
+    below_floors: tuple[str, ...] = Field((), description="Figures of the model that are too low for promotion.")
+    statements: tuple[str, ...] = Field((), description="The same in words, one line each, for people.")
+
+
+class Alignment(BaseModel):
+    """Shift of the post images against the pre images."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    blocks: int = Field(description="Blocks that were compared.")
+    trusted: int = Field(description="Blocks whose shift can be trusted.")
+    applied: bool = Field(description="Whether the post images were read where the shift says.")
+    right_px: float | None = Field(None, description="Median over the trusted blocks, in pixels of the map.")
+    down_px: float | None = None
+    length_px: float | None = Field(None, description="Median length.")
+    length_m: float | None = Field(None, description="The same in metres; None without georeference.")
 
 
 class DamageMap(Manifest):
@@ -381,6 +442,7 @@ class DamageMap(Manifest):
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
         {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
+        | {"products", "trust", "alignment", "footprint_alignment"}
     )
 
     event: str
@@ -400,11 +462,19 @@ class DamageMap(Manifest):
     buildings: Blob = Field(description="GeoParquet, one row a building: class and probabilities.")
     geojson: Blob
     picture: Blob = Field(description="PNG.")
+    products: dict[str, Blob] = Field(
+        {}, description="Files made from the raster and the table, by name, see docs/formats.md; empty in older maps."
+    )
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")
     parent: str | None = Field(None, description="Digest of the DamageMap that `adapt` started from; None of others.")
     labels: tuple[str, ...] = Field((), description="Digests of the LabelSets that it was adapted with, oldest first.")
+    trust: Trust | None = Field(None, description="How far it may be trusted; None of maps from before.")
+    alignment: Alignment | None = Field(None, description="How the dates were aligned; None where they were not.")
+    footprint_alignment: Alignment | None = Field(
+        None, description="How given footprints were aligned with the imagery; None without footprints."
+    )
     warnings: tuple[str, ...] = Field((), description="What was strange about the images and tolerated.")
 
     @classmethod

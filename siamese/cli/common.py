@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,11 +57,29 @@ def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
     path.write_text(dump(value) + "\n")
 
 
+def check_out(folder: Path) -> None:
+    """Refuses a folder for results that cannot be written to, before any work is done; it is made if it is missing.
+
+    Raises:
+        SiameseError: It is a file, or nothing can be written there.
+    """
+    fix = "name a folder that you may write to"
+    if folder.exists() and not folder.is_dir():
+        raise SiameseError("is not a folder", where=f"--out {folder}", fix=fix)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        what = f"cannot be written to: {(error.strerror or 'it is refused').lower()}"
+        raise SiameseError(what, where=f"--out {folder}", fix=fix) from error
+
+
 def check_images(given: Sequence[str], date: str) -> None:
     """Rejects local imagery that is missing or is an archive, before anything heavy is loaded.
 
     Args:
-        given: Files, folders, globs or s3:// addresses; the last two are checked later.
+        given: Files, folders, globs or addresses; the last two are checked later.
         date: ``pre`` or ``post``, for messages.
 
     Raises:
@@ -70,5 +89,9 @@ def check_images(given: Sequence[str], date: str) -> None:
         if ARCHIVE.fullmatch(one):
             fix = "unpack it and name the folder of its images; scenes in archives are read by `siamese ingest`"
             raise SiameseError("is an archive, not an image", where=f"--{date} {one}", fix=fix)
-        if not one.startswith("s3://") and not any(mark in one for mark in "*?[") and not Path(one).exists():
+        if (
+            not one.startswith(("s3://", "https://", "http://"))
+            and not any(mark in one for mark in "*?[")
+            and not Path(one).exists()
+        ):
             raise SiameseError("there is no such file or folder", where=one, fix="check the path")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from siamese.classes import DISASTER_TYPES
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, emit, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, check_out, emit, write_json
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from siamese.store import ObjectStore
 
 _CHAMPION = "models:/siamese-damage@champion"
-_IMAGERY = "A PNG or GeoTIFF, a folder or glob of tiles, or an s3:// address; repeat for more."
+_IMAGERY = (
+    "A PNG or GeoTIFF, a folder or glob of tiles, an s3:// or https:// address, or a STAC item, collection or catalog "
+    "(.json) anywhere; repeat for more."
+)
 
 
 def map(  # noqa: A001 - the verb's name
@@ -40,6 +44,32 @@ def map(  # noqa: A001 - the verb's name
     crs: Annotated[
         str | None,
         typer.Option(help="CRS of images that have coordinates but name none, such as EPSG:32613; others keep theirs."),
+    ] = None,
+    aoi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AREA",
+            help="Map only this area: a file of polygons (GeoJSON, GeoPackage, …) or west,south,east,north in degrees.",
+        ),
+    ] = None,
+    footprints: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Building footprints, each of which gets a class or is unknown and keeps its id: GeoJSON, GeoPackage, "
+            "GeoParquet, OpenStreetMap extract, or a folder or prefix of GeoParquet such as Overture's.",
+        ),
+    ] = None,
+    disaster_date: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="Day of the disaster: of STAC catalogs, --pre reads items from before it, --post later ones.",
+        ),
+    ] = None,
+    gsd: Annotated[
+        str | None,
+        typer.Option(metavar="METRES", help="Pixels of the map in metres, or `learned`; by default the finer date's."),
     ] = None,
     disaster_type: Annotated[
         str | None, typer.Option(help=f"What struck: {', '.join(DISASTER_TYPES[1:])}. For networks trained with it.")
@@ -66,15 +96,23 @@ def map(  # noqa: A001 - the verb's name
 
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
-    store, params = ObjectStore(), load_params(params_file, overrides or ()).mapping
+    check_out(out)
+    chosen = [*(overrides or ()), *([f"mapping.gsd={gsd}"] if gsd is not None else [])]
+    store, params = ObjectStore(), load_params(params_file, chosen).mapping
     if crs is not None:
         params = params.model_copy(update={"crs": crs})
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
     # Headers next: this reads images, but needs no network.
+    from siamese.mapping.area import find_area
     from siamese.mapping.inputs import check_files
+    from siamese.mapping.shapes import find_shapes
 
     check_files(pre, post, store)
+    if aoi is not None:
+        find_area(aoi, store)
+    if footprints is not None:
+        find_shapes(footprints, "--footprints", store)
     # Imported last, as these take seconds: errors above are reported at once.
     from siamese.mapping import map_pair
     from siamese.registry import model_name, resolve_model
@@ -83,7 +121,18 @@ def map(  # noqa: A001 - the verb's name
     first, *further = checkpoints = [resolve_model(uri, store) for uri in models]
     name = " + ".join(model_name(uri, one, store) for uri, one in zip(models, checkpoints, strict=True))
     made = map_pair(
-        pre, post, first, params, store, further=further, event=event, disaster_type=disaster_type, model=name
+        pre,
+        post,
+        first,
+        params,
+        store,
+        further=further,
+        event=event,
+        disaster_type=disaster_type,
+        model=name,
+        aoi=aoi,
+        footprints=footprints,
+        disaster_date=disaster_date.date() if disaster_date is not None else None,
     )
     files = copy_map(made, out, store)
     made.mark_current(store, new_place=new_place)

@@ -162,6 +162,7 @@ def answer_geojson(made: DamageMap, hits: Sequence[Hit], store: ObjectStore, nam
     features = []
     for rank, (hit, row) in enumerate(zip(hits, map_rows(made, [hit.id for hit in hits], store), strict=True), start=1):
         geometry = json.loads(shapely.to_geojson(shapely.from_wkb(row.pop("geometry"))))
+        row.pop("bbox", None)
         properties = {"rank": rank, "distance": round(hit.distance, 6), **row}
         features.append({"type": "Feature", "id": properties.pop("id"), "properties": properties, "geometry": geometry})
     head: dict[str, Any] = {"type": "FeatureCollection", "name": name}

@@ -84,8 +84,8 @@ def pool_buildings(imagery: Imagery, outlines: Outlines, params: EmbeddingParams
 
 def read_pair(imagery: Imagery, window: Window) -> tuple[Image, Image]:
     """Reads both dates of a window as the network saw them when the map was made."""
-    grid = plan_block(imagery, window, {}, alone=False).grid
-    pre, post, _ = read_window(grid, imagery.pre, imagery.post)
+    plan = plan_block(imagery, window, {}, alone=False)
+    pre, post, _ = read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
     return pre, post
 
 

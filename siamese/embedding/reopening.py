@@ -13,8 +13,11 @@ from siamese.errors import NotPublishedError, SiameseError
 from siamese.geo import local_gdal
 from siamese.ingest.catalog import Scene, read_catalog
 from siamese.manifests import BuildingSet, DamageMap, Prediction, SceneCatalog
+from siamese.mapping.decide import grid_of
+from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import FoundImage, catalogued, find_images, identity
 from siamese.mapping.placing import Place
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.task import Imagery, MapTask, open_imagery
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.workplace import workplace
@@ -63,13 +66,29 @@ def reopened(parts: MapParts, store: ObjectStore) -> Iterator[Imagery]:
     with ExitStack() as stack:
         folder = stack.enter_context(workplace(store))
         stack.enter_context(local_gdal(**GDAL))
-        imagery = open_imagery(task, parts.prediction.bands, folder, store, parts.params.value_range)
+        imagery = open_imagery(
+            task,
+            parts.prediction.bands,
+            folder,
+            store,
+            parts.params.value_range,
+            orders=parts.params.band_orders,
+            grid=_given_grid(parts),
+        )
         found = imagery.grid
         if (found.crs, found.width, found.height) != (
             parts.prediction.crs, parts.prediction.width, parts.prediction.height,
         ):  # fmt: skip
             raise _changed(parts, "give another grid than the map's")
-        yield imagery
+        shifts = parts.prediction.shifts
+        yield replace(imagery, shifts=ShiftField.from_geojson(shifts.read(store)) if shifts else None)
+
+
+def _given_grid(parts: MapParts) -> Grid | None:
+    """Returns the grid of a map that does not follow from its images alone; None where it does."""
+    if parts.prediction.area is None and parts.params.gsd is None:
+        return None
+    return grid_of(parts.prediction)
 
 
 def _find(parts: MapParts, store: ObjectStore) -> MapTask:

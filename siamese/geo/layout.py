@@ -64,7 +64,13 @@ class Layout:
         return finite(np.ascontiguousarray(values), valid)
 
 
-def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
+def find_layout(
+    dataset: DatasetReader,
+    name: str,
+    count: int | None,
+    order: tuple[int, ...] | None = None,
+    names: tuple[str, ...] = (),
+) -> Layout:
     """Finds the bands to read.
 
     Args:
@@ -72,6 +78,8 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
         name: Name of the file in errors.
         count: Number of bands to read; None for all. With three, those marked red, green and blue are read if there
             are any, else the first ones.
+        order: Positions of the bands to read, counted from 1; None: by the file's metadata.
+        names: Common names of the file's bands, such as red, if they are known from elsewhere.
 
     Raises:
         SiameseError: The file has too few or too many bands, or they hold complex numbers.
@@ -82,9 +90,16 @@ def find_layout(dataset: DatasetReader, name: str, count: int | None) -> Layout:
     if not there or dataset.count > MAX_BANDS:
         raise SiameseError(f"has {dataset.count} bands", where=name, fix=f"keep 1 to {MAX_BANDS} bands")
     wanted = there if count is None else count
-    if there < wanted:
+    if there < wanted and (order is None or palette):
         raise too_few(there, wanted, name)
-    named = _named(dataset) if wanted == len(_RGB) and not palette else ()
+    named: tuple[int, ...] = ()
+    if order is not None and not palette:
+        if max(order) > dataset.count or len(order) < wanted:
+            what = f"has {dataset.count} bands, not the ones in mapping.bands: {', '.join(map(str, order))}"
+            raise SiameseError(what, where=name, fix=f"name {wanted} of its bands, counted from 1")
+        named = tuple(order[:wanted])
+    elif wanted == len(_RGB) and not palette:
+        named = _named(dataset) or _called(names) or _called(tuple(text or "" for text in dataset.descriptions))
     bands = tuple(every) if palette else named or tuple(every[:wanted])
     for kind in sorted({dataset.dtypes[band - 1] for band in bands}):
         check_type(kind, name)
@@ -111,13 +126,24 @@ def check_type(kind: str, name: str) -> None:
 
 def too_few(there: int, wanted: int, name: str) -> SiameseError:
     """Returns the error for an image that has fewer bands than a network takes."""
-    fix = "give red, green and blue" if wanted == 3 else "give the bands that the network was trained on"
+    fix = (
+        "give red, green and blue, or set mapping.bands=[1,1,1]"
+        if wanted == 3
+        else "give the bands that the network was trained on"
+    )
     return SiameseError(f"has {there} band{'s' * (there != 1)}, not {wanted}", where=name, fix=fix)
 
 
 def _named(dataset: DatasetReader) -> tuple[int, ...]:
     uses = dict(zip(dataset.colorinterp, dataset.indexes, strict=True))
     return tuple(uses[use] for use in _RGB) if all(use in uses for use in _RGB) else ()
+
+
+def _called(names: tuple[str, ...]) -> tuple[int, ...]:
+    """Returns the bands called red, green and blue; nothing unless each is there once."""
+    words = [name.strip().lower() for name in names]
+    colours = ("red", "green", "blue")
+    return tuple(words.index(one) + 1 for one in colours) if all(words.count(one) == 1 for one in colours) else ()
 
 
 def _palette(dataset: DatasetReader, bands: list[int]) -> tuple[tuple[int, int, int, int], ...] | None:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.warp import reproject, transform
 from rasterio.windows import Window
 
+from siamese.geo.damage import blocks_in, check_complete
 from siamese.geo.decode import decode_png, understood
 from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
 from siamese.geo.layout import Layout, find_layout
@@ -60,6 +62,8 @@ class Raster:
     """How its values become 8 bits."""
     taken: str | None = None
     """TIFFTAG_DATETIME as stored in the file."""
+    torn: set[tuple[int, int, int, int]] = field(default_factory=set, compare=False, repr=False)
+    """Column, row, width and height of damaged blocks that were met so far; their pixels are not valid."""
 
     @property
     def bands(self) -> tuple[int, ...]:
@@ -134,8 +138,33 @@ class Raster:
         right = min(FILL_MARGIN_PX, self.width - col - width)
         below = min(FILL_MARGIN_PX, self.height - row - height)
         around = Window(col - left, row - above, width + left + right, height + above + below)
-        values, valid = self.layout.read(dataset, around)
+        values, valid = self._read(dataset, around)
         return understood(values, valid, self.values, (above, below, left, right))
+
+    def _read(self, dataset: DatasetReader, window: Window) -> tuple[Values, Mask | None]:
+        """Reads a window; if a block of the file is damaged, all others, with the damaged ones as not valid.
+
+        Raises:
+            SiameseError: The file ends before its blocks do.
+        """
+        try:
+            return self.layout.read(dataset, window)
+        except (RasterioError, CPLE_BaseError):
+            if dataset.driver != "GTiff":
+                raise
+        values = np.zeros((window.height, window.width, self.layout.count), _kind(dataset, self.layout))
+        valid = np.zeros((window.height, window.width), bool)
+        for block in blocks_in(dataset, window):
+            top, left = block.row_off - window.row_off, block.col_off - window.col_off
+            inner = np.s_[top : top + block.height, left : left + block.width]
+            try:
+                found, seen = self.layout.read(dataset, block)
+            except (RasterioError, CPLE_BaseError):
+                check_complete(dataset, block, self.path, self.name)
+                self.torn.add((block.col_off, block.row_off, block.width, block.height))
+                continue
+            values[inner], valid[inner] = found, True if seen is None else seen
+        return values, valid
 
     def _decimated(self, dataset: DatasetReader, window: Window, shrink: int) -> tuple[Image, Mask]:
         """Reads a decimated window, for pictures; fill is detected among the remaining pixels."""
@@ -173,6 +202,12 @@ class Raster:
         return left, top, right - left, bottom - top, shrink
 
 
+def _kind(dataset: DatasetReader, layout: Layout) -> np.dtype[np.generic]:
+    if layout.palette is not None:
+        return np.dtype(np.uint8)
+    return np.result_type(*(np.dtype(dataset.dtypes[band - 1]) for band in layout.bands))
+
+
 def open_raster(
     path: Path, name: str, folder: Path, bands: int | None = None, *, value_range: tuple[float, float] | None = None
 ) -> Raster:
@@ -187,6 +222,8 @@ def open_rasters(
     bands: int | None = None,
     *,
     value_range: tuple[float, float] | None = None,
+    order: tuple[int, ...] | None = None,
+    names: Sequence[tuple[str, ...]] | None = None,
 ) -> tuple[Raster, ...]:
     """Opens the images of one date, which share one range of values so that they match.
 
@@ -197,11 +234,16 @@ def open_rasters(
             are any, else the first ones.
         value_range: Values that map to 0 and 255 in images wider than 8 bits; by default
             :mod:`siamese.geo.values` chooses.
+        order: Positions of the bands to read, counted from 1; by default by the files' metadata.
+        names: For each image the common names of its bands, if they are known from elsewhere.
 
     Raises:
         SiameseError: A file cannot be read, holds an unsupported type, or has too few bands.
     """
-    rasters = [_look(path, name, folder, bands) for path, name in files]
+    called = names if names is not None else [()] * len(files)
+    rasters = [
+        _look(path, name, folder, bands, order, words) for (path, name), words in zip(files, called, strict=True)
+    ]
     ranges = [fixed_range(raster.layout.facts, value_range) for raster in rasters]
     wide = [raster for raster, ranged in zip(rasters, ranges, strict=True) if ranged is None]
     if wide:
@@ -211,17 +253,26 @@ def open_rasters(
     return tuple(replace(raster, values=ranged) for raster, ranged in zip(rasters, ranges, strict=True) if ranged)
 
 
-def _look(path: Path, name: str, folder: Path, bands: int | None) -> Raster:
+def _look(
+    path: Path, name: str, folder: Path, bands: int | None, order: tuple[int, ...] | None, names: tuple[str, ...]
+) -> Raster:
     with opened(path, name) as dataset:
-        find_layout(dataset, name, bands)
+        find_layout(dataset, name, bands, order, names)
         if dataset.driver == "PNG":
             blocks = _in_blocks(path, name, dataset, folder)
             with opened(blocks, name) as copy:
-                return _raster(copy, blocks, name, bands)
-        return _raster(dataset, path, name, bands)
+                return _raster(copy, blocks, name, bands, order, names)
+        return _raster(dataset, path, name, bands, order, names)
 
 
-def _raster(dataset: DatasetReader, path: Path, name: str, bands: int | None) -> Raster:
+def _raster(
+    dataset: DatasetReader,
+    path: Path,
+    name: str,
+    bands: int | None,
+    order: tuple[int, ...] | None,
+    names: tuple[str, ...],
+) -> Raster:
     return Raster(
         path=path,
         name=name,
@@ -229,7 +280,7 @@ def _raster(dataset: DatasetReader, path: Path, name: str, bands: int | None) ->
         height=dataset.height,
         crs=dataset.crs.to_string() if dataset.crs and not dataset.transform.is_identity else None,
         transform=dataset.transform,
-        layout=find_layout(dataset, name, bands),
+        layout=find_layout(dataset, name, bands, order, names),
         taken=dataset.tags().get("TIFFTAG_DATETIME"),
     )
 

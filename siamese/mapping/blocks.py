@@ -17,6 +17,7 @@ from safetensors.numpy import load, save
 
 from siamese.errors import SiameseError
 from siamese.manifests import PredictedBlock, Prediction
+from siamese.mapping.reasons import Codes, Reason
 from siamese.model import Decision, Probabilities
 from siamese.model.decision import building_scale, damage_from
 from siamese.model.rounding import decode_damage, encode_damage
@@ -27,7 +28,10 @@ Bytes = npt.NDArray[np.uint8]
 SEEN: Final = 0
 PRE_MISSING: Final = 1
 POST_MISSING: Final = 2
-"""Reasons why a pixel is unknown, as bits, so that both can apply."""
+UNREADABLE: Final = 4
+"""The block of a file that should show the pixel is damaged."""
+OUTSIDE: Final = 8
+"""The pixel is not in the area of interest."""
 
 _AT_ONCE = 8
 _COMPRESSION = 1
@@ -41,27 +45,52 @@ class Block:
     Attributes:
         building: ``(h, w)`` steps of the probability of being building.
         damage: ``(3, h, w)`` steps of damage; 0 where the building probability is too low for any pixel to become one.
-        unseen: ``(h, w)`` 0 where both dates show the ground, else the sum of PRE_MISSING and POST_MISSING.
+        unseen: ``(h, w)`` 0 where both dates show the ground, else the sum of PRE_MISSING, POST_MISSING, UNREADABLE
+            and OUTSIDE.
+        reasons: ``(h, w)`` why the pixel is unknown, a :class:`siamese.mapping.reasons.Reason`.
+        kept: ``(h, w)`` 1 where damage is kept whatever the building probability: under footprints; None for nowhere.
     """
 
     building: Bytes
     damage: Bytes
     unseen: Bytes
+    reasons: Codes
+    kept: Bytes | None = None
 
     @classmethod
-    def of(cls, found: Probabilities, unseen: Bytes, decision: Decision) -> Self:
-        """Rounds a network's probabilities for a window."""
+    def of(
+        cls,
+        found: Probabilities,
+        unseen: Bytes,
+        decision: Decision,
+        reasons: Codes | None = None,
+        kept: npt.NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Rounds a network's probabilities for a window.
+
+        Args:
+            found: What the network predicted.
+            unseen: As in the attribute.
+            decision: Decides where damage is kept.
+            reasons: As in the attribute; by default those of unseen pixels.
+            kept: ``(h, w)`` where damage is kept in any case.
+        """
         scale = building_scale(decision)
         building = scale.encode(found.building)
-        likely = np.flatnonzero(scale.decode(building) >= np.float32(damage_from(decision)))
+        wanted = scale.decode(building) >= np.float32(damage_from(decision))
+        always = kept is not None and bool(kept.any())
+        likely = np.flatnonzero(wanted | kept if always else wanted)
         damage = np.zeros((3, building.size), np.uint8)
         damage[:, likely] = encode_damage(found.damage.reshape(4, -1).take(likely, axis=1))
-        return cls(building, damage.reshape(3, *building.shape), unseen)
+        codes = missing_reasons(unseen) if reasons is None else reasons
+        mask = kept.astype(np.uint8) if kept is not None and always else None
+        return cls(building, damage.reshape(3, *building.shape), unseen, codes, mask)
 
     @classmethod
-    def unknown(cls, unseen: Bytes) -> Self:
-        """Returns the block of a window in which no pixel is seen on both dates."""
-        return cls(np.zeros(unseen.shape, np.uint8), np.zeros((3, *unseen.shape), np.uint8), unseen)
+    def unknown(cls, unseen: Bytes, reasons: Codes | None = None) -> Self:
+        """Returns the block of a window in which no pixel can be judged."""
+        codes = missing_reasons(unseen) if reasons is None else reasons
+        return cls(np.zeros(unseen.shape, np.uint8), np.zeros((3, *unseen.shape), np.uint8), unseen, codes)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
@@ -72,23 +101,41 @@ class Block:
         """
         try:
             arrays = load(zlib.decompress(data))
-            return cls(arrays["building"], arrays["damage"], arrays["unseen"])
+            building, unseen = arrays["building"], arrays["unseen"]
+            if "reasons" not in arrays:
+                # Before there were reasons, networks were also asked about what they could not see.
+                building = np.where(unseen > 0, np.uint8(0), building)
+                arrays["reasons"] = missing_reasons(unseen)
+            return cls(building, arrays["damage"], unseen, arrays["reasons"], arrays.get("kept"))
         except (zlib.error, SafetensorError, KeyError) as error:
             raise SiameseError("is not a block of a prediction", where=where, fix="map again") from error
 
     def to_bytes(self) -> bytes:
         """Serializes the block as zlib-compressed safetensors; equal blocks give equal bytes."""
-        arrays = {"building": self.building, "damage": self.damage, "unseen": self.unseen}
+        arrays = {"building": self.building, "damage": self.damage, "unseen": self.unseen, "reasons": self.reasons}
+        if self.kept is not None:
+            arrays["kept"] = self.kept
         return zlib.compress(save(arrays), _COMPRESSION)
 
     def probabilities(self, rows: slice, cols: slice, decision: Decision) -> npt.NDArray[np.float32]:
         """Returns part of the block as ``(6, h, w)``: building, four damage classes, 1 where these are kept, else 0."""
         building = building_scale(decision).decode(self.building[rows, cols])
         likely = building >= np.float32(damage_from(decision))
+        if self.kept is not None:
+            likely |= self.kept[rows, cols] > 0
         out = np.zeros((6, *building.shape), np.float32)
         out[0], out[5] = building, likely
         out[1:5, likely] = decode_damage(self.damage[:, rows, cols][:, likely])
         return out
+
+
+def missing_reasons(unseen: Bytes) -> Codes:
+    """Returns the reasons of pixels that were not seen, from their bits."""
+    codes = np.where(unseen & (PRE_MISSING | POST_MISSING), np.uint8(Reason.ONE_DATE), np.uint8(0))
+    both = (unseen & PRE_MISSING > 0) & (unseen & POST_MISSING > 0)
+    codes = np.where(both, np.uint8(Reason.NO_DATA), codes)
+    codes = np.where(unseen & UNREADABLE > 0, np.uint8(Reason.UNREADABLE), codes)
+    return np.where(unseen & OUTSIDE > 0, np.uint8(Reason.OUTSIDE), codes).astype(np.uint8)
 
 
 class BlockRecord(BaseModel):

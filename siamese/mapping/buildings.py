@@ -15,18 +15,22 @@ import pyarrow.parquet as pq
 import shapely
 from affine import Affine
 from rasterio import features
-from shapely.geometry import shape
+from shapely.geometry import shape as as_shape
 from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.mapping.components import Labels
+from siamese.mapping.footprints import Footprints
 from siamese.mapping.measures import Measures
+from siamese.mapping.reasons import MISSING, Reason, words
 from siamese.model import Decision
 from siamese.params import BuildingParams
 
 UNKNOWN = "unknown"
 CLASSES = (*DAMAGE_CLASSES, UNKNOWN)
 _BATCH: Final = 2048
+_TAKEN: Final = 0.25
+"""A building of which more lies under given footprints is one of them."""
 SCHEMA: Final = pa.schema(
     [
         pa.field("first", pa.int64(), nullable=False),
@@ -36,6 +40,9 @@ SCHEMA: Final = pa.schema(
         pa.field("pixels", pa.int64(), nullable=False),
         pa.field("area", pa.float64(), nullable=False),
         pa.field("outline", pa.binary(), nullable=False),
+        pa.field("unknown_share", pa.float64(), nullable=False),
+        pa.field("reasons", pa.string(), nullable=False),
+        pa.field("footprint_id", pa.string()),
     ]
 )
 
@@ -57,18 +64,39 @@ class MappedBuilding:
     pixels: int
     area: float
     """m², or pixels where the place on the ground is unknown."""
+    unknown_share: float = 0.0
+    """Share of its pixels, 0..1, that cannot be judged."""
+    reasons: str = ""
+    """Why they cannot, separated by commas: words of :class:`siamese.mapping.reasons.Reason`."""
+    footprint_id: str | None = None
+    """Id of the given footprint that it is; None for a building that the network found."""
 
 
-def vote(found: Measures, decision: Decision, params: BuildingParams, *, in_metres: bool) -> npt.NDArray[np.uint8]:
-    """Returns the mask value of each building: 1..4, 255 when it is unknown, 0 when it is too small to be reported.
+def vote(
+    found: Measures, decision: Decision, params: BuildingParams, *, in_metres: bool, footprints: int = 0
+) -> npt.NDArray[np.uint8]:
+    """Returns the mask value of each building: 1..4, 255 when it is unknown, 0 when it is not reported.
 
-    A building that touches ground not shown on both dates is unknown, however much of the rest is seen.
+    A building that touches ground not shown on both dates is unknown, however much of the rest is seen; so is one of
+    which too much is under cloud or the like. Not reported are buildings of the network that are too small or are given
+    footprints anyway, and all that lies outside the area of interest.
+
+    Args:
+        found: The buildings; the first ones are given footprints.
+        decision: Weights of the classes.
+        params: Minimum size, and how much may be unknown.
+        in_metres: Whether areas are in m².
+        footprints: Number of given footprints.
     """
     weighted = found.votes * np.asarray(decision.class_weights)
     winner = (weighted.argmax(axis=1) + 1).astype(np.uint8) if len(found) else np.zeros(0, np.uint8)
-    winner[found.touches_no_data] = UNCLASSIFIED
+    winner[found.touching(MISSING) | (found.unknown_share >= params.unknown_from)] = UNCLASSIFIED
+    winner[found.pixels == 0] = UNCLASSIFIED
     least = params.minimum_building_m2 if in_metres else params.minimum_building_px
-    winner[found.area < least] = 0
+    own = np.arange(len(found)) >= footprints
+    winner[own & (found.area < least)] = 0
+    winner[own & (found.taken > _TAKEN * (found.taken + found.pixels))] = 0
+    winner[(found.pixels > 0) & (found.inside * 2 < found.pixels)] = 0
     return winner
 
 
@@ -96,8 +124,15 @@ def class_piece(
 class OutlineFinder:
     """Outlines buildings piece by piece, in the order of measuring; yields each once its last part has been seen."""
 
-    def __init__(self, found: Measures, winner: npt.NDArray[np.uint8], simplify_px: float) -> None:
+    def __init__(
+        self,
+        found: Measures,
+        winner: npt.NDArray[np.uint8],
+        simplify_px: float,
+        footprints: Footprints | None = None,
+    ) -> None:
         self._found, self._winner, self._simplify_px = found, winner, simplify_px
+        self._footprints = footprints or Footprints.none()
         self._parts: dict[int, list[BaseGeometry]] = {}
         self._piece = 0
 
@@ -113,11 +148,25 @@ class OutlineFinder:
         done = set()
         place = Affine.translation(col, row)
         for geometry, value in features.shapes(numbers, mask=reported, connectivity=4, transform=place):
-            self._parts.setdefault(int(value) - 1, []).append(shape(geometry))
+            self._parts.setdefault(int(value) - 1, []).append(as_shape(geometry))
             done.add(int(value) - 1)
         for number in sorted(number for number in done if self._found.last_piece[number] == self._piece):
             yield self._building(number, self._parts.pop(number))
         self._piece += 1
+
+    def unseen(self, width: int) -> Iterator[MappedBuilding]:
+        """Yields footprints that hold no pixel of their own, such as those that others cover.
+
+        Args:
+            width: Columns of the map.
+        """
+        for number in np.flatnonzero(self._found.pixels[: len(self._footprints)] == 0):
+            outline = self._footprints.outlines[number]
+            col, row = shapely.get_coordinates(shapely.point_on_surface(outline))[0].astype(int)
+            first = max(0, int(row)) * width + max(0, int(col))
+            evenly = (1 / len(DAMAGE_CLASSES),) * len(DAMAGE_CLASSES)
+            name = self._footprints.ids[number]
+            yield MappedBuilding(outline, first, UNKNOWN, 0.0, evenly, 0, 0.0, 1.0, "", name)
 
     def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
         found = self._found
@@ -125,15 +174,26 @@ class OutlineFinder:
         # Collinear corners, left by pixels and edges of pieces, are removed even if nothing else may be simplified.
         smooth = outline.simplify(self._simplify_px)
         value = int(self._winner[number])
+        given = number < len(self._footprints)
+        shape = smooth if smooth.is_valid and not smooth.is_empty else outline
         return MappedBuilding(
-            outline=smooth if smooth.is_valid and not smooth.is_empty else outline,
+            outline=self._footprints.outlines[number] if given else shape,
             first=int(found.first[number]),
             damage_class=UNKNOWN if value == UNCLASSIFIED else DAMAGE_CLASSES[value - 1],
             probability=float(found.probability[number]),
             damage=tuple(map(float, found.damage[number])),
             pixels=int(found.pixels[number]),
             area=float(found.area[number]),
+            unknown_share=float(found.unknown_share[number]),
+            reasons=self._reasons(number),
+            footprint_id=self._footprints.ids[number] if given else None,
         )
+
+    def _reasons(self, number: int) -> str:
+        found = self._found
+        inside = np.flatnonzero(found.hidden[number, 1:]) + 1
+        beside = [code for code in MISSING if found.near[number, code]]
+        return words(code for code in (*map(int, inside), *beside) if code != Reason.OUTSIDE)
 
 
 def write_buildings(path: Path, buildings: Iterable[MappedBuilding]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import shapely
 from affine import Affine
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as PixelWindow
@@ -17,6 +18,7 @@ from rasterio.windows import Window as PixelWindow
 from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.geo import local_gdal
 from siamese.manifests import BuildingSet, Prediction
+from siamese.mapping.area import inside
 from siamese.mapping.blocks import BlockShelf
 from siamese.mapping.buildings import (
     UNKNOWN,
@@ -27,11 +29,13 @@ from siamese.mapping.buildings import (
     write_buildings,
 )
 from siamese.mapping.components import NO_DATA, ComponentFinder, Labels
+from siamese.mapping.footprints import Footprints
 from siamese.mapping.grid import Grid
 from siamese.mapping.measures import BuildingMeter, Measures
-from siamese.mapping.mosaic import Mask
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.rasters import create
+from siamese.mapping.reasons import MISSING, Codes, Reason, shares
+from siamese.mapping.shifts import BlockShift, ShiftField, judged, shift_of_shapes
 from siamese.mapping.stage import BUILDING_SET
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, spans
@@ -40,9 +44,11 @@ from siamese.model import Decision, Probabilities, calibrate
 from siamese.model.decision import at_peak, building_mask, grow, pixel_votes
 from siamese.params import BuildingParams
 from siamese.progress import progress
-from siamese.store import ObjectStore, put_file
+from siamese.store import ObjectStore, put_blob, put_file
 
 _BANDS = 5
+_MOST_WINDOWS = 64
+"""How many windows footprints are compared in."""
 _FAINT = -2
 """Label of a pixel that belongs to a building only if a core is near."""
 
@@ -69,17 +75,50 @@ def find_buildings(
     blocks = {(block.row, block.col): block for block in prediction.blocks}
     shelf = BlockShelf(store)
     blended = BlendedBlocks(layout, decision, lambda window: shelf.read(blocks[window.row, window.col]))
+    given = Given(
+        area=shapely.from_wkb(prediction.area.read(store)) if prediction.area else None,
+        footprints=Footprints.from_bytes(prediction.footprints.read(store)) if prediction.footprints else None,
+    )
+    grid = grid_of(prediction)
+    field = footprint_shifts(blended, given.footprints) if given.footprints and params.align_footprints else None
+    if field is not None:
+        given = replace(given, shift=field.at)
     with workplace(store) as folder:
-        made = decide_buildings(grid_of(prediction), blended, decision, params, folder)
+        made = decide_buildings(grid, blended, decision, params, folder, given)
         target = BuildingSet.folder(store, origin.digest)
         return BuildingSet(
             origin=origin,
             prediction=prediction.digest,
             classes=put_file(store, target, "classes.tif", made.classes),
             table=put_file(store, target, "buildings.parquet", made.table),
+            reasons=put_file(store, target, "reasons.tif", made.reasons) if made.reasons else None,
             counts=made.counts,
             unknown_share=made.unknown_share,
+            reason_shares=made.reason_shares,
+            footprints=len(given.footprints) if given.footprints else None,
+            shifts=put_blob(store, target, "shifts.geojson", field.to_geojson(grid)) if field else None,
         ).publish(store)
+
+
+def footprint_shifts(blended: BlendedBlocks, footprints: Footprints) -> ShiftField | None:
+    """Estimates how far the network shows buildings away from their footprints, by windows spread over the map.
+
+    Returns:
+        The shifts; None without a window that holds both.
+    """
+    every = list(blended.layout)
+    found = []
+    with progress("align footprints") as advance:
+        for window in every[:: max(1, len(every) // _MOST_WINDOWS)]:
+            row, col, height, width = window.rows.start, window.cols.start, window.rows.own, window.cols.own
+            drawn = (footprints.numbers(row, col, height, width) > 0).astype(np.float32)
+            if not drawn.any():
+                continue
+            piece = blended.piece(window)
+            right, down, match = shift_of_shapes(drawn, piece.found.building)
+            found.append(BlockShift(row + height // 2, col + width // 2, right, down, match))
+            advance()
+    return ShiftField(judged(found)) if found else None
 
 
 def grid_of(prediction: Prediction) -> Grid:
@@ -98,11 +137,32 @@ class DecidedMap:
     counts: dict[str, int]
     """Number of buildings by class, including classes without any."""
     unknown_share: float
-    """Share of the map, 0..1, that is not shown on both dates or belongs to an unknown building."""
+    """Share of the map, 0..1, that cannot be judged or belongs to an unknown building."""
+    reasons: Path | None = None
+    """GeoTIFF, why each pixel is unknown: :class:`siamese.mapping.reasons.Reason`."""
+    reason_shares: dict[str, float] = field(default_factory=dict)
+    """Share of the map, 0..1, that is unknown for each reason that occurs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What people gave beside the imagery, in pixels of the grid."""
+
+    area: shapely.Geometry | None = None
+    """The area of interest; None: all of the grid."""
+    footprints: Footprints | None = None
+    """Outlines of buildings; None: the network finds them."""
+    shift: Callable[[float, float], tuple[float, float]] | None = None
+    """Columns and rows by which the imagery at a pixel (row, col) shows the footprints away from where they are."""
 
 
 def decide_buildings(
-    grid: Grid, blended: BlendedBlocks, decision: Decision, params: BuildingParams, folder: Path
+    grid: Grid,
+    blended: BlendedBlocks,
+    decision: Decision,
+    params: BuildingParams,
+    folder: Path,
+    given: Given | None = None,
 ) -> DecidedMap:
     """Turns blended probabilities into classes and buildings.
 
@@ -117,23 +177,28 @@ def decide_buildings(
         decision: Thresholds and weights.
         params: Minimum building size, and how outlines are simplified.
         folder: Folder for the files; working files stay there.
+        given: Area of interest and footprints.
     """
-    made, table = folder / "classes.tif", folder / "buildings-found.parquet"
+    given = given or Given()
+    made, table, why = folder / "classes.tif", folder / "buildings-found.parquet", folder / "reasons.tif"
     counts = Counter(dict.fromkeys((*DAMAGE_CLASSES, UNKNOWN), 0))
+    footprints = given.footprints or Footprints.none()
     with (
         local_gdal(**GDAL),
         create(folder / "labels.tif", grid, "int32") as labels,
         create(folder / "numbers.tif", grid, "int32") as numbers,
         create(folder / "probabilities.tif", grid, "float32", bands=_BANDS) as probabilities,
+        create(why, grid, "uint8") as reasons,
         create(made, grid, "uint8", nodata=UNCLASSIFIED) as classes,
     ):
+        files = _Files(labels, numbers, probabilities, reasons)
         places = [
             _place(window.rows.start, window.cols.start, window.rows.own, window.cols.own) for window in blended.layout
         ]
-        cores = _label(grid, blended, decision, labels, probabilities)
-        found = _measure(grid, places, cores, decision, labels, probabilities, numbers)
-        winner = vote(found, decision, params, in_metres=grid.crs is not None)
-        outlines = OutlineFinder(found, winner, params.simplify_px)
+        cores, codes = _label(grid, blended, decision, files, given, alone=params.footprint_use == "replace")
+        found = _measure(grid, places, cores, decision, files, given)
+        winner = vote(found, decision, params, in_metres=grid.crs is not None, footprints=len(footprints))
+        outlines = OutlineFinder(found, winner, params.simplify_px, footprints)
         unknown = 0
 
         def drawn() -> Iterator[MappedBuilding]:
@@ -142,15 +207,34 @@ def decide_buildings(
                 for place in places:
                     own = numbers.read(1, window=place)
                     piece = class_piece(own, winner, _pixel_classes(probabilities, place, decision))
+                    outside = reasons.read(1, window=place) == Reason.OUTSIDE
+                    piece[outside & (piece == 0)] = UNCLASSIFIED
                     classes.write(piece, 1, window=place)
-                    unknown += int((piece == UNCLASSIFIED).sum())
+                    unknown += int(((piece == UNCLASSIFIED) & ~outside).sum())
                     for building in outlines.add(place.row_off, place.col_off, own):
                         counts[building.damage_class] += 1
                         yield building
                     advance()
+            for building in outlines.unseen(grid.width):
+                counts[building.damage_class] += 1
+                yield building
 
         write_buildings(table, drawn())
-    return DecidedMap(made, table, dict(counts), unknown / (grid.width * grid.height))
+    whole = max(1, grid.width * grid.height - int(codes[Reason.OUTSIDE]))
+    codes[Reason.OUTSIDE] = 0
+    return DecidedMap(made, table, dict(counts), unknown / whole, why, shares(codes, whole))
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Working rasters of a map."""
+
+    labels: DatasetWriter
+    """Labels of cores, and :data:`_FAINT`."""
+    numbers: DatasetWriter
+    """The building of each pixel, NO_DATA where it is unknown."""
+    probabilities: DatasetWriter
+    reasons: DatasetWriter
 
 
 def _place(row: int, col: int, height: int, width: int) -> PixelWindow:
@@ -158,28 +242,49 @@ def _place(row: int, col: int, height: int, width: int) -> PixelWindow:
 
 
 def _label(
-    grid: Grid, blended: BlendedBlocks, decision: Decision, labels: DatasetWriter, probabilities: DatasetWriter
-) -> Labels:
-    """First pass: writes labels of cores, and the probabilities of pixels that may be building, to disk.
+    grid: Grid, blended: BlendedBlocks, decision: Decision, files: _Files, given: Given, *, alone: bool
+) -> tuple[Labels, npt.NDArray[np.int64]]:
+    """First pass: writes labels of cores, reasons, and the probabilities of pixels that may be building, to disk.
+
+    Args:
+        grid: Pixels of the map.
+        blended: Its probabilities.
+        decision: Thresholds.
+        files: Working rasters.
+        given: Area of interest and footprints.
+        alone: Where there are footprints, the network's own buildings are left out.
 
     Returns:
-        The number of the building that each label belongs to, 0 for none.
+        The number of the building that each label belongs to, 0 for none; and the number of pixels by reason.
     """
     finder = ComponentFinder(grid.width)
+    counted = np.zeros(len(Reason), np.int64)
     with progress("find buildings", len(blended.layout)) as advance:
         for window in blended.layout:
             piece = blended.piece(window)
-            seen = piece.unseen == 0
-            place = _place(piece.row, piece.col, *seen.shape)
-            mask = building_mask(piece.found, decision) & seen
-            cores = finder.add(piece.row, piece.col, mask & at_peak(piece.found.building, decision), seen)
+            size = piece.reasons.shape
+            place = _place(piece.row, piece.col, *size)
+            why = piece.reasons
+            if given.area is not None:
+                why = np.where(inside(given.area, piece.row, piece.col, *size), why, np.uint8(Reason.OUTSIDE))
+            counted += np.bincount(why.ravel(), minlength=len(Reason))
+            if why.any():
+                files.reasons.write(why, 1, window=place)
+            mask = building_mask(piece.found, decision)
+            wanted = mask
+            if given.footprints is not None:
+                mask = np.zeros_like(mask) if alone else mask
+                wanted = mask | given.footprints.around(piece.row, piece.col, *size)
+            core = mask & at_peak(piece.found.building, decision)
+            cores = finder.add(piece.row, piece.col, core, np.ones(size, bool))
             cores[mask & (cores == 0)] = _FAINT
-            labels.write(cores, 1, window=place)
             if mask.any():
+                files.labels.write(cores, 1, window=place)
+            if wanted.any():
                 values = np.concatenate([piece.found.building[None], piece.found.damage])
-                probabilities.write(np.where(mask, values, np.float32(0)), window=place)
+                files.probabilities.write(np.where(wanted, values, np.float32(0)), window=place)
             advance()
-    return finder.finish(decision.minimum_px)
+    return finder.finish(decision.minimum_px), counted
 
 
 def _measure(
@@ -187,44 +292,56 @@ def _measure(
     places: Sequence[PixelWindow],
     cores: Labels,
     decision: Decision,
-    labels: DatasetWriter,
-    probabilities: DatasetWriter,
-    numbers: DatasetWriter,
+    files: _Files,
+    given: Given,
 ) -> Measures:
     """Second pass: writes each pixel's building to disk and accumulates the measures of each building."""
-    meter = BuildingMeter(int(cores.max(initial=0)), grid.width)
+    footprints = given.footprints or Footprints.none()
+    meter = BuildingMeter(len(footprints) + int(cores.max(initial=0)), grid.width)
     with progress("measure buildings", len(places)) as advance:
         for place in places:
-            own, near_no_data = _grown(labels, place, cores, decision)
-            numbers.write(own, 1, window=place)
-            inside = own > 0
-            said = probabilities.read(window=place)[:, inside] if inside.any() else np.zeros((_BANDS, 0), np.float32)
+            row, col = place.row_off, place.col_off
+            own, why, around = _grown(files, place, cores, decision)
+            taken = None
+            if len(footprints):
+                own[own > 0] += len(footprints)
+                shift = given.shift(row + place.height // 2, col + place.width // 2) if given.shift else (0.0, 0.0)
+                given_here = footprints.numbers(row, col, place.height, place.width, shift)
+                taken = np.where(given_here > 0, np.maximum(own, 0), 0)
+                own = np.where(given_here > 0, given_here, own).astype(np.int32)
+            files.numbers.write(np.where((own == 0) & (why > 0), NO_DATA, own).astype(np.int32), 1, window=place)
+            inner = own > 0
+            said = (
+                files.probabilities.read(window=place)[:, inner] if inner.any() else np.zeros((_BANDS, 0), np.float32)
+            )
             prediction = Probabilities(said[0], said[1:])
             votes = pixel_votes(prediction.damage, decision)
-            row, col = place.row_off, place.col_off
             area = grid.window(row, col, place.height, place.width).pixel_m2() or 1.0
-            meter.add(row, col, own, near_no_data, calibrate(prediction, decision), votes, area)
+            told = calibrate(prediction, decision)
+            meter.add(row, col, own, why, told, votes, area, around=around, taken=taken)
             advance()
     return meter.finish()
 
 
-def _grown(labels: DatasetWriter, window: PixelWindow, cores: Labels, decision: Decision) -> tuple[Labels, Mask]:
-    """Returns each pixel's building in a window, and whether the pixel is unseen or next to an unseen one.
+def _grown(files: _Files, window: PixelWindow, cores: Labels, decision: Decision) -> tuple[Labels, Codes, Codes]:
+    """Returns each pixel's building in a window, why it is unknown, and the highest reason of it and its neighbours.
 
     A margin that buildings may grow from is read too, so the result does not depend on how the map is cut.
     """
     margin = max(1, decision.growth_px)
     top, left = max(0, window.row_off - margin), max(0, window.col_off - margin)
-    bottom = min(labels.height, window.row_off + window.height + margin)
-    right = min(labels.width, window.col_off + window.width + margin)
-    around = labels.read(1, window=PixelWindow(left, top, right - left, bottom - top))
+    bottom = min(files.labels.height, window.row_off + window.height + margin)
+    right = min(files.labels.width, window.col_off + window.width + margin)
+    place = PixelWindow(left, top, right - left, bottom - top)
+    around = files.labels.read(1, window=place)
     mask = (around > 0) | (around == _FAINT)
     grown = grow(cores[np.maximum(around, 0)], mask, decision.growth_px)
-    unseen = around == NO_DATA
-    near = cv2.dilate(unseen.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    why = files.reasons.read(1, window=place)
+    missing = np.where(np.isin(why, MISSING), why, np.uint8(0))
+    near = cv2.dilate(missing, np.ones((3, 3), np.uint8))
     row, col = window.row_off - top, window.col_off - left
     inner = np.s_[row : row + window.height, col : col + window.width]
-    return np.where(unseen, NO_DATA, grown)[inner].astype(np.int32), near[inner]
+    return grown[inner].astype(np.int32), why[inner], np.asarray(near[inner], np.uint8)
 
 
 def _pixel_classes(

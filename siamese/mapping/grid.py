@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -41,6 +41,12 @@ class Grid:
         """Returns the part of the grid that starts at a pixel and has the given size."""
         return Grid(self.crs, self.transform @ Affine.translation(col, row), width, height)
 
+    def shifted(self, shift: tuple[float, float]) -> Grid:
+        """Returns the grid moved by pixels, right and down."""
+        if shift == (0.0, 0.0):
+            return self
+        return replace(self, transform=self.transform @ Affine.translation(*shift))
+
     def coarser(self, factor: float) -> Grid:
         """Returns a grid of the same ground with pixels ``factor`` times as wide."""
         width, height = (max(1, round(side / factor)) for side in (self.width, self.height))
@@ -70,6 +76,10 @@ class Grid:
         area, _ = Geod(ellps="WGS84").polygon_area_perimeter(lng, lat)
         return abs(float(area)) / (self.width * self.height)
 
+    def side_m(self) -> float:
+        """Returns the mean side of a pixel on the ground in metres; NaN without a crs."""
+        return math.sqrt(self.pixel_m2() or math.nan)
+
     def to_degrees(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Converts ``(N, 2)`` (column, row) to ``(N, 2)`` (longitude, latitude), longitudes within ±180."""
         a, b, c, d, e, f = tuple(self.transform)[:6]
@@ -77,6 +87,12 @@ class Grid:
         y = d * points[:, 0] + e * points[:, 1] + f
         lng, lat = Transformer.from_crs(self.crs, WGS84, always_xy=True).transform(x, y)
         return np.column_stack([lng, lat])
+
+    def to_pixels(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Converts ``(N, 2)`` coordinates of the crs to ``(N, 2)`` (column, row)."""
+        a, b, c, d, e, f = tuple(~self.transform)[:6]
+        x, y = points.T
+        return np.column_stack([a * x + b * y + c, d * x + e * y + f])
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,7 @@ class _Pixel:
         return max(self.across, self.down) <= _SQUARE * min(self.across, self.down)
 
 
-def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
+def plan_grid(pre: Sequence[Tile], post: Sequence[Tile], gsd: float | None = None) -> Grid:
     """Lays the grid of a map over the extent of the pre tiles.
 
     Its crs is that of the pre tiles, or the UTM zone of their middle if that crs is in degrees. Its pixels are as
@@ -113,23 +129,47 @@ def plan_grid(pre: Sequence[Tile], post: Sequence[Tile]) -> Grid:
     Args:
         pre: Tiles before the disaster; either all have a crs or none has.
         post: Tiles after it, likewise.
+        gsd: Side of a pixel on the ground in metres; None: that of the finer date.
 
     Raises:
-        SiameseError: The location of a tile cannot be computed, the pre tiles are far apart, or the two dates show
-            different places.
+        SiameseError: The location of a tile cannot be computed, or the pre tiles are far apart.
     """
     if pre[0].crs is None:
         return Grid(None, Affine.identity(), pre[0].width, pre[0].height)
     crs = _map_crs(pre)
     anchor = _anchor(pre, post, crs)
     left, bottom, right, top = extent(pre, crs)
+    if gsd is not None:
+        own = Grid(crs, Affine.translation(left, top) @ Affine.scale(anchor.a, anchor.e), 1000, 1000).side_m()
+        anchor = Affine.scale(anchor.a * gsd / own, anchor.e * gsd / own)
     # Pixel edges stay aligned with the anchor's, so that tiles on its grid are read without resampling.
     col0, row0 = (math.floor(value + _ALIGNED_PX) for value in ~anchor @ (left, top))
     col1, row1 = (math.ceil(value - _ALIGNED_PX) for value in ~anchor @ (right, bottom))
     grid = Grid(crs, anchor @ Affine.translation(col0, row0), max(1, col1 - col0), max(1, row1 - row0))
     _check_extent(grid, pre)
-    _check_overlap(grid, pre, post)
     return grid
+
+
+def check_overlap(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> None:
+    """Refuses post tiles that show nothing of a grid.
+
+    Raises:
+        SiameseError: The two dates show different places.
+    """
+    if grid.crs is None:
+        return
+    apart = SiameseError(
+        "pre and post images do not overlap",
+        where=f"pre {_place(pre)}, post {_place(post)}",
+        fix="check that both show one place",
+    )
+    west, south, east, north = grid.bounds
+    try:
+        left, bottom, right, top = extent(post, grid.crs)
+    except SiameseError as error:
+        raise (apart if _far(pre, post) else error) from error
+    if left >= east or right <= west or bottom >= north or top <= south:
+        raise apart
 
 
 def describe_resampling(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> str | None:
@@ -147,6 +187,13 @@ def describe_resampling(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -
         return None
     onto = f"a north-up grid of {_size(grid)} in {_short(grid.crs)}"
     return f"resampled onto {onto}: {' and '.join(parts)}"
+
+
+def native_m(tile: Tile) -> float:
+    """Returns the side of a tile's pixels on the ground in metres; NaN without a crs."""
+    if tile.crs is None:
+        return math.nan
+    return Grid(tile.crs, tile.transform, tile.width, tile.height).side_m()
 
 
 def extent(tiles: Sequence[Tile], crs: str | None) -> tuple[float, float, float, float]:
@@ -240,21 +287,6 @@ def _check_extent(grid: Grid, tiles: Sequence[Tile]) -> None:
     if pixels > _LARGE_PX and covered < pixels * _LEAST_COVERED:
         what = f"the pre images lie far apart: {covered / pixels:.2%} of their extent, {grid.width} x {grid.height} px"
         raise SiameseError(what, where=tiles[0].name, fix="check their georeference, or map them in groups")
-
-
-def _check_overlap(grid: Grid, pre: Sequence[Tile], post: Sequence[Tile]) -> None:
-    apart = SiameseError(
-        "pre and post images do not overlap",
-        where=f"pre {_place(pre)}, post {_place(post)}",
-        fix="check that both show one place",
-    )
-    west, south, east, north = grid.bounds
-    try:
-        left, bottom, right, top = extent(post, grid.crs)
-    except SiameseError as error:
-        raise (apart if _far(pre, post) else error) from error
-    if left >= east or right <= west or bottom >= north or top <= south:
-        raise apart
 
 
 def _far(pre: Sequence[Tile], post: Sequence[Tile]) -> bool:

@@ -1,4 +1,8 @@
-"""Input imagery of a map: paths, folders, globs, s3:// addresses or catalogued scenes; found first, read later."""
+"""Input imagery of a map, found first and read later.
+
+Images are paths, folders, globs, s3:// and https:// addresses, STAC items, collections and catalogs, or catalogued
+scenes.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,22 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from siamese.errors import SiameseError
 from siamese.geo import Header, RangedFile, read_header, role_warnings
 from siamese.geo.sidecars import sidecar_names, sidecars_among
 from siamese.ingest.catalog import ObjectRef
+from siamese.mapping.remote import WebFile, download_web, find_web, is_web, web_identity, web_ranges
+from siamese.mapping.stac import Wanted, check_order, find_stac, is_stac
 from siamese.progress import LOGGER, progress
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 SUFFIXES = (".png", ".tif", ".tiff")
+BandOrders = tuple[tuple[int, ...] | None, tuple[int, ...] | None]
+"""Positions of the bands to read of the pre and of the post images, counted from 1; None: by their metadata."""
 _HEADERS_AT_ONCE = 16
 
 
@@ -28,12 +37,16 @@ class FoundImage:
     """Name that the user gave; used in errors."""
     identity: str
     """Its sha256, or the etag of an object without one; equal identities mean equal bytes."""
-    source: Path | ObjectInfo | ObjectRef
+    source: Path | ObjectInfo | ObjectRef | WebFile
     label: Path | ObjectInfo | None = None
     label_identity: str = ""
     """Identity of the label and all sidecars; equal identities mean the same georeference."""
     beside: tuple[Path | ObjectInfo, ...] = ()
     """Its sidecars: files that georeference it."""
+    taken: datetime | None = None
+    """When it was taken, if its STAC item states that."""
+    bands: tuple[str, ...] = ()
+    """Common names of its bands, if its STAC item states them."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +59,21 @@ class ImageFile:
     label: Path | None = None
     beside: tuple[Path, ...] = ()
     """Its sidecars, under their own names."""
+    bands: tuple[str, ...] = ()
+    """Common names of its bands, if they are known from elsewhere."""
 
 
-def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[FoundImage, ...]:
+def find_images(
+    given: Sequence[str], date: str, store: ObjectStore, wanted: Wanted | None = None
+) -> tuple[FoundImage, ...]:
     """Finds images and determines their identities, without reading any byte of those on object storage.
 
     Args:
-        given: Files, folders, globs, s3:// addresses of objects or of prefixes.
+        given: Files, folders, globs, s3:// addresses of objects or of prefixes, https:// addresses of files; or any of
+            these of STAC items, collections and catalogs.
         date: ``pre`` or ``post``, for messages.
         store: Object storage.
+        wanted: Which items of STAC catalogs are read.
 
     Returns:
         The images in the order given, those of a folder sorted by name.
@@ -65,15 +84,22 @@ def find_images(given: Sequence[str], date: str, store: ObjectStore) -> tuple[Fo
     if not given:
         raise SiameseError("no image was given", where=f"--{date}", fix="name a PNG or GeoTIFF, or a folder of them")
     neighbours = _Neighbours()
-    return tuple(
-        found
-        for one in given
-        for found in (
-            _found_objects(one, store)
-            if one.startswith("s3://")
-            else (_found_file(path, neighbours) for path in _files(one))
-        )
-    )
+    return tuple(found for one in given for found in _found(one, store, neighbours, wanted or Wanted()))
+
+
+def _found(given: str, store: ObjectStore, neighbours: _Neighbours, wanted: Wanted) -> Iterator[FoundImage]:
+    if is_stac(given):
+        for image in find_stac(given, wanted, store):
+            (one,) = _found(image.address, store, neighbours, wanted)
+            yield replace(one, taken=image.taken, bands=image.bands)
+    elif given.startswith("s3://"):
+        yield from _found_objects(given, store)
+    elif is_web(given):
+        file = find_web(given)
+        yield FoundImage(given, web_identity(file, store.settings.cache), file)
+    else:
+        for path in _files(given):
+            yield _found_file(path, neighbours)
 
 
 def catalogued(reference: ObjectRef) -> FoundImage:
@@ -224,15 +250,17 @@ def _bring(image: FoundImage, folder: Path, store: ObjectStore) -> ImageFile:
         case ObjectRef() as reference:
             folder.mkdir(parents=True)
             path.write_bytes(reference.read(store))
+        case WebFile() as file:
+            download_web(file, path)
     beside = tuple(_bring_beside(one, folder / "beside", store) for one in image.beside)
     match image.label:
         case None:
-            return ImageFile(path, image.name, image.identity, beside=beside)
+            return ImageFile(path, image.name, image.identity, beside=beside, bands=image.bands)
         case Path() as label:
             pass
         case ObjectInfo() as info:
             store.download(info.uri, label, version_id=info.version_id)
-    return ImageFile(path, image.name, image.identity, label, beside)
+    return ImageFile(path, image.name, image.identity, label, beside, image.bands)
 
 
 def _bring_beside(found: Path | ObjectInfo, folder: Path, store: ObjectStore) -> Path:
@@ -263,7 +291,12 @@ def check_files(pre: Sequence[str], post: Sequence[str], store: ObjectStore) -> 
         list(pool.map(lambda source: _header(FoundImage(_address(source), "", source), store, None), before + after))
 
 
-def _sources(given: str, store: ObjectStore) -> Iterator[Path | ObjectInfo]:
+def _sources(given: str, store: ObjectStore) -> Iterator[Path | ObjectInfo | WebFile]:
+    if is_stac(given):
+        return  # Its items are read when its images are looked for.
+    if is_web(given):
+        yield find_web(given)
+        return
     if not given.startswith("s3://"):
         yield from _files(given)
         return
@@ -273,8 +306,13 @@ def _sources(given: str, store: ObjectStore) -> Iterator[Path | ObjectInfo]:
     yield from [one] if one else (info for info in store.list(prefix) if info.uri.key.lower().endswith(SUFFIXES))
 
 
-def _address(source: Path | ObjectInfo) -> str:
-    return str(source) if isinstance(source, Path) else str(source.uri)
+def _address(source: Path | ObjectInfo | WebFile) -> str:
+    match source:
+        case Path():
+            return str(source)
+        case WebFile():
+            return source.url
+    return str(source.uri)
 
 
 def _given_twice(name: str, other: str) -> SiameseError:
@@ -283,7 +321,11 @@ def _given_twice(name: str, other: str) -> SiameseError:
 
 
 def check_imagery(
-    pre: Sequence[FoundImage], post: Sequence[FoundImage], store: ObjectStore, bands: tuple[int, int] | None = None
+    pre: Sequence[FoundImage],
+    post: Sequence[FoundImage],
+    store: ObjectStore,
+    bands: tuple[int, int] | None = None,
+    orders: BandOrders = (None, None),
 ) -> tuple[str, ...]:
     """Refuses imagery that cannot be mapped, from a few kilobytes of each image.
 
@@ -292,23 +334,30 @@ def check_imagery(
         post: Images after it.
         store: Object storage.
         bands: Bands that the network takes of the pre and of the post image; None if not known yet.
+        orders: Positions of the bands to read.
 
     Returns:
         Signs that the dates are swapped; see :func:`siamese.geo.role_warnings`.
 
     Raises:
-        SiameseError: An image was given for both dates, has too few bands, or has an unsupported format or type.
+        SiameseError: An image was given for both dates, has too few bands, or has an unsupported format or type; or all
+            post images were taken before all pre images.
     """
+    check_order([image.taken for image in pre], [image.taken for image in post])
     contents = {_content(image): image.name for image in pre}
     for image in post:
         if _content(image) in contents:
             before = contents[_content(image)]
             other = "" if before == image.name else f" ({before})"
             raise _given_twice(image.name, other)
+    needed = [
+        max(order) if order is not None and bands is not None else bands and bands[number]
+        for number, order in enumerate(orders)
+    ]
     with ThreadPoolExecutor(_HEADERS_AT_ONCE) as pool:
         taken = [
             list(pool.map(lambda image, count=count: _header(image, store, count).taken, images))
-            for images, count in ((pre, bands and bands[0]), (post, bands and bands[1]))
+            for images, count in zip((pre, post), needed, strict=True)
         ]
     before_dates, after_dates = (
         [(image.name, when) for image, when in zip(images, times, strict=True) if _given_by_name(image)]
@@ -326,6 +375,8 @@ def _content(image: FoundImage) -> str:
     match image.source:
         case ObjectInfo() as info:
             return info.sha256 or f"{info.etag} {info.size}"
+        case WebFile() as file:
+            return file.url
         case _:
             return image.identity
 
@@ -338,6 +389,8 @@ def _header(image: FoundImage, store: ObjectStore, bands: int | None) -> Header:
             file = RangedFile(_ranges(store, info.uri, info.version_id, 0), info.size)
         case ObjectRef(deflated=int()) as reference:
             return read_header(reference.read(store), image.name, bands=bands)
+        case WebFile() as found:
+            file = RangedFile(web_ranges(found), found.size)
         case ObjectRef() as reference:
             uri = S3Uri.parse(reference.uri)
             file = RangedFile(_ranges(store, uri, reference.version_id, reference.start), reference.length)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
 from siamese.geo import Raster
+from siamese.geo.globe import outline, reproject_points
 from siamese.mapping.grid import Grid, aligned, extent
 
 Image = npt.NDArray[np.uint8]
@@ -47,6 +49,18 @@ class Mosaic:
                 break
             _paint(self.tiles[number], grid, pixels, valid)
         return pixels, valid
+
+    def torn(self, grid: Grid) -> Mask:
+        """Returns ``(H, W)``, True where damaged blocks lie that were met when this grid was read."""
+        out = np.zeros((grid.height, grid.width), np.uint8)
+        for number in np.flatnonzero(self._near(grid)):
+            tile = self.tiles[number]
+            for col, row, width, height in sorted(tile.torn):
+                edge = outline(tile.transform @ Affine.translation(col, row), width, height)
+                if tile.crs is not None and grid.crs is not None:
+                    edge = grid.to_pixels(reproject_points(edge, tile.crs, grid.crs))
+                cv2.fillPoly(out, [np.round(edge).astype(np.int32)], 1)
+        return out > 0
 
     def touches(self, grid: Grid) -> bool:
         """Returns whether any tile's bounding box overlaps a grid."""

@@ -15,7 +15,7 @@ from siamese.errors import SiameseError
 from siamese.geo.georeference import Georeference, Unplaced, find_georeference
 from siamese.geo.rectify import rectify
 from siamese.geo.sidecars import MOST_BYTES, parse_crs
-from siamese.mapping.inputs import ImageFile
+from siamese.mapping.inputs import BandOrders, ImageFile
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles, opened
 
 Place = tuple[str, Affine]
@@ -45,6 +45,7 @@ def place_images(
     place: Place | None = None,
     crs: str | None = None,
     value_range: tuple[float, float] | None = None,
+    orders: BandOrders = (None, None),
 ) -> PlacedImages:
     """Opens the images of both dates and determines where they are on the ground.
 
@@ -60,6 +61,7 @@ def place_images(
         place: Georeference of both dates, from the catalog.
         crs: CRS of images that have coordinates but name no CRS.
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        orders: Positions of the bands to read of each date, counted from 1; None: by the images' metadata.
 
     Raises:
         SiameseError: An image cannot be read, only some images have a georeference, or images without one are not a
@@ -69,8 +71,8 @@ def place_images(
         parse_crs(crs)
     looked = [[_look(image, folder, crs) for image in images] for images in (before, after)]
     pre, post = (
-        open_tiles([image for image, _ in date], folder, count, value_range)
-        for date, count in zip(looked, bands, strict=True)
+        open_tiles([image for image, _ in date], folder, count, value_range, order)
+        for date, count, order in zip(looked, bands, orders, strict=True)
     )
     places = [[found for _, found in date] for date in looked]
     shared = place if len(pre) == len(post) == 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,22 +10,38 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import shapely
 from affine import Affine
 
 from siamese.geo import local_gdal
 from siamese.manifests import Checkpoint, PredictedBlock, Prediction
-from siamese.mapping.blocks import POST_MISSING, PRE_MISSING, SEEN, Block, BlockShelf, Bytes, block_key
+from siamese.mapping.blocks import (
+    OUTSIDE,
+    POST_MISSING,
+    PRE_MISSING,
+    SEEN,
+    UNREADABLE,
+    Block,
+    BlockShelf,
+    Bytes,
+    block_key,
+    missing_reasons,
+)
+from siamese.mapping.footprints import mask_identity
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
+from siamese.mapping.obscured import find_obscured
+from siamese.mapping.shifts import LEAST_PX, ShiftField, estimate_shifts
 from siamese.mapping.stage import PREDICTION
+from siamese.mapping.survey import Learned, check_gsd, survey
 from siamese.mapping.task import Date, Imagery, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, Window, lay_windows
 from siamese.model import Decision, Predictor, Probabilities, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
-from siamese.progress import progress
-from siamese.store import Blob, ObjectStore, Origin
+from siamese.progress import LOGGER, progress
+from siamese.store import Blob, ObjectStore, Origin, put_blob
 from siamese.store.stage import Input
 
 _SNAP = 4096
@@ -67,6 +84,7 @@ def predict(
     store: ObjectStore,
     imagery: OpenImagery,
     predictor: PairPredictor | None = None,
+    learned: Callable[[], Learned | None] | None = None,
 ) -> Prediction:
     """Predicts all windows of a map; windows that any earlier run predicted are reused.
 
@@ -79,20 +97,31 @@ def predict(
         store: Object storage for the blocks.
         imagery: Opens the task's images; called only if needed.
         predictor: The checkpoints' network, if it is loaded already.
+        learned: Returns the GSD that the network was trained on, if that is known; called only if needed.
 
     Raises:
-        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
-            dates show different places.
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, the dates
+            show different places or one picture, or their pixels are too coarse.
     """
     origin = plan_prediction(task, checkpoints, params)
     if found := PREDICTION.find(store, origin, older=task.reuse_older):
         return found
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
+    notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
+    if params.find_obscured:
+        notes += survey(opened)
+    if params.align:
+        opened = replace(opened, shifts=align(opened))
+        notes += _told(opened)
     grid, layout = opened.grid, plan_windows(opened, params)
     network_parts = _network_identity(checkpoints, params, task.disaster_type)
+    for note in notes:
+        LOGGER.warning(note)
+    rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
     plans = {
-        (window.row, window.col): plan_block(opened, window, network_parts, alone=len(layout) == 1) for window in layout
+        (window.row, window.col): plan_block(opened, window, network_parts, alone=len(layout) == 1, rules=rules)
+        for window in layout
     }
     shelf = BlockShelf(store)
     done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
@@ -101,6 +130,8 @@ def predict(
         # The backend is chosen for the whole map, so that a resumed map equals an uninterrupted one.
         network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
         done |= _predict_missing(opened, missing, network, shelf, task.disaster_type, total=len(layout))
+    folder = Prediction.folder(store, origin.digest)
+    area, footprints = opened.area, opened.footprints
     return Prediction(
         origin=origin,
         checkpoint=checkpoints[0].digest,
@@ -115,11 +146,24 @@ def predict(
         rows=tuple((span.start, span.stop) for span in layout.rows),
         cols=tuple((span.start, span.stop) for span in layout.cols),
         blocks=tuple(plan.described(done.get(plan.key)) for plan in plans.values()),
-        warnings=opened.warnings,
+        area=put_blob(store, folder, "area.wkb", shapely.to_wkb(area)) if area is not None else None,
+        footprints=put_blob(store, folder, "footprints.parquet", footprints.to_bytes()) if footprints else None,
+        shifts=put_blob(store, folder, "shifts.geojson", opened.shifts.to_geojson(grid)) if opened.shifts else None,
+        warnings=(*opened.warnings, *notes, *_torn(opened)),
     ).publish(store)
 
 
 @dataclass(frozen=True)
+class Rules:
+    """What is done where a date shows no ground."""
+
+    obscured: bool = True
+    """Look for cloud and the like."""
+    count_unseen: bool = True
+    """Find buildings where only the pre image shows the ground."""
+
+
+@dataclass(frozen=True, eq=False)
 class BlockPlan:
     """A block that is yet to be predicted: its window and identity."""
 
@@ -132,6 +176,11 @@ class BlockPlan:
     """The dates without images, if the key is empty."""
     alone: bool
     """Whether the window is the whole map."""
+    rules: Rules = Rules()
+    kept: Mask | None = None
+    """``(h, w)`` where damage is kept in any case."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """Pixels, right and down, by which the post images are shifted."""
 
     def described(self, data: Blob | None) -> PredictedBlock:
         """Returns the block's entry in the manifest."""
@@ -157,7 +206,9 @@ def plan_windows(imagery: Imagery, params: PredictParams) -> Layout:
     return lay_windows(grid.height, grid.width, params.tile_px, params.overlap_px, imagery.corner)
 
 
-def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, alone: bool) -> BlockPlan:
+def plan_block(
+    imagery: Imagery, window: Window, network: dict[str, object], *, alone: bool, rules: Rules = Rules()
+) -> BlockPlan:
     """Computes a block's identity from all that determines its content: the network, the ground, and its images.
 
     Args:
@@ -165,23 +216,35 @@ def plan_block(imagery: Imagery, window: Window, network: dict[str, object], *, 
         window: The block's window.
         network: Everything besides the images that the network's output depends on.
         alone: The window is the whole map, so that only its own buildings matter.
+        rules: What is done where a date shows no ground.
     """
-    grid = _snapped(imagery.grid.window(window.rows.start, window.cols.start, window.rows.size, window.cols.size))
-    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid)
-    if not pre or not post:
+    place = window.rows.start, window.cols.start, window.rows.size, window.cols.size
+    grid = _snapped(imagery.grid.window(*place))
+    if imagery.area is not None and not imagery.area.intersects(_box(*place)):
+        return BlockPlan(window, grid, "", OUTSIDE, alone, rules)
+    shift = imagery.shift_at(window.rows.start + window.rows.size / 2, window.cols.start + window.cols.size / 2)
+    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid.shifted(shift))
+    if not pre or (not post and not rules.count_unseen):
         unseen = (SEEN if pre else PRE_MISSING) | (SEEN if post else POST_MISSING)
-        return BlockPlan(window, grid, "", unseen, alone)
+        return BlockPlan(window, grid, "", unseen, alone, rules)
     ground = {"crs": grid.crs, "transform": _six(grid.transform), "size": (grid.height, grid.width)}
-    parts = network | ground | {"pre": pre, "post": post, "alone": alone}
-    return BlockPlan(
-        window, grid, block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version}), SEEN, alone
-    )
+    parts = network | ground | {"pre": pre, "post": post, "alone": alone, "rules": vars(rules)}
+    kept = imagery.footprints.around(*place) if imagery.footprints else None
+    if kept is not None and kept.any():
+        parts["kept"] = mask_identity(kept)
+    if shift != (0.0, 0.0):
+        parts["shift"] = shift
+    key = block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version})
+    return BlockPlan(window, grid, key, SEEN, alone, rules, kept, shift)
 
 
 def predict_block(
     plan: BlockPlan, pre: Image, post: Image, unseen: Bytes, network: PairPredictor, disaster_type: str | None
 ) -> Block:
-    """Runs the network on one window, unless no pixel of it is seen on both dates.
+    """Runs the network on one window, unless no pixel of it can be judged.
+
+    Where only the pre image shows the ground, buildings are found as if nothing had happened, so that they can be
+    counted as unknown.
 
     Args:
         plan: The block's plan.
@@ -191,19 +254,53 @@ def predict_block(
         network: The network.
         disaster_type: Type of the disaster.
     """
-    if unseen.all():
-        return Block.unknown(unseen)
-    # Damage in a window without buildings still matters where it blends into a window with buildings.
-    found = network.predict(pre, post, disaster_type, classes_only=plan.alone)
-    return Block.of(found, unseen, network.decision)
+    reasons, before = find_obscured(pre, post, unseen) if plan.rules.obscured else (missing_reasons(unseen), None)
+    hidden = reasons > 0
+    found = None
+    if not hidden.all():
+        # Damage in a window without buildings still matters where it blends into a window with buildings.
+        found = network.predict(pre, post, disaster_type, classes_only=plan.alone and plan.kept is None)
+    alone = hidden & (unseen & PRE_MISSING == 0)
+    if before is not None:
+        alone &= ~before
+    if plan.rules.count_unseen and alone.any():
+        found = _filled(found, network.predict(pre, _unchanged(pre, network), disaster_type), alone)
+    if found is None:
+        return Block.unknown(unseen, reasons)
+    gone = hidden & ~alone if plan.rules.count_unseen else hidden
+    return Block.of(found.without(gone), unseen, network.decision, reasons, plan.kept)
 
 
-def read_window(grid: Grid, pre: Date, post: Date) -> tuple[Image, Image, Bytes]:
-    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing."""
+def _unchanged(pre: Image, network: PairPredictor) -> Image:
+    """Returns a post image in which nothing has changed, or an empty one for networks that expect another sensor."""
+    bands = network.bands
+    return pre if bands[0] == bands[1] else np.zeros((*pre.shape[:2], bands[1]), np.uint8)
+
+
+def _filled(found: Probabilities | None, alone: Probabilities, where: Mask) -> Probabilities:
+    """Takes the buildings that the pre image alone shows into what was found with both dates."""
+    if found is None:
+        return Probabilities(np.where(where, alone.building, np.float32(0)), alone.damage)
+    return Probabilities(np.where(where, alone.building, found.building), found.damage)
+
+
+def read_window(
+    grid: Grid, pre: Date, post: Date, shift: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Image, Image, Bytes]:
+    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing.
+
+    Args:
+        grid: Pixels of the window.
+        pre: The images before the disaster.
+        post: The images after it.
+        shift: Pixels, right and down, by which the post images show the ground away from where the pre images do.
+    """
+    there = grid.shifted(shift)
     before, one = pre.mosaic.read(grid)
-    after, two = post.mosaic.read(grid) if one.any() else _nothing(grid, post.mosaic.bands)
+    after, two = post.mosaic.read(there) if one.any() else _nothing(grid, post.mosaic.bands)
     unseen = np.where(one, SEEN, PRE_MISSING) | np.where(two, SEEN, POST_MISSING)
-    return before, after, unseen.astype(np.uint8)
+    torn = ~one & pre.mosaic.torn(grid) | ~two & post.mosaic.torn(there)
+    return before, after, (unseen | np.where(torn, UNREADABLE, SEEN)).astype(np.uint8)
 
 
 def _predict_missing(
@@ -250,7 +347,7 @@ def _read_ahead(
     """Reads each window while the network runs on the previous one; skips blocks that another process has made."""
 
     def read(plan: BlockPlan) -> Blob | tuple[Image, Image, Bytes]:
-        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post)
+        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(read, plans[0])
@@ -259,6 +356,44 @@ def _read_ahead(
             if number + 1 < len(plans):
                 ahead = pool.submit(read, plans[number + 1])
             yield plan, found
+
+
+def align(imagery: Imagery) -> ShiftField | None:
+    """Estimates the shifts of the post images against the pre images; None for different sensors or without a block."""
+    pre, post = imagery.pre.mosaic, imagery.post.mosaic
+    if pre.bands != post.bands:
+        return None
+    with progress("align dates") as advance, local_gdal(**GDAL):
+        field = estimate_shifts(
+            imagery.grid, pre.read, post.read, lambda part: pre.touches(part) and post.touches(part)
+        )
+        advance(note=f"{len(field.trusted)} of {len(field.blocks)} blocks can be trusted")
+    return field if field.blocks else None
+
+
+def _told(imagery: Imagery) -> tuple[str, ...]:
+    """Describes the shift that is applied, in one line; nothing where none is."""
+    field = imagery.shifts
+    if field is None or not field.usable:
+        return ()
+    _, _, length = field.median_px
+    middle = imagery.grid.height / 2, imagery.grid.width / 2
+    if field.at(*middle) == (0.0, 0.0) and length < LEAST_PX:
+        return ()
+    metres = imagery.grid.side_m() * length if imagery.grid.crs is not None else math.nan
+    size = f"{length:.1f} px" if math.isnan(metres) else f"{length:.1f} px ({metres:.1f} m)"
+    trusted = f"{len(field.trusted)} of {len(field.blocks)} blocks"
+    return (f"the post images are shifted by {size} against the pre images ({trusted}) and were aligned",)
+
+
+def _torn(imagery: Imagery) -> tuple[str, ...]:
+    """Names the files with damaged blocks, one line each."""
+    return tuple(
+        f"{tile.name}: {len(tile.torn)} block{'s' * (len(tile.torn) != 1)} cannot be read and are unknown in the map"
+        for date in (imagery.pre, imagery.post)
+        for tile in date.mosaic.tiles
+        if tile.torn
+    )
 
 
 def _decision_and_bands(
@@ -290,6 +425,10 @@ def _snapped(grid: Grid) -> Grid:
     left = round(place.c / place.a * _SNAP) / _SNAP * place.a
     top = round(place.f / place.e * _SNAP) / _SNAP * place.e
     return replace(grid, transform=Affine(place.a, 0, left, 0, place.e, top))
+
+
+def _box(row: int, col: int, height: int, width: int) -> shapely.Polygon:
+    return shapely.box(col, row, col + width, row + height)
 
 
 def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:

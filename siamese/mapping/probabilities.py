@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from siamese.mapping.blocks import Block, Bytes
+from siamese.mapping.reasons import Codes
 from siamese.mapping.windows import Floats, Layout, Span, Window, ramp
 from siamese.model import Decision, Probabilities
 
@@ -28,6 +29,8 @@ class Piece:
     found: Probabilities
     unseen: Bytes
     """``(h, w)``, 0 where both dates show the ground; see :class:`siamese.mapping.blocks.Block`."""
+    reasons: Codes
+    """``(h, w)``, why the pixel is unknown."""
 
 
 class BlendedBlocks:
@@ -62,7 +65,9 @@ class BlendedBlocks:
         # Where only one of the windows has the damage, it alone decides.
         damage = total[1:5] / np.maximum(total[5], _LEAST)
         own = self._read(window)
-        return Piece(window.rows.start, window.cols.start, Probabilities(total[0], damage), own.unseen[:height, :width])
+        found = Probabilities(total[0], damage)
+        inner = np.s_[:height, :width]
+        return Piece(window.rows.start, window.cols.start, found, own.unseen[inner], own.reasons[inner])
 
     @staticmethod
     def _overlapping(number: int, span: Span) -> tuple[int, ...]:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import BuildingSet, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
+from siamese.mapping.facts import facts_of, registered_evaluation
 from siamese.mapping.grid import Grid
-from siamese.mapping.picture import Readable, draw_picture
+from siamese.mapping.mosaic import Image
+from siamese.mapping.picture import Paper, Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
-from siamese.mapping.rasters import describe_copy, write_cog
+from siamese.mapping.rasters import describe_copy
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
 from siamese.mapping.tiles import GDAL
+from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
+from siamese.products.chips import ReadSquare
+from siamese.products.known_error import KnownError
+from siamese.products.make import MapSources, make_products
+from siamese.products.rasters import write_cog
+from siamese.products.shelf import put_products
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
@@ -52,17 +62,29 @@ def publish_map(
     about = MapSubject(
         event, task.model, tuple(image.name for image in task.pre), tuple(image.name for image in task.post)
     )
-    # The picture shows the post images, on the grid of the prediction.
+
+    def opened() -> BothDates:
+        found = imagery(prediction.bands)
+        return BothDates(found.pre.mosaic, found.post.mosaic)
+
     return publish_about(
         about,
         prediction,
         buildings,
         params,
         store,
-        lambda: imagery(prediction.bands).post.mosaic,
+        opened,
         task.imagery_inputs(),
         reuse_older=task.reuse_older,
     )
+
+
+@dataclass(frozen=True)
+class BothDates:
+    """The images of a map."""
+
+    pre: Readable
+    post: Readable
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,8 @@ class MapSubject:
     """Digests of the label sets that it was adapted with."""
     warnings: tuple[str, ...] = ()
     """Beside those of the prediction."""
+    dates: tuple[datetime | None, datetime | None] = (None, None)
+    """When the images before and after the disaster were taken."""
 
 
 def publish_about(
@@ -88,8 +112,8 @@ def publish_about(
     buildings: BuildingSet,
     params: PublishParams,
     store: ObjectStore,
-    post: Callable[[], Readable],
-    images: Mapping[str, str],
+    open_images: Callable[[], BothDates | None],
+    identities: Mapping[str, str],
     *,
     reuse_older: bool = True,
 ) -> DamageMap:
@@ -101,32 +125,47 @@ def publish_about(
         buildings: The buildings, whoever decided their classes.
         params: Threshold for review, and the picture's size.
         store: Object storage; the map goes to the bucket ``maps``.
-        post: Opens the images after the disaster, for the picture; called only if needed.
-        images: Identities of the images and their georeference.
+        open_images: Opens the images of both dates, for pictures; called only if needed. None where they are gone.
+        identities: Identities of the images and their georeference.
         reuse_older: Take what an earlier version of the stage made.
 
     Raises:
         SiameseError: An object is missing or damaged.
     """
-    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **images}
+    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **identities}
     inputs |= {"event": about.event, "model": about.model}
     if about.labels:
         inputs["labels"] = " ".join(about.labels)
-    origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
+    evaluation = registered_evaluation(prediction, store)
+    origin = DAMAGE_MAP.plan(
+        inputs=inputs | ({"evaluation": evaluation} if evaluation else {}), params={"mapping": params}
+    )
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
+    # Maps of earlier versions did not depend on how the model was evaluated.
+    older = DAMAGE_MAP.find(store, DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params}), older=reuse_older)
+    if reuse_older and older and older.origin.version < DAMAGE_MAP.version:
+        return older
     grid = grid_of(prediction)
-    with workplace(store) as folder, progress("publish map", 3) as advance:
+    networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
+    with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
         files = write_files(grid, classes, table, params, folder, event=about.event, model=about.model)
         advance(note="files")
+        images = open_images()
         picture = draw_picture(
-            grid, post(), files.classes, buildings.counts, params.picture_px, event=about.event, model=about.model
+            grid,
+            images.post if images else Paper(),
+            files.classes,
+            buildings.counts,
+            params.picture_px,
+            event=about.event,
+            model=about.model,
         )
         advance(note="picture")
         target = store.maps / origin.digest
-        made = DamageMap(
+        draft = DamageMap(
             origin=origin,
             event=about.event,
             model=about.model,
@@ -148,10 +187,24 @@ def publish_about(
             building_set=buildings.digest,
             parent=about.parent,
             labels=about.labels,
+            trust=state_trust(networks, prediction, buildings, files.review_share, store),
+            alignment=alignment_of(prediction.shifts, grid, store),
+            footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),
-        ).publish(store)
+        )
+        facts = facts_of(draft, store, prediction, buildings, dates=about.dates, evaluation=evaluation)
+        sources = MapSources(
+            files.classes,
+            files.buildings,
+            picture,
+            read=reader(images, grid) if images else None,
+            known=KnownError.of(evaluation, store) if evaluation else None,
+        )
+        made = make_products(facts, sources, params.h3_resolution, folder)
+        advance(note="products")
+        published = draft.model_copy(update={"products": put_products(facts, made, target, store)}).publish(store)
         advance(note=about.event)
-        return made
+        return published
 
 
 @dataclass(frozen=True)
@@ -163,6 +216,8 @@ class MapFiles:
     buildings: Path
     """GeoParquet."""
     geojson: Path
+    review_share: float | None = None
+    """Share of the buildings that are marked for review; None without buildings."""
 
 
 def write_files(
@@ -187,7 +242,37 @@ def write_files(
     with BuildingWriter(files.buildings, files.geojson, grid, event, review_below=params.review_below) as writer:
         for building in read_buildings(table):
             writer.add(building)
-    return files
+    whole = sum(writer.counts.values())
+    return replace(files, review_share=writer.reviewed / whole if whole else None)
+
+
+def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignment | None:
+    """Returns the summary of a layer of shifts; None without one."""
+    if shifts is None:
+        return None
+    field = ShiftField.from_geojson(shifts.read(store))
+    right, down, length = field.median_px
+    known = bool(field.trusted)
+    applied = any(field.at(one.row, one.col) != (0.0, 0.0) for one in field.trusted)
+    return Alignment(
+        blocks=len(field.blocks),
+        trusted=len(field.trusted),
+        applied=applied,
+        right_px=right if known else None,
+        down_px=down if known else None,
+        length_px=length if known else None,
+        length_m=length * grid.side_m() if known and grid.crs is not None else None,
+    )
+
+
+def reader(images: BothDates, grid: Grid) -> ReadSquare:
+    """Returns a function that reads squares of both dates on a map's grid."""
+
+    def read(row: int, col: int, side: int) -> tuple[Image, Image]:
+        square = grid.window(row, col, side, side)
+        return images.pre.read(square)[0], images.post.read(square)[0]
+
+    return read
 
 
 def _brought(blob: Blob, path: Path, store: ObjectStore) -> Path:

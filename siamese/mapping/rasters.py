@@ -1,51 +1,30 @@
-"""Rasters of a map on local disk: working rasters, and the cloud-optimised GeoTIFF that is published."""
+"""Rasters of a map on local disk, and the meaning of the values of its classes."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio import shutil
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetWriter
+from rasterio.windows import Window
 
 from siamese.classes import BACKGROUND, COLOURS, DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.mapping.grid import Grid
+from siamese.products.rasters import open_raster, working_raster
 
 _BACKGROUND_COLOUR = (245, 245, 245)
-_BLOCK = 256
-_COG_BLOCK = 512
 
 
 @contextmanager
 def create(path: Path, grid: Grid, dtype: str, nodata: int | None = None, bands: int = 1) -> Iterator[DatasetWriter]:
-    """Creates a blocked GeoTIFF to write and read by windows; blocks that are never written take no space."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            path,
-            "w+",
-            driver="GTiff",
-            width=grid.width,
-            height=grid.height,
-            count=bands,
-            dtype=dtype,
-            nodata=nodata,
-            crs=grid.crs,
-            transform=grid.transform if grid.crs else None,
-            tiled=True,
-            blockxsize=_BLOCK,
-            blockysize=_BLOCK,
-            compress="lzw",
-            bigtiff="if_safer",
-            sparse_ok=True,
-        ) as dataset:
-            yield dataset
+    """Creates a working raster on a grid; see :func:`siamese.products.rasters.working_raster`."""
+    with working_raster(
+        path, grid.width, grid.height, dtype, crs=grid.crs, transform=grid.transform, nodata=nodata, bands=bands
+    ) as dataset:
+        yield dataset
 
 
 def describe(dataset: DatasetWriter, model: str, event: str) -> None:
@@ -61,31 +40,10 @@ def describe(dataset: DatasetWriter, model: str, event: str) -> None:
 
 def describe_copy(source: Path, target: Path, grid: Grid, model: str, event: str) -> None:
     """Copies a class raster and adds the meaning of its values, which cannot be added to an existing file."""
-    with (
-        create(target, grid, "uint8", nodata=UNCLASSIFIED) as out,
-        warnings.catch_warnings(),
-    ):
+    with create(target, grid, "uint8", nodata=UNCLASSIFIED) as out, open_raster(source) as dataset:
         describe(out, model, event)
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(source, driver="GTiff") as dataset:
-            for _, window in out.block_windows(1):
-                out.write(dataset.read(1, window=window), 1, window=window)
-
-
-def write_cog(source: Path, target: Path) -> None:
-    """Copies a class raster to a cloud-optimised GeoTIFF: blocks, overviews, header first."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        shutil.copy(
-            source,
-            target,
-            driver="COG",
-            COMPRESS="DEFLATE",
-            BLOCKSIZE=_COG_BLOCK,
-            OVERVIEWS="IGNORE_EXISTING",
-            OVERVIEW_RESAMPLING="MODE",
-            BIGTIFF="IF_SAFER",
-        )
+        for _, window in out.block_windows(1):
+            out.write(dataset.read(1, window=window), 1, window=window)
 
 
 def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
@@ -100,16 +58,14 @@ def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
         ``(height, width)`` uint8; 255 only where all is unknown.
     """
     small = np.zeros((height, width), np.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path, driver="GTiff") as dataset:
-            rows = np.linspace(0, dataset.height, height + 1).astype(int)
-            cols = np.linspace(0, dataset.width, width + 1).astype(int)
-            for number in range(height):
-                top, bottom = int(rows[number]), int(rows[number + 1])
-                strip = dataset.read(1, window=rasterio.windows.Window(0, top, dataset.width, bottom - top))
-                known = np.where(strip == UNCLASSIFIED, 0, strip).max(axis=0)
-                some_known = (strip != UNCLASSIFIED).any(axis=0)
-                worst = np.maximum.reduceat(known, cols[:-1])
-                small[number] = np.where(np.logical_or.reduceat(some_known, cols[:-1]), worst, UNCLASSIFIED)
+    with open_raster(path) as dataset:
+        rows = np.linspace(0, dataset.height, height + 1).astype(int)
+        cols = np.linspace(0, dataset.width, width + 1).astype(int)
+        for number in range(height):
+            top, bottom = int(rows[number]), int(rows[number + 1])
+            strip = dataset.read(1, window=Window(0, top, dataset.width, bottom - top))
+            known = np.where(strip == UNCLASSIFIED, 0, strip).max(axis=0)
+            some_known = (strip != UNCLASSIFIED).any(axis=0)
+            worst = np.maximum.reduceat(known, cols[:-1])
+            small[number] = np.where(np.logical_or.reduceat(some_known, cols[:-1]), worst, UNCLASSIFIED)
     return small

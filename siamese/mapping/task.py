@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from siamese.mapping.grid import Grid, describe_resampling, extent, plan_grid
-from siamese.mapping.inputs import FoundImage, bring_images, check_imagery, identity
+import shapely
+
+from siamese.mapping.area import Area, AreaSource, crop
+from siamese.mapping.footprints import Footprints, place_footprints
+from siamese.mapping.grid import Grid, check_overlap, describe_resampling, extent, plan_grid
+from siamese.mapping.inputs import BandOrders, FoundImage, bring_images, check_imagery, identity
 from siamese.mapping.mosaic import Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
+from siamese.mapping.shapes import ShapeSource
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.tiles import Tile, value_notes
 from siamese.progress import LOGGER
 from siamese.store import ObjectStore
@@ -32,12 +38,18 @@ class MapTask:
     """CRS of images that have coordinates but name none."""
     reuse_older: bool = True
     """Whether results that earlier versions of the stages made are taken as they are."""
+    area: AreaSource | None = None
+    """Area of interest; None: all that the pre images show."""
+    footprints: ShapeSource | None = None
+    """Outlines of buildings that people gave."""
 
     def imagery_inputs(self) -> dict[str, str]:
-        """Returns identities of the imagery and its georeference, which are known before any image is read."""
+        """Returns identities of the imagery and what was given with it, which are known before any image is read."""
         labels = (image.label_identity for image in (*self.pre, *self.post))
         place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
-        return {"pre": identity(self.pre), "post": identity(self.post), "place": place}
+        given = {"aoi": self.area, "footprints": self.footprints}
+        also = {name: source.identity for name, source in given.items() if source is not None}
+        return {"pre": identity(self.pre), "post": identity(self.post), "place": place, **also}
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,15 @@ class Imagery:
     """Row and column of the first pre image's upper left corner in the grid."""
     warnings: tuple[str, ...] = ()
     """Irregularities of the images that were tolerated."""
+    area: shapely.Geometry | None = None
+    """The area of interest in pixels of the grid."""
+    footprints: Footprints | None = None
+    shifts: ShiftField | None = None
+    """How far the post images show the ground away from where the pre images do; None: they are read as they lie."""
+
+    def shift_at(self, row: float, col: float) -> tuple[float, float]:
+        """Returns by how many pixels, right and down, the post images are shifted at a pixel of the grid."""
+        return self.shifts.at(row, col) if self.shifts else (0.0, 0.0)
 
 
 def open_imagery(
@@ -72,6 +93,11 @@ def open_imagery(
     folder: Path,
     store: ObjectStore,
     value_range: tuple[float, float] | None = None,
+    *,
+    gsd: float | None = None,
+    footprint_id: str | None = None,
+    orders: BandOrders = (None, None),
+    grid: Grid | None = None,
 ) -> Imagery:
     """Copies the images of a task to local disk and lays the grid of its map.
 
@@ -81,36 +107,60 @@ def open_imagery(
         folder: Folder for the copies.
         store: Object storage that may hold the images.
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
+        gsd: Side of the grid's pixels in metres; None: that of the finer date.
+        footprint_id: Column that holds the ids of footprints.
+        orders: Positions of the bands to read of each date, counted from 1; None: by the images' metadata.
+        grid: The grid of the map, if it is known; by default it is laid over the images.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
-            dates show different places.
+            dates show different places; or the area of interest or the footprints cannot be read or lie elsewhere.
     """
-    swapped = check_imagery(task.pre, task.post, store, bands)
+    swapped = check_imagery(task.pre, task.post, store, bands, orders)
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
-    placed = place_images(before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range)
+    placed = place_images(
+        before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range, orders=orders
+    )
     warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)
-    laid = lay_imagery(placed, {image.name: f"{image.identity} {image.label_identity}" for image in found})
+    identities = {image.name: f"{image.identity} {image.label_identity}" for image in found}
+    area = task.area.read(store, folder) if task.area else None
+    laid = lay_imagery(placed, identities, area, gsd, grid)
     warnings += laid.warnings
+    footprints = None
+    if task.footprints:
+        footprints, notes = place_footprints(task.footprints, laid.grid, store, folder / "footprints", footprint_id)
+        warnings += notes
     for warning in warnings:
         LOGGER.warning(warning)
-    return replace(laid, warnings=warnings)
+    return replace(laid, warnings=warnings, footprints=footprints)
 
 
-def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
+def lay_imagery(
+    placed: PlacedImages,
+    identities: Mapping[str, str],
+    area: Area | None = None,
+    gsd: float | None = None,
+    grid: Grid | None = None,
+) -> Imagery:
     """Lays the grid of a map over opened tiles.
 
     Args:
         placed: Tiles of both dates.
         identities: Identity of each image by name; equal identities mean equal bytes.
+        area: Area of interest.
+        gsd: Side of the grid's pixels in metres; None: that of the finer date.
+        grid: The grid, if it is known.
 
     Raises:
         SiameseError: See :func:`siamese.mapping.grid.plan_grid`.
     """
     pre, post = placed.pre, placed.post
-    grid = plan_grid(pre, post)
+    if grid is None:
+        grid = plan_grid(pre, post, gsd)
+        grid = crop(grid, area) if area else grid
+        check_overlap(grid, pre, post)
     resampled = describe_resampling(grid, pre, post)
     earlier, later = (
         Date(mosaic(tiles, grid.crs), tuple(_tile_identity(tile, identities[tile.name]) for tile in tiles))
@@ -119,7 +169,8 @@ def lay_imagery(placed: PlacedImages, identities: Mapping[str, str]) -> Imagery:
     left, _, _, top = extent(pre[:1], grid.crs)
     col, row = ~grid.transform @ (left, top) if grid.crs else (0, 0)
     warnings = (*placed.warnings, *([resampled] if resampled else []))
-    return Imagery(grid, earlier, later, (round(row), round(col)), warnings)
+    corner = round(row), round(col)
+    return Imagery(grid, earlier, later, corner, warnings, area.on(grid) if area else None)
 
 
 def _tile_identity(tile: Tile, identity: str) -> str:

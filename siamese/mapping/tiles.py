@@ -22,7 +22,11 @@ _MAX_VERTICES = 100_000
 
 
 def open_tiles(
-    images: Sequence[ImageFile], folder: Path, bands: int = 3, value_range: tuple[float, float] | None = None
+    images: Sequence[ImageFile],
+    folder: Path,
+    bands: int = 3,
+    value_range: tuple[float, float] | None = None,
+    order: tuple[int, ...] | None = None,
 ) -> tuple[Raster, ...]:
     """Opens the images of one date; see :func:`siamese.geo.open_rasters`.
 
@@ -31,11 +35,14 @@ def open_tiles(
         folder: Folder for copies of PNGs.
         bands: Number of bands to read.
         value_range: Values that map to 0 and 255 in images wider than 8 bits.
+        order: Positions of the bands to read, counted from 1.
 
     Raises:
         SiameseError: A file cannot be read, holds an unsupported type, or has too few bands.
     """
-    return open_rasters([(image.path, image.name) for image in images], folder, bands, value_range=value_range)
+    files = [(image.path, image.name) for image in images]
+    names = [image.bands for image in images]
+    return open_rasters(files, folder, bands, value_range=value_range, order=order, names=names)
 
 
 def value_notes(rasters: Sequence[Raster], date: str) -> tuple[str, ...]:

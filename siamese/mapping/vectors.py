@@ -22,6 +22,7 @@ from siamese.mapping.grid import Grid
 _BATCH: Final = 2048
 _DEGREE_DIGITS: Final = 7
 """About a centimetre."""
+_SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -32,7 +33,11 @@ SCHEMA: Final = pa.schema(
         ("probability_building", pa.float32()),
         ("area_m2", pa.float32()),
         ("area_px", pa.int32()),
+        ("unknown_share", pa.float32()),
+        ("reasons", pa.string()),
+        ("footprint_id", pa.string()),
         pa.field("geometry", pa.binary(), nullable=False),
+        pa.field("bbox", pa.struct([(side, pa.float64()) for side in _SIDES]), nullable=False),
     ]
 )
 
@@ -42,6 +47,8 @@ class BuildingWriter:
 
     def __init__(self, parquet: Path, geojson: Path, grid: Grid, name: str, *, review_below: float) -> None:
         self.counts: dict[str, int] = {}
+        self.reviewed = 0
+        """Buildings that are marked for review."""
         self._review_below = review_below
         self._grid = grid
         self._name = name
@@ -92,11 +99,15 @@ class BuildingWriter:
         outlines = shapely.orient_polygons(outlines)
         ids = [self._id(row, point) for row, point in zip(rows, points, strict=True)]
         table = [self._properties(row, name) for row, name in zip(rows, ids, strict=True)]
-        geometry = [{"geometry": found} for found in shapely.to_wkb(outlines)]
+        boxes = [dict(zip(_SIDES, box, strict=True)) for box in shapely.bounds(outlines).tolist()]
+        geometry = [
+            {"geometry": found, "bbox": box} for found, box in zip(shapely.to_wkb(outlines), boxes, strict=True)
+        ]
         self._parquet.write_table(
             pa.Table.from_pylist([one | two for one, two in zip(table, geometry, strict=True)], schema=SCHEMA)
         )
         for properties, outline in zip(table, shapely.to_geojson(outlines), strict=True):
+            self.reviewed += bool(properties["review"])
             rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in properties.items()}
             self._geojson.write(
                 f'{"," if self._any else ""}\n{{"type": "Feature", "id": {json.dumps(rounded.pop("id"))}, '
@@ -129,6 +140,9 @@ class BuildingWriter:
             "probability_building": row.probability,
             "area_m2": row.area if self._grid.crs is not None else None,
             "area_px": row.pixels,
+            "unknown_share": row.unknown_share,
+            "reasons": row.reasons,
+            "footprint_id": row.footprint_id,
         }
 
     def _geo(self) -> dict[str, Any]:
@@ -137,6 +151,8 @@ class BuildingWriter:
             "geometry_types": sorted(self._types),
             "orientation": "counterclockwise",
             "crs": CRS.from_user_input(WGS84).to_json_dict() if self._grid.crs is not None else None,
+            # Readers skip whole row groups by this column without looking at a geometry.
+            "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
         }
         if bounds := self._box.bounds():
             column["bbox"] = bounds

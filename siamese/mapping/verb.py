@@ -7,19 +7,27 @@ There are three steps, each stored on the bucket under its own digest: the netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
 from functools import cache
 
 from siamese.errors import NotPublishedError, SiameseError
+from siamese.geo.globe import Bounds
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
+from siamese.mapping.area import AreaSource, find_area
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.events import xbd_scene
 from siamese.mapping.inputs import catalogued, find_images
 from siamese.mapping.predict import PairPredictor, predict
 from siamese.mapping.publish import publish_map
+from siamese.mapping.shapes import find_shapes
+from siamese.mapping.stac import Wanted
 from siamese.mapping.stage import WHOLE_MAP
+from siamese.mapping.survey import Learned
 from siamese.mapping.task import Imagery, MapTask, open_imagery
+from siamese.mapping.trust import learned_from
 from siamese.mapping.workplace import workplace
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.store import ObjectStore
@@ -39,6 +47,9 @@ def map_pair(
     model: str | None = None,
     predictor: PairPredictor | None = None,
     reuse_older: bool = True,
+    aoi: str | None = None,
+    footprints: str | None = None,
+    disaster_date: date | None = None,
 ) -> DamageMap:
     """Maps damage from images before and after a disaster.
 
@@ -55,6 +66,10 @@ def map_pair(
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
+        aoi: Area of interest: a file or object of polygons, or ``west,south,east,north`` in degrees.
+        footprints: File, object or folder of building footprints; each gets a class or is unknown.
+        disaster_date: Day of the disaster. Of STAC catalogs, items from before it are read for the pre images, later
+            ones for the post images.
 
     Returns:
         The map; an existing one if these images were already mapped with this network and these params.
@@ -63,10 +78,24 @@ def map_pair(
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
             dates show different places.
     """
-    before, after = find_images(pre, "pre", store), find_images(post, "post", store)
+    area = find_area(aoi, store) if aoi is not None else None
+    wanted = Wanted(bounds=_bounds(area, store), asset=params.asset)
+    before = find_images(pre, "pre", store, replace(wanted, before=disaster_date))
+    after = find_images(post, "post", store, replace(wanted, since=disaster_date))
     checkpoints = [checkpoint, *further]
     named = event or xbd_scene(before[0])
-    task = MapTask(before, after, None, named, model or _named(checkpoints), disaster_type, params.crs, reuse_older)
+    task = MapTask(
+        before,
+        after,
+        None,
+        named,
+        model or _named(checkpoints),
+        disaster_type,
+        params.crs,
+        reuse_older,
+        area=area,
+        footprints=find_shapes(footprints, "--footprints", store) if footprints is not None else None,
+    )
     return _map(task, checkpoints, params, store, predictor)
 
 
@@ -119,12 +148,49 @@ def _map(
     with workplace(store) as folder:
 
         @cache
-        def imagery(bands: tuple[int, int]) -> Imagery:
-            return open_imagery(task, bands, folder, store, params.value_range)
+        def learned() -> Learned | None:
+            found = learned_from(checkpoints[0], store)
+            return found.gsd if found else None
 
-        prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor)
+        @cache
+        def imagery(bands: tuple[int, int]) -> Imagery:
+            gsd = _pixel_side(params, learned)
+            return open_imagery(
+                task,
+                bands,
+                folder,
+                store,
+                params.value_range,
+                gsd=gsd,
+                footprint_id=params.footprint_id,
+                orders=params.band_orders,
+            )
+
+        prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor, learned)
         buildings = find_buildings(prediction, params.part(BuildingParams), store, reuse_older=task.reuse_older)
         return publish_map(task, prediction, buildings, params.part(PublishParams), store, imagery)
+
+
+def _pixel_side(params: MappingParams, learned: Callable[[], Learned | None]) -> float | None:
+    """Returns the side of the map's pixels in metres; None for that of the finer date.
+
+    Raises:
+        SiameseError: The side that the network learned was asked for, and nobody knows it.
+    """
+    if params.gsd != "learned":
+        return params.gsd
+    found = learned()
+    if found is None:
+        what = "is not known: the pair set or catalog that the model was trained on is gone, or has no georeference"
+        raise SiameseError(what, where="mapping.gsd: learned", fix="give the pixels of the map in metres")
+    return found.median
+
+
+def _bounds(area: AreaSource | None, store: ObjectStore) -> Bounds | None:
+    if area is None:
+        return None
+    with workplace(store) as folder:
+        return area.read(store, folder).bounds()
 
 
 def _made_in_one_step(

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from siamese.params.section import Section, ValueRange
 
 Part = TypeVar("Part", bound=Section)
+_FINEST_M, _COARSEST_M = 0.05, 10.0
 
 
 class PredictParams(Section):
@@ -36,11 +37,63 @@ class PredictParams(Section):
         "metadata or a sample of its pixels (siamese/geo/values.py). Training and maps should agree.",
     )
 
+    gsd: float | Literal["learned"] | None = Field(
+        None,
+        description="Side of the map's pixels in metres, 0.05 to 10; learned: the median that the network was trained "
+        "on; null: that of the finer date.",
+    )
+    coarsest_m: float = Field(
+        5.0,
+        gt=0,
+        description="Images with coarser pixels, in metres, are refused: no single building can be judged in them.",
+    )
+    find_obscured: bool = Field(
+        True,
+        description="Find what cannot be judged although both dates have pixels: cloud, haze, saturation, blur, deep "
+        "shadow, noise, or one picture for both dates. It is unknown.",
+    )
+    count_unseen: bool = Field(
+        True,
+        description="Also find buildings where only the pre image shows the ground: they are counted as unknown. The "
+        "network then runs there too.",
+    )
+    align: bool = Field(
+        True,
+        description="Estimate by blocks how far the post images are shifted against the pre images, and read them "
+        "there, where the estimate can be trusted.",
+    )
+    footprint_id: str | None = Field(
+        None, description="Column that holds the ids of footprints; null: id, osm_id and the like, else their number."
+    )
+    bands: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Positions of the bands to read, counted from 1, e.g. [3, 2, 1] of blue, green, red and near "
+        "infrared, or [1, 1, 1] to read grey as colour; null: by the metadata of the file or the STAC item, else the "
+        "first ones.",
+    )
+    post_bands: tuple[int, ...] | None = Field(
+        None, min_length=1, description="The same of the post images; null: as for the pre images."
+    )
+    asset: str | None = Field(
+        None, description="Key of the asset to read of STAC items; null: the visual image, else the first image."
+    )
+
     @model_validator(mode="after")
     def _overlap_fits(self) -> Self:
         if self.overlap_px * 2 > self.tile_px:
             raise ValueError(f"overlap_px {self.overlap_px} is more than half of tile_px {self.tile_px}")
+        if any(band < 1 for order in self.band_orders for band in order or ()):
+            raise ValueError("bands are counted from 1")
+        if isinstance(self.gsd, float) and not _FINEST_M <= self.gsd <= _COARSEST_M:
+            raise ValueError(f"gsd {self.gsd:g} is not within {_FINEST_M:g} to {_COARSEST_M:g} metres")
         return self
+
+
+    @property
+    def band_orders(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+        """Returns the positions of the bands to read of the pre and of the post images; None: by their metadata."""
+        return self.bands, self.bands if self.post_bands is None else self.post_bands
 
 
 class BuildingParams(Section):
@@ -49,6 +102,23 @@ class BuildingParams(Section):
     minimum_building_m2: float = Field(4.0, ge=0, description="Smaller buildings are dropped.")
     minimum_building_px: int = Field(
         16, ge=0, description="The same in pixels, for images whose place on the ground is unknown."
+    )
+    unknown_from: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="A building is unknown when this share of it is under cloud, haze or the like; where a date has "
+        "no picture at all, touching is enough.",
+    )
+    footprint_use: Literal["replace", "merge"] = Field(
+        "replace",
+        description="Footprints given with --footprints replace the buildings that the network finds; or merge: "
+        "the network's are kept where no footprint is.",
+    )
+    align_footprints: bool = Field(
+        True,
+        description="Estimate how far the imagery shows buildings away from their footprints, and read their classes "
+        "there, where that can be trusted; the footprints themselves stay where they are.",
     )
     simplify_px: float = Field(
         0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
@@ -64,6 +134,9 @@ class PublishParams(Section):
         le=1,
         description="A building whose confidence (probability of building times that of its class) is less is marked "
         "for review; `siamese evaluate` shows how much is wrong above each confidence.",
+    )
+    h3_resolution: int = Field(
+        9, ge=0, le=12, description="Buildings are counted by H3 cells of this resolution: 9 is 0.1 km², 8 is 0.7 km²."
     )
     picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import rasterio
 from affine import Affine
+from shapely.geometry.base import BaseGeometry
 
+from siamese.mapping.area import Area
 from siamese.mapping.blocks import Block
-from siamese.mapping.decide import decide_buildings
+from siamese.mapping.decide import Given, decide_buildings, footprint_shifts
+from siamese.mapping.footprints import Footprints
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.placing import place_images
-from siamese.mapping.predict import plan_block, plan_windows, predict_block, read_window
+from siamese.mapping.predict import Rules, align, plan_block, plan_windows, predict_block, read_window
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.publish import write_files
+from siamese.mapping.shifts import ShiftField
 from siamese.mapping.task import lay_imagery
 from siamese.mapping.windows import Window
 from siamese.model import Decision, Probabilities
@@ -109,6 +113,12 @@ class Drawn:
     counts: dict[str, int]
     """Without classes that have no building."""
     unknown_share: float
+    table: Path
+    """The buildings as the second step leaves them."""
+    reasons: Path
+    reason_shares: dict[str, float]
+    shifts: ShiftField | None
+    footprint_shifts: ShiftField | None
 
 
 def draw(
@@ -117,30 +127,54 @@ def draw(
     folder: Path,
     params: MappingParams = SMALL,
     predictor: Colours | None = None,
+    *,
+    area: Area | None = None,
+    footprints: tuple[tuple[str, BaseGeometry], ...] | None = None,
+    aligned: bool = False,
 ) -> Drawn:
-    """Makes a map of files in all its steps, on local disk alone, with the predictor that knows colours."""
+    """Makes a map of files in all its steps, on local disk alone, with the predictor that knows colours.
+
+    Footprints are id and outline in pixels of the map.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     network = predictor or Colours()
     before, after = ([ImageFile(path, path.name, path.name) for path in paths] for paths in (pre, post))
     placed = place_images(before, after, folder, network.bands)
-    imagery = lay_imagery(placed, {path.name: path.name for path in (*pre, *post)})
+    gsd = params.gsd if isinstance(params.gsd, float) else None
+    imagery = lay_imagery(placed, {path.name: path.name for path in (*pre, *post)}, area, gsd)
+    given = None
+    if footprints is not None:
+        outlines = np.array([outline for _, outline in footprints], dtype=object)
+        given = Footprints(tuple(name for name, _ in footprints), outlines)
+    imagery = replace(
+        imagery, footprints=given, shifts=align(imagery) if params is not SMALL and params.align else None
+    )
+    rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
     layout = plan_windows(imagery, params.part(PredictParams))
     for window in layout:
-        plan = plan_block(imagery, window, {}, alone=len(layout) == 1)
+        plan = plan_block(imagery, window, {}, alone=len(layout) == 1, rules=rules)
         if plan.key:
-            block = predict_block(plan, *read_window(plan.grid, imagery.pre, imagery.post), network, None)
+            read = read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
+            block = predict_block(plan, *read, network, None)
         else:
             block = Block.unknown(np.full((window.rows.size, window.cols.size), plan.unseen, np.uint8))
         _block(folder, window).write_bytes(block.to_bytes())
     blended = BlendedBlocks(
         layout, network.decision, lambda window: Block.from_bytes(_block(folder, window).read_bytes(), "block")
     )
-    found = decide_buildings(imagery.grid, blended, network.decision, params.part(BuildingParams), folder)
+    choices = params.part(BuildingParams)
+    field = footprint_shifts(blended, given) if given and choices.align_footprints else None
+    beside = Given(imagery.area, given, field.at if field else None)
+    found = decide_buildings(imagery.grid, blended, network.decision, choices, folder, beside)
     files = write_files(
         imagery.grid, found.classes, found.table, params.part(PublishParams), folder, event="test", model="colours"
     )
     counts = {name: count for name, count in found.counts.items() if count}
-    return Drawn(files.classes, files.buildings, files.geojson, counts, found.unknown_share)
+    assert found.reasons is not None
+    return Drawn(
+        files.classes, files.buildings, files.geojson, counts, found.unknown_share, found.table, found.reasons,
+        found.reason_shares, imagery.shifts, field,
+    )  # fmt: skip
 
 
 def _block(folder: Path, window: Window) -> Path:

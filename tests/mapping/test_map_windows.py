@@ -14,6 +14,7 @@ from siamese.mapping.blocks import Block
 from siamese.mapping.components import NO_DATA, ComponentFinder
 from siamese.mapping.measures import BuildingMeter
 from siamese.mapping.probabilities import BlendedBlocks
+from siamese.mapping.reasons import Reason
 from siamese.mapping.windows import Window, cut, lay_windows, ramp, spans
 from siamese.model.decision import Decision, Probabilities, damage_from, number_buildings, rounded
 
@@ -183,7 +184,8 @@ def test_buildings_measured_by_pieces_are_those_measured_at_once(
     raw = random.integers(-1, count + 1, (height, width))
     _, inverse = np.unique(np.maximum(raw, 0), return_inverse=True)
     numbers = (inverse if (raw <= 0).any() else inverse + 1).reshape(raw.shape).astype(np.int32)
-    near = random.random((height, width)) < 0.1
+    none = np.zeros((height, width), np.uint8)
+    near = np.where(random.random((height, width)) < 0.1, np.uint8(Reason.ONE_DATE), none)
     building = random.random((height, width), np.float32)
     damage, votes = (random.random((4, height, width), np.float32) for _ in range(2))
     meter, piece_of = BuildingMeter(int(numbers.max()), width), np.zeros((height, width), int)
@@ -192,7 +194,9 @@ def test_buildings_measured_by_pieces_are_those_measured_at_once(
         area = np.s_[rows.start : rows.core, cols.start : cols.core]
         inside = numbers[area] > 0
         told = Probabilities(building[area][inside], damage[:, *area][:, inside])
-        meter.add(rows.start, cols.start, numbers[area], near[area], told, votes[:, *area][:, inside], 0.25)
+        meter.add(
+            rows.start, cols.start, numbers[area], none[area], told, votes[:, *area][:, inside], 0.25, around=near[area]
+        )
         piece_of[area] = number
     found = meter.finish()
     assert len(found) == numbers.max()
@@ -202,7 +206,7 @@ def test_buildings_measured_by_pieces_are_those_measured_at_once(
         assert found.area[place] == inside.sum() / 4
         assert found.first[place] == np.flatnonzero(inside)[0]
         assert found.last_piece[place] == piece_of[inside].max()
-        assert found.touches_no_data[place] == (near & inside).any()
+        assert found.near[place, Reason.ONE_DATE] == near[inside].any()
         np.testing.assert_allclose(found.probability[place], building[inside].mean(), rtol=1e-5)
         np.testing.assert_allclose(found.votes[place], votes[:, inside].mean(1), rtol=1e-5)
         np.testing.assert_allclose(found.damage[place], damage[:, inside].mean(axis=1), rtol=1e-5)

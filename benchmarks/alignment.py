@@ -1,0 +1,165 @@
+"""Measures how well dates are aligned: on copies with known shifts, and on real tiles that lie metres apart.
+
+    python benchmarks/alignment.py --scenes ../shared/data/xbd --tiles ../shared/data/joplin
+
+With ``--buildings`` (of a map of these tiles) and ``--footprints`` it also prints the median distance of found
+buildings from the given footprints, as they lie and after alignment. Prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from siamese.mapping.inputs import ImageFile
+from siamese.mapping.placing import place_images
+from siamese.mapping.predict import align
+from siamese.mapping.shifts import BLOCK_PX, ShiftField, edges, estimate_shifts, shift_between
+from siamese.mapping.task import Imagery, lay_imagery
+
+LENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0)
+TRUSTED = 0.06
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=Path, help="xBD's flat layout: copies with known shifts are made of it.")
+    parser.add_argument("--tiles", type=Path, help="Folder with pre/ and post/ GeoTIFFs.")
+    parser.add_argument("--buildings", type=Path, help="buildings.parquet of a map of these tiles.")
+    parser.add_argument("--footprints", type=Path, help="Footprints that its buildings are compared with.")
+    parser.add_argument("--every", type=int, default=4, help="Use every so many scenes.")
+    given = parser.parse_args()
+    figures: dict[str, Any] = {}
+    if given.scenes:
+        figures["known_shifts"] = known_shifts(given.scenes, given.every)
+    if given.tiles:
+        figures["tiles"] = tiles(given.tiles)
+    if given.buildings and given.footprints:
+        figures["footprints"] = distances(given.buildings, given.footprints)
+    print(json.dumps(figures))
+
+
+def known_shifts(folder: Path, every: int) -> dict[str, Any]:
+    """Shifts post images of real scenes by known lengths; the error is that of the change in the estimate."""
+    rng = np.random.default_rng(1)
+    paths = sorted((folder / "images").glob("*_pre_disaster.png"))
+    other, rows = [], []
+    last = None
+    for path in paths[::every]:
+        pre, post = (cv2.imread(str(path).replace("_pre_", f"_{date}_")) for date in ("pre", "post"))
+        part = np.s_[256 : 256 + BLOCK_PX, 256 : 256 + BLOCK_PX]
+        before = edges(pre[part], pre[part].any(2))
+        own = shift_between(before, edges(post[part], post[part].any(2)))
+        if last is not None:
+            other.append(shift_between(last, edges(post[part], post[part].any(2)))[2])
+        last = before
+        for length in LENGTHS:
+            angle = rng.uniform(0, 2 * math.pi)
+            right, down = length * math.cos(angle), length * math.sin(angle)
+            move = np.array([[1, 0, right], [0, 1, down]], np.float32)
+            moved = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+            found = shift_between(before, edges(moved[part], moved[part].any(2)))
+            rows.append((length, found[2], math.hypot(found[0] - own[0] - right, found[1] - own[1] - down)))
+    table = np.array(rows)
+    out: dict[str, Any] = {"scenes": len(paths[::every]), "other_places_response_max": round(max(other), 3)}
+    for length in LENGTHS:
+        of = table[table[:, 0] == length]
+        sure = of[of[:, 1] >= TRUSTED]
+        out[f"{length:g}_px"] = {
+            "trusted": round(len(sure) / len(of), 3),
+            "median_error_px": round(float(np.median(sure[:, 2])), 3) if len(sure) else None,
+            "p90_error_px": round(float(np.percentile(sure[:, 2], 90)), 3) if len(sure) else None,
+        }
+    return out
+
+
+def tiles(folder: Path) -> dict[str, Any]:
+    """Estimates the shift between real dates, and what is left of it once the post images are read where it says."""
+    with tempfile.TemporaryDirectory() as work:
+        before, after = (
+            [ImageFile(path, path.name, path.name) for path in sorted((folder / date).glob("*.tif"))]
+            for date in ("pre", "post")
+        )
+        placed = place_images(before, after, Path(work), (3, 3))
+        imagery = lay_imagery(placed, {one.name: one.name for one in (*before, *after)})
+        field = align(imagery)
+        if field is None:
+            return {"blocks": 0}
+        return _told(field, imagery) | {"after": _told(_rest(imagery, field), imagery)}
+
+
+def _rest(imagery: Imagery, field: ShiftField) -> ShiftField:
+    def moved(part: Any) -> Any:  # noqa: ANN401
+        col, row = ~imagery.grid.transform @ (part.transform.c, part.transform.f)
+        return imagery.post.mosaic.read(part.shifted(field.at(row + part.height / 2, col + part.width / 2)))
+
+    return estimate_shifts(imagery.grid, imagery.pre.mosaic.read, moved, imagery.post.mosaic.touches)
+
+
+def _told(field: ShiftField, imagery: Imagery) -> dict[str, Any]:
+    right, down, length = field.median_px
+    side = imagery.grid.side_m()
+    return {
+        "blocks": len(field.blocks),
+        "trusted": len(field.trusted),
+        "right_px": round(right, 2),
+        "down_px": round(down, 2),
+        "length_px": round(length, 2),
+        "length_m": round(length * side, 2),
+    }
+
+
+def distances(buildings: Path, footprints: Path) -> dict[str, Any]:
+    """Median distance of found buildings from the footprints that they overlap, as they lie and with that removed."""
+    found = gpd.read_parquet(buildings)
+    given = gpd.read_file(footprints)
+    metric = found.estimate_utm_crs()
+    found, given = found.to_crs(metric), given.to_crs(metric)
+    here, there = _pairs(found.geometry.to_numpy(), given.geometry.to_numpy())
+    one, two = (shapely.get_coordinates(shapely.centroid(shapes)) for shapes in (here, there))
+    off = two - one
+    shift = np.median(off, axis=0)
+    away, left = np.hypot(*off.T), np.hypot(*(off - shift).T)
+    return {
+        "pairs": len(off),
+        "median_m": round(float(np.median(away)), 2),
+        "median_without_shift_m": round(float(np.median(left)), 2),
+        "shift_east_m": round(float(shift[0]), 2),
+        "shift_north_m": round(float(shift[1]), 2),
+    }
+
+
+def _pairs(found: npt.NDArray[Any], given: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Returns buildings and footprints that overlap one to one, by at least a fifth of their union."""
+    tree = shapely.STRtree(given)
+    left, right = tree.query(found, predicate="intersects")
+    shared = shapely.area(shapely.intersection(found[left], given[right]))
+    union = shapely.area(found[left]) + shapely.area(given[right]) - shared
+    good = shared / union >= 0.2
+    left, right, score = left[good], right[good], (shared / union)[good]
+    order = np.argsort(-score)
+    taken: tuple[set[int], set[int]] = (set(), set())
+    kept = []
+    for number in order:
+        a, b = int(left[number]), int(right[number])
+        if a not in taken[0] and b not in taken[1]:
+            taken[0].add(a)
+            taken[1].add(b)
+            kept.append((a, b))
+    both = np.array(kept).reshape(-1, 2)
+    return found[both[:, 0]], given[both[:, 1]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Gathers what is known of a map from the manifests behind it, for its products."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+from affine import Affine
+
+from siamese.errors import NotPublishedError
+from siamese.evaluation.report import Report
+from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, ModelVersion, PairSet, Prediction, Split
+from siamese.mapping.grid import Grid
+from siamese.products.facts import MapFacts
+from siamese.store import Manifest, ObjectStore
+from siamese.store.manifest import MANIFEST
+
+_LEARNED_FROM: Final[tuple[Split, ...]] = ("train", "val")
+
+
+def facts_of(
+    made: DamageMap,
+    store: ObjectStore,
+    prediction: Prediction | None,
+    buildings: BuildingSet | None,
+    *,
+    dates: tuple[datetime | None, datetime | None] = (None, None),
+    evaluation: Evaluation | None = None,
+) -> MapFacts:
+    """Returns what is known of a map.
+
+    Args:
+        made: The map; it need not be published yet.
+        store: Holds the manifests.
+        prediction: What it was decided from; None of maps that older versions made in one step.
+        buildings: Its buildings; None likewise.
+        dates: When the images before and after the disaster were taken.
+        evaluation: How the model was scored.
+    """
+    steps: dict[str, Manifest] = {"publish": made}
+    sources: list[tuple[str, str]] = []
+    for title, step in (("predict", prediction), ("buildings", buildings)):
+        if step is not None:
+            steps[title] = step
+            sources.append((f"{step.kind} {step.digest}", str(step.uri(store))))
+    sources += [
+        (f"{Checkpoint.kind} {digest}", _address(Checkpoint, digest, store))
+        for digest in (made.checkpoint, *made.further)
+    ]
+    source = prediction or made
+    grid = None
+    if prediction is not None and prediction.crs is not None:
+        grid = Grid(prediction.crs, Affine(*prediction.transform), prediction.width, prediction.height)
+    pixel = grid.pixel_m2() if grid else None
+    return MapFacts(
+        map=made,
+        made=source.created,
+        transform=prediction.transform if prediction is not None and prediction.crs is not None else None,
+        pre_date=dates[0],
+        post_date=dates[1],
+        lineage=_lineage(made),
+        inputs={
+            name: source.origin.inputs[name] for name in ("pre", "post", "place") if source.origin.inputs.get(name)
+        },
+        params={title: step.origin.params.get("mapping", {}) for title, step in steps.items()},
+        code={title: f"{step.revision}, code {step.origin.code}" for title, step in steps.items()},
+        derived_from=tuple(sources),
+        predecessor=_address(DamageMap, made.parent, store) if made.parent else None,
+        score=_score(evaluation, made.checkpoint, store) if evaluation else None,
+        km2=pixel * made.width * made.height / 1e6 if pixel else None,
+    )
+
+
+def registered_evaluation(prediction: Prediction, store: ObjectStore) -> Evaluation | None:
+    """Returns the evaluation that a map's model was first registered with: it never changes; None of other models."""
+    if prediction.further:
+        return None
+    versions = [
+        ModelVersion.load(store, info.uri)
+        for info in store.list(store.lake / ModelVersion.kind / "")
+        if info.uri.name == MANIFEST
+    ]
+    own = [one for one in versions if one.checkpoint == prediction.checkpoint]
+    for version in sorted(own, key=lambda one: (one.version, one.name)):
+        try:
+            return Evaluation.load(store, version.evaluation)
+        except NotPublishedError:
+            continue
+    return None
+
+
+def _score(evaluation: Evaluation, checkpoint: str, store: ObjectStore) -> dict[str, Any]:
+    """Returns how good the model is, on all evaluated events and on those that it was not trained on."""
+    report = Report.model_validate_json(evaluation.report.read(store))
+    trained_on = None
+    with suppress(NotPublishedError):
+        splits = PairSet.load(store, Checkpoint.load(store, checkpoint).pairs).splits
+        trained_on = {event for name in _LEARNED_FROM if name in splits for event in splits[name].events}
+    events = {event: figures.pixels.scores.score for event, figures in report.events.items()}
+    found: dict[str, Any] = {
+        "evaluation": evaluation.digest,
+        "split": evaluation.split,
+        "scenes": report.scenes,
+        **evaluation.scores.model_dump(),
+        "building_macro_f1": report.buildings.macro_f1,
+        "events": events,
+    }
+    if trained_on is not None:
+        found["unseen_events"] = {event: score for event, score in events.items() if event not in trained_on}
+    return found
+
+
+def _address(kind: type[Manifest], digest: str, store: ObjectStore) -> str:
+    """Returns where a manifest lies, or would lie if it had not been removed."""
+    try:
+        return str(kind.load(store, digest).uri(store))
+    except NotPublishedError:
+        return str(kind.folder(store, digest) / MANIFEST)
+
+
+def _lineage(made: DamageMap) -> str:
+    told = (
+        f"Images before and after the disaster were compared by {made.model}; buildings were found in both and graded."
+    )
+    if made.labels:
+        told += f" Then it was adapted to {len(made.labels)} set{'s' * (len(made.labels) != 1)} of labels by people."
+    return told
