@@ -125,7 +125,7 @@ async function start(): Promise<void> {
   if (chosen >= 0) link.camera ? state.select(chosen) : page.go(chosen, true);
   document.documentElement.dataset["ready"] = "true";
   view.map.once("idle", () => { document.documentElement.dataset["idle"] = "true"; });
-  Object.assign(window, { siamese: { page, labels, judged } });
+  Object.assign(window, { siamese: { page, labels, judged, sample: assessing.sample } });
 }
 
 async function readSession(): Promise<Session | null> {

@@ -24,7 +24,7 @@ export function allocate(there: number[], wanted: number, least: number): number
     const open = there.reduce((sum, one, i) => sum + (room[i] > 0 ? one : 0), 0);
     const share = there.map((one, i) => ((room[i] > 0 ? one : 0) / open) * left);
     const more: number[] = share.map((one, i) => Math.min(Math.floor(one), room[i]));
-    if (more.every((one) => one === 0)) {
+    if (!more.some((one) => one > 0)) {
       let best = -1;
       share.forEach((one, i) => { if (room[i] > 0 && (best < 0 || one > share[best])) best = i; });
       more[best] = 1;

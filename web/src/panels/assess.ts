@@ -12,7 +12,7 @@ import { classButtons, handIn, labelOf } from "./labelling.ts";
 const USUAL = 100;
 const LEAST = 5;
 
-export type Assess = { root: HTMLElement; key: (event: KeyboardEvent) => boolean };
+export type Assess = { root: HTMLElement; key: (event: KeyboardEvent) => boolean; sample: () => number[] };
 
 /** The buildings that `siamese assess -n` draws, in its order. */
 export function sample(teaching: Teaching, mapped: Uint8Array, known: Set<number>, size: number, least: number): number[] {
@@ -28,7 +28,7 @@ export function assess(page: Page, labels: Labels): Assess {
   const root = h("div", { class: "stack" });
   if (!about.teach.columns || state.buildings.n === 0) {
     replace(root, h("p", {}, t("teach.absent", { why: about.teach.absent ?? "" })));
-    return { root, key: () => false };
+    return { root, key: () => false, sample: () => [] };
   }
   const known = new Map(Object.entries(about.teach.labels ?? {})
     .map(([place, name]): [number, number] => [Number(place), about.classes.indexOf(name)]).filter(([, c]) => c >= 0 && c < UNKNOWN));
@@ -123,6 +123,7 @@ export function assess(page: Page, labels: Labels): Assess {
     work, table, handing.root);
   return {
     root,
+    sample: () => places,
     key(event) {
       const label = labelOf(event);
       if (label !== null && places.length) give(label);
