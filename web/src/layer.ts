@@ -8,6 +8,8 @@ import type { About, Buildings } from "./data.ts";
 export const HIDDEN = 8;
 export const SELECTED = 16;
 export const LABELLED = 32;
+const PALETTE_RGB = COLOURS.flatMap(rgb);
+const BLIND = COLOURS.flatMap(() => [0.55, 0.75, 0.85]);
 const CHUNK = 256;
 const ROW = 2048;
 /** Buildings smaller than this on the screen are drawn as dots. */
@@ -21,6 +23,7 @@ uint stateOf(uint i) { return texelFetch(u_state, ivec2(i % ${ROW}u, i / ${ROW}u
 const PALETTE = `
 uniform vec3 u_colours[5];
 uniform float u_opacity;
+uniform float u_blind;
 `;
 const HEAD = "#version 300 es\nprecision highp float;\nprecision highp int;\n";
 
@@ -34,7 +37,7 @@ flat in uint v_state; out vec4 colour;
 void main() {
   uint c = min(v_state & 7u, 4u);
   float alpha = c == 4u ? (mod(gl_FragCoord.x + gl_FragCoord.y, 8.) < 2.5 ? .75 : .12) : .3;
-  alpha *= u_opacity;
+  alpha *= u_blind > .5 ? 0. : u_opacity;
   colour = vec4(u_colours[c] * alpha, alpha);
 }`];
 
@@ -89,7 +92,8 @@ export class BuildingLayer implements CustomLayerInterface {
   readonly type = "custom" as const;
   readonly renderingMode = "2d" as const;
   opacity = 1;
-  visible = true;
+  /** Whether classes are hidden, as in an assessment: all buildings look alike. */
+  blind = false;
   /** One byte a building: its class and flags. */
   readonly state: Uint8Array;
   private readonly rows: number;
@@ -154,7 +158,7 @@ export class BuildingLayer implements CustomLayerInterface {
   }
 
   render(_: WebGLRenderingContext | WebGL2RenderingContext, args: CustomRenderMethodInput): void {
-    if (!this.visible || this.buildings.n === 0) return;
+    if (this.buildings.n === 0) return;
     const gl = this.gl;
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.texture);
@@ -309,7 +313,8 @@ export class BuildingLayer implements CustomLayerInterface {
     gl.uniformMatrix4fv(one.at("u_matrix"), false, matrix);
     gl.uniform1i(one.at("u_state"), 0);
     gl.uniform1f(one.at("u_opacity"), this.opacity);
-    gl.uniform3fv(one.at("u_colours"), COLOURS.flatMap(rgb));
+    gl.uniform1f(one.at("u_blind"), this.blind ? 1 : 0);
+    gl.uniform3fv(one.at("u_colours"), this.blind ? BLIND : PALETTE_RGB);
   }
 
   private buffer(data: Float32Array | Uint32Array): WebGLBuffer {

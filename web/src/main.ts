@@ -83,7 +83,14 @@ async function start(): Promise<void> {
   };
   replace(header, ...head(page, theme));
   const bar = tabs(page, panels);
-  replace(panel, warnings(page), bar, card(page, teaching.buttons), ...Object.values(panels));
+  const showTab = (): void => {
+    teaching.head.hidden = state.tab !== "teach";
+    layer.blind = state.tab === "assess";
+    layer.changed();
+  };
+  state.on("tab", showTab);
+  showTab();
+  replace(panel, warnings(page), bar, teaching.head, card(page, teaching.buttons), ...Object.values(panels));
   stage.append(dates(page, archives.pre !== null && archives.post !== null), drawing.root, readout(page), toast, spoken);
 
   keys(page, teaching.key, assessing.key, drawing);
@@ -111,11 +118,11 @@ async function start(): Promise<void> {
   box();
   view.draw("region", state.filter.region ?? [], true);
   view.map.on("click", (event) => {
-    if (drawing.click(view.place(event))) return;
+    if (drawing.click(view.place(event)) || state.tab === "assess") return;
     const found = state.at(view.place(event), view.units(8));
     state.select(found);
     if (found >= 0) {
-      if (state.tab === "assess" || state.tab === "about") { state.tab = "explore"; state.tell("tab"); }
+      if (state.tab === "about") { state.tab = "explore"; state.tell("tab"); }
       panel.scrollTo({ top: 0 });
       tell(page, found);
     }
@@ -367,7 +374,7 @@ function keys(page: Page, teach: (event: KeyboardEvent) => boolean, assess: (eve
     } else if (event.key === "f") {
       state.view = state.view === "flicker" ? "swipe" : "flicker";
       state.tell("shown");
-    } else if (!(state.tab === "assess" ? assess(event) : teach(event))) return;
+    } else if (!(state.tab === "assess" ? assess(event) : state.tab === "teach" && teach(event))) return;
     event.preventDefault();
   });
 }

@@ -9,21 +9,22 @@ import { classButtons, handIn, labelOf } from "./labelling.ts";
 
 const PICKS = 6;
 
-export type Teach = { root: HTMLElement; buttons: (place: number) => HTMLElement | null; key: (event: KeyboardEvent) => boolean };
+export type Teach = { head: HTMLElement; root: HTMLElement; buttons: (place: number) => HTMLElement | null; key: (event: KeyboardEvent) => boolean };
 
 export function teach(page: Page, labels: Labels): Teach {
   const { state, about } = page;
-  const root = h("div", { class: "stack" });
+  const head = h("div", { class: "stack tight" }), root = h("div", { class: "stack" });
   const absent = about.teach.absent;
   if (absent) {
     replace(root, h("p", {}, t("teach.absent", { why: absent })));
-    return { root, buttons: () => null, key: () => false };
+    return { head, root, buttons: () => null, key: () => false };
   }
   const earlier = Object.entries(about.teach.labels ?? {}).map(([place, name]): [number, string] => [Number(place), name]);
   let queue: number[] = [];
   let found: { classes: Uint8Array; probabilities: Float64Array } | null = null;
   let learning = false, again = false, shown = true;
 
+  const intro = h("p", {}, t("teach.intro"));
   const status = h("p", { role: "status", class: "wrap" });
   const notes = h("div", {});
   const number = h("strong", {});
@@ -51,6 +52,7 @@ export function teach(page: Page, labels: Labels): Teach {
 
   const show = (): void => {
     number.textContent = labels.size === 0 ? t("teach.none") : labels.size === 1 ? t("teach.label") : t("teach.labels", { n: labels.size });
+    intro.hidden = labels.size > 2;
     undo.disabled = !labels.canUndo();
     clear.hidden = labels.size === 0;
     compare.hidden = !found;
@@ -146,11 +148,9 @@ export function teach(page: Page, labels: Labels): Teach {
     void learn();
   }
 
-  replace(root, h("p", {}, t("teach.intro")),
-    h("div", { class: "row" }, next, undo, compare),
-    h("p", { class: "row" }, number, clear),
-    earlier.length ? h("p", { class: "quiet" }, t("teach.earlier", { n: earlier.length })) : null,
-    status, changes, notes, handing.root);
+  replace(head, intro, h("div", { class: "row" }, next, undo, compare), status, changes, notes);
+  replace(root, h("p", { class: "row" }, number, clear),
+    earlier.length ? h("p", { class: "quiet" }, t("teach.earlier", { n: earlier.length })) : null, handing.root);
   if (labels.size) {
     status.textContent = t("teach.restored", { n: labels.size });
     state.setLabelled(labels.places());
@@ -158,8 +158,8 @@ export function teach(page: Page, labels: Labels): Teach {
   }
   show();
   return {
-    root,
-    buttons: (place) => classButtons(labels.get(place), give),
+    head, root,
+    buttons: (place) => (state.tab === "teach" ? classButtons(labels.get(place), give) : null),
     key(event) {
       const label = labelOf(event);
       if (label !== null && state.selected >= 0) give(label);
