@@ -24,6 +24,7 @@ Tile = tuple[int, int, int]
 
 _QUALITY: Final = 82
 _EFFORT: Final = 2
+_NEAR_PX: Final = 33
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,22 @@ def _halved(parts: list[list[Pixels | None]]) -> Pixels | None:
 def _encoded(pixels: Pixels) -> bytes:
     whole = bool((pixels[..., 3] == 255).all())
     out = io.BytesIO()
-    Pillow.fromarray(np.ascontiguousarray(pixels[..., :3]) if whole else pixels).save(
+    Pillow.fromarray(np.ascontiguousarray(pixels[..., :3]) if whole else _spread(pixels)).save(
         out, "WEBP", quality=_QUALITY, method=_EFFORT
     )
     return out.getvalue()
+
+
+def _spread(pixels: Pixels) -> Pixels:
+    """Gives clear pixels the colour of what is seen near them, since WebP mixes colours of neighbours."""
+    seen = (pixels[..., 3:] > 0).astype(np.float32)
+    colour = pixels[..., :3] * seen
+    near, weight = (cv2.blur(one, (_NEAR_PX, _NEAR_PX), borderType=cv2.BORDER_REPLICATE) for one in (colour, seen))
+    mean = colour.sum(axis=(0, 1)) / seen.sum()
+    filled = np.where(weight[..., None] > 1e-4, near / np.maximum(weight[..., None], 1e-4), mean)
+    out = pixels.copy()
+    out[..., :3] = np.where(seen > 0, pixels[..., :3], np.rint(filled).clip(0, 255))
+    return out
 
 
 def _header(pyramid: Pyramid) -> dict[str, Any]:

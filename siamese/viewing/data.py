@@ -44,6 +44,8 @@ class Teaching:
     """Of the random order in which buildings are assessed: the hash of that map's buildings."""
     labels: Mapping[int, str]
     """Classes that people gave before, by position."""
+    current: npt.NDArray[np.float64] | None = None
+    """``(n, 4)`` probabilities as the map has them since those labels; None: as the network gave them."""
 
 
 def write_about(folder: Path, about: Mapping[str, Any], adaptation: AdaptationParams, parts: Mapping[str, Any]) -> None:
@@ -135,6 +137,8 @@ def write_teaching(
         "prior": buildings.probabilities,
         "rootClass": buildings.classes.astype(np.uint8),
     }
+    if teaching.current is not None:
+        columns["current"] = teaching.current
     found: dict[str, Any] = {"labels": {str(place): name for place, name in teaching.labels.items()}}
     if along is None:
         found |= absent(why)

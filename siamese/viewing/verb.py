@@ -140,7 +140,8 @@ def _teach(
     if lineage is None:
         return absent("the map has no buildings")
     labels = {place: one.damage_class for place, one in sorted(lineage.labels.items())}
-    teaching = Teaching(lineage.buildings, lineage.root.buildings.sha256, labels)
+    current = None if lineage.map.digest == lineage.root.digest else lineage.current(store).probabilities
+    teaching = Teaching(lineage.buildings, lineage.root.buildings.sha256, labels, current)
     if not params.teach:
         return write_teaching(folder, teaching, why="left out")
     try:

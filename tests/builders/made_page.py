@@ -40,7 +40,7 @@ class Town:
             georeferenced: Whether it lies anywhere on the ground.
         """
         rng = np.random.default_rng(seed)
-        side = int(np.ceil(np.sqrt(count / 0.8)))
+        side = max(3, int(np.ceil(np.sqrt(count / 0.8))))
         self.side_px = side * PLOT // scale
         plots = np.sort(rng.permutation(side * side)[:count])
         row, col = np.divmod(plots, side)

@@ -26,6 +26,7 @@ def serving(folder: Path, keep: KeepLabels | None = None) -> Iterator[str]:
     """Serves a page on a free port; yields its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
     server = uvicorn.Server(uvicorn.Config(application(Served(folder, keep)), log_level="error", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -44,7 +45,7 @@ class Browser:
         self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         self.problems: list[str] = []
 
-    def open(self, address: str, hash: str = "", *, width: int = 1280, height: int = 800, **more: object) -> Any:  # noqa: A002, ANN401
+    def open(self, address: str, hash: str = "", *, width: int = 1000, height: int = 640, **more: object) -> Any:  # noqa: A002, ANN401
         """Opens a page and waits until its map is drawn; what the page complains of is collected."""
         page = self._browser.new_context(viewport={"width": width, "height": height}, **more).new_page()
         page.set_default_timeout(PATIENCE_MS)

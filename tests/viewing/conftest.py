@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 from builders.made_page import Town, made_page
-
 from viewing.browsing import Browser, serving
 
 
 @pytest.fixture(scope="session")
 def town(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Town]:
-    """The page of a town of 300 buildings, and the town."""
+    """The page of a town of 160 buildings, and the town."""
     folder = tmp_path_factory.mktemp("town") / "page"
-    return folder, made_page(folder, 300)
+    return folder, made_page(folder, 160)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium; a test fails if a page complained of anything or asked for a foreign address."""
+    """Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -32,22 +31,33 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def calm(browser: Browser) -> Iterator[Browser]:
-    """The browser; afterwards nothing may have gone wrong on any page."""
+    """The browser; afterwards no page may have complained of anything or asked for a foreign address."""
     browser.problems.clear()
     yield browser
     assert not browser.problems
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(town: tuple[Path, Town]) -> Iterator[str]:
     """Where the town's page is served."""
     with serving(town[0]) as found:
         yield found
 
 
+@pytest.fixture(scope="session")
+def opened(browser: Browser, address: str) -> Any:  # noqa: ANN401
+    """The town's page, opened once: software draws it, which takes seconds."""
+    return browser.open(address)
+
+
 @pytest.fixture
-def page(calm: Browser, address: str) -> Any:  # noqa: ANN401
-    """The town's page, opened."""
-    opened = calm.open(address)
-    yield opened
-    opened.context.close()
+def page(opened: Any, calm: Browser) -> Any:  # noqa: ANN401
+    """The town's page as it is when opened."""
+    del calm
+    opened.click("#tab-explore")
+    opened.get_by_role("button", name="Reset filters").click()
+    opened.locator(".floating").get_by_text("Swipe", exact=True).click()
+    opened.evaluate("siamese.page.state.select(-1)")
+    opened.get_by_role("button", name="Whole map").click()
+    opened.keyboard.press("Escape")
+    return opened
