@@ -31,6 +31,7 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
+    "X-Siamese-Session": "session",
 }
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",

@@ -137,8 +137,11 @@ async function start(): Promise<void> {
 
 async function readSession(): Promise<Session | null> {
   try {
+    // Only `siamese view` says that it has a session; a plain web server is not asked for one.
+    const served = await fetch("map.json", { method: "HEAD" });
+    if (!served.headers.has("x-siamese-session")) return null;
     const found = await fetch("session");
-    return found.ok && found.headers.get("content-type")?.startsWith("application/json") ? ((await found.json()) as Session) : null;
+    return found.ok ? ((await found.json()) as Session) : null;
   } catch {
     return null;
   }

@@ -1,5 +1,5 @@
 // The page's side of the worker that learns: the data is read when it is first needed.
-import type { About, Files, Teaching } from "../data.ts";
+import type { About, Files } from "../data.ts";
 import { readTeaching } from "../data.ts";
 import type { Answers, Asked } from "./worker.ts";
 
@@ -9,14 +9,16 @@ export class Learner {
   private worker: Promise<Worker> | null = null;
   private readonly waiting = new Map<number, Waiting>();
   private next = 0;
-  private kept: Promise<Teaching> | null = null;
+  private kept: Float64Array | null = null;
+  private order: Promise<Float64Array> | null = null;
 
   constructor(private readonly files: Files, private readonly about: About) {}
 
-  /** The arrays that the page itself needs; the worker has copies. */
-  teaching(): Promise<Teaching> {
-    this.kept ??= readTeaching(this.files, this.about);
-    return this.kept;
+  /** The random order in which buildings are assessed; all other arrays live in the worker alone. */
+  randomOrder(): Promise<Float64Array> {
+    this.worker ??= this.start();
+    this.order ??= this.worker.then(() => this.kept as Float64Array);
+    return this.order;
   }
 
   adapt(labels: [number, number][]): Promise<Answers["adapt"]> {
@@ -45,7 +47,8 @@ export class Learner {
   }
 
   private async start(): Promise<Worker> {
-    const teaching = await this.teaching();
+    const teaching = await readTeaching(this.files, this.about);
+    this.kept = teaching.order.slice();
     const worker = new Worker(this.files.url("learn-worker.js"));
     worker.onmessage = ({ data }: MessageEvent<{ number: number; answer?: unknown; error?: string }>) => {
       const one = this.waiting.get(data.number);
@@ -57,7 +60,8 @@ export class Learner {
       for (const one of this.waiting.values()) one.failed(new Error(event.message || "worker"));
       this.waiting.clear();
     };
-    worker.postMessage({ kind: "start", number: 0, teaching, settings: this.about.adaptation });
+    // All arrays lie in one buffer, which moves to the worker.
+    worker.postMessage({ kind: "start", number: 0, teaching, settings: this.about.adaptation }, [teaching.prior.buffer]);
     return worker;
   }
 }

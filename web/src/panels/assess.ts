@@ -1,5 +1,5 @@
 // Assessing: a random sample, labelled blind, and what it says of the map as it was published.
-import { UNKNOWN, type Teaching } from "../data.ts";
+import { UNKNOWN } from "../data.ts";
 import { h, replace } from "../dom.ts";
 import { LABELS } from "../handing.ts";
 import type { Labels } from "../labels.ts";
@@ -15,11 +15,11 @@ const LEAST = 5;
 export type Assess = { root: HTMLElement; key: (event: KeyboardEvent) => boolean; sample: () => number[] };
 
 /** The buildings that `siamese assess -n` draws, in its order. */
-export function sample(teaching: Teaching, mapped: Uint8Array, known: Set<number>, size: number, least: number): number[] {
+export function sample(order: Float64Array, mapped: Uint8Array, known: Set<number>, size: number, least: number): number[] {
   const members: number[][] = [[], [], [], [], []];
   mapped.forEach((c, place) => { if (!known.has(place)) members[c].push(place); });
   const sizes = allocate(members.map((one) => one.length), size, least);
-  const by = (a: number, b: number): number => teaching.order[a] - teaching.order[b] || a - b;
+  const by = (a: number, b: number): number => order[a] - order[b] || a - b;
   return members.flatMap((one, c) => one.sort(by).slice(0, sizes[c])).sort(by);
 }
 
@@ -44,8 +44,7 @@ export function assess(page: Page, labels: Labels): Assess {
 
   async function begin(): Promise<void> {
     start.disabled = true;
-    const teaching = await page.learner.teaching();
-    places = sample(teaching, state.buildings.mapped, new Set(known.keys()), Math.max(LEAST, Number(size.value) || USUAL), about.adaptation.least);
+    places = sample(await page.learner.randomOrder(), state.buildings.mapped, new Set(known.keys()), Math.max(LEAST, Number(size.value) || USUAL), about.adaptation.least);
     start.disabled = false;
     handing.root.hidden = false;
     at = Math.max(0, places.findIndex((place) => labels.get(place) === null));

@@ -47,8 +47,8 @@ export function handIn(page: Page, labels: Labels, purpose: "label" | "assessmen
           method: "POST", body: labelsToGeoJson(page.state, labels.all()),
           headers: { "Content-Type": "application/geo+json", "X-Siamese": page.session?.token ?? "" },
         });
-        const answer = (await found.json()) as { set?: string; next?: string; error?: string };
-        told.textContent = found.ok ? t("teach.kept", { set: answer.set ?? "", next: answer.next ?? "" }) : t("teach.failed", { why: answer.error ?? String(found.status) });
+        const answer = (await found.json()) as { set?: string; error?: string };
+        told.textContent = found.ok ? t("teach.kept", { set: answer.set ?? "" }) : t("teach.failed", { why: answer.error ?? String(found.status) });
       } catch (error) {
         told.textContent = t("teach.failed", { why: error instanceof Error ? error.message : String(error) });
       }
