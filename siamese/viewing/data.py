@@ -143,8 +143,8 @@ def write_teaching(
     if along is None:
         found |= absent(why)
     else:
-        # They are float32 inside, so that the browser computes with the very numbers that `siamese adapt` has.
-        columns["along"] = along.astype(np.float32)
+        # In full, so that the browser computes with the very numbers that `siamese adapt` has.
+        columns["along"] = along
         found["dimension"] = along.shape[1]
     return {**found, "columns": write_columns(folder / "teach.bin", columns)}
 

@@ -53,7 +53,7 @@ def test_the_folder_holds_the_map(store: ObjectStore, make_map: Callable[..., Da
     np.testing.assert_allclose(found["probabilities"].reshape(-1, 4), buildings.probabilities, atol=1e-7)
     teach = columns(folder, "teach.bin", told["teach"]["columns"])
     along = directions_of(vectors_of(trace(made, store), EMBEDDING, store), PARAMS.adaptation)
-    np.testing.assert_array_equal(teach["along"].reshape(7, -1).astype(np.float64), along)
+    np.testing.assert_array_equal(teach["along"].reshape(7, -1), along)
     np.testing.assert_array_equal(teach["prior"].reshape(7, 4), buildings.probabilities)
     with (folder / "post.pmtiles").open("rb") as file:
         header = Reader(MmapSource(file)).header()

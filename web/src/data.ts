@@ -191,7 +191,7 @@ export async function readBuildings(files: Files, about: About): Promise<Buildin
 
 export type Teaching = {
   dimension: number;
-  along: Float32Array | null;
+  along: Float64Array | null;
   prior: Float64Array;
   current: Float64Array;
   position: Float64Array;
@@ -207,7 +207,7 @@ export async function readTeaching(files: Files, about: About): Promise<Teaching
   const prior = column<Float64Array>(data, layout, "prior");
   return {
     dimension: about.teach.dimension ?? 0,
-    along: layout["along"] ? column<Float32Array>(data, layout, "along") : null,
+    along: layout["along"] ? column<Float64Array>(data, layout, "along") : null,
     prior,
     current: layout["current"] ? column<Float64Array>(data, layout, "current") : prior,
     position: column<Float64Array>(data, layout, "position"),

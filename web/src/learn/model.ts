@@ -23,7 +23,7 @@ export type Adapted = { probabilities: Float64Array; strength: number; surprise:
  * @param prior (n, 4) probabilities of the network.
  * @param labels Place and class of some buildings, by place.
  */
-export function adaptAlong(along: Float32Array, k: number, prior: Float64Array, labels: [number, number][], settings: Settings): Adapted {
+export function adaptAlong(along: Float64Array, k: number, prior: Float64Array, labels: [number, number][], settings: Settings): Adapted {
   const sorted = [...labels].sort((a, b) => a[0] - b[0]);
   const n = prior.length / CLASSES, m = sorted.length;
   const logs = logPrior(prior);
@@ -321,7 +321,7 @@ const ALIKE = 0.02;
 const APART = 2;
 
 /** Pairs of labelled buildings that look the same and have opposite classes. */
-export function contradictions(along: Float32Array, k: number, labels: [number, number][]): [number, number][] {
+export function contradictions(along: Float64Array, k: number, labels: [number, number][]): [number, number][] {
   const sorted = [...labels].sort((a, b) => a[0] - b[0]);
   const found: [number, number][] = [];
   for (let i = 0; i < sorted.length; i++) {
@@ -333,7 +333,7 @@ export function contradictions(along: Float32Array, k: number, labels: [number, 
   return found;
 }
 
-export function distance2(along: Float32Array, k: number, one: number, other: number): number {
+export function distance2(along: Float64Array, k: number, one: number, other: number): number {
   let sum = 0;
   for (let j = 0; j < k; j++) sum += (along[one * k + j] - along[other * k + j]) ** 2;
   return sum;

@@ -26,7 +26,7 @@ export function entropy(probabilities: Float64Array): Float64Array {
  * @param positions (n, 2) metres or pixels.
  * @param labelled Buildings that have a label.
  */
-export function select(along: Float32Array, k: number, probabilities: Float64Array, positions: Float64Array, count: number, labelled: number[], settings: Settings): number[] {
+export function select(along: Float64Array, k: number, probabilities: Float64Array, positions: Float64Array, count: number, labelled: number[], settings: Settings): number[] {
   const n = positions.length / 2;
   const taken = new Set(labelled), held = [...taken].sort((a, b) => a - b);
   const free: number[] = [];

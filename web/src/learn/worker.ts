@@ -42,14 +42,14 @@ function answer(asked: Exclude<Asked, { kind: "start" }>): Answers[keyof Answers
   }
 }
 
-function vectors(from: Teaching): Float32Array {
+function vectors(from: Teaching): Float64Array {
   if (!from.along) throw new Error("there are no vectors");
   return from.along;
 }
 
 /** Some rows of an array. */
-function rows<T extends Float32Array | Float64Array>(values: T, places: number[], width: number): T {
-  const out = new (values.constructor as new (length: number) => T)(places.length * width);
+function rows(values: Float64Array, places: number[], width: number): Float64Array {
+  const out = new Float64Array(places.length * width);
   places.forEach((place, i) => out.set(values.subarray(place * width, (place + 1) * width), i * width));
   return out;
 }
