@@ -1,6 +1,7 @@
 # make demo       the whole chain on this machine, from made-up scenes to a published damage map
 # make test       every test, with real servers;  make test-fast  those that need no server
 # make check      style, types, layers;  make coverage  every test, and which lines none of them runs
+# make page       builds the page of `siamese view` from web/, with node 20 or newer
 # make lock       renews requirements.lock;  make audit  known vulnerabilities of what it pins
 WORKS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -13,7 +14,7 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 # Threads that spin or outnumber the cores slow every test beside them.
 PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test test-fast coverage check audit lock setup clean
+.PHONY: demo test test-fast coverage check audit page lock setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(INSTALLED)
@@ -49,6 +50,10 @@ check: $(INSTALLED)
 audit: $(INSTALLED)
 	@$(PIP) install pip-audit
 	@$(VENV)/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+
+# The versions of web/package-lock.json and the same sources give the same bytes; no package runs a script of its own.
+page:
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund && npx tsc --noEmit && node build.mjs
 
 # One lock for every Python and platform. Versions stay unless pyproject.toml asks for others, or UPGRADE=NAME for one;
 # hashes are asked for anew, because a release may have gained a wheel.

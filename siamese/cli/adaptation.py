@@ -122,7 +122,7 @@ def adapt(
         params.embedding,
         params.mapping,
         store,
-        author=author or _login(),
+        author=author or login(),
         index=_index(index, store),
     )
     adapted.mark_current(store)
@@ -189,7 +189,7 @@ def assess(
         ]
         emit(sample, "\n".join(lines), as_json=as_json)
         return
-    found = assess_map(made, sample, labels, params, store, author=author or _login())
+    found = assess_map(made, sample, labels, params, store, author=author or login())
     write_json(found, out)
     if as_json:
         typer.echo(dump(found))
@@ -223,7 +223,8 @@ def _check_file(labels: Path) -> None:
         raise SiameseError("there is no such file", where=str(labels), fix="check the path")
 
 
-def _login() -> str:
+def login() -> str:
+    """Returns the name of whoever is logged in."""
     import getpass
 
     try:

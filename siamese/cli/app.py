@@ -29,6 +29,7 @@ from siamese.cli.stack import down, status, up
 from siamese.cli.stages import stages
 from siamese.cli.train import train
 from siamese.cli.upload import upload
+from siamese.cli.view import view
 from siamese.errors import SiameseError
 from siamese.progress import log_to_stderr
 from siamese.store import open_context
@@ -46,12 +47,12 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "First look": (demo, sample),
     "Local stack": (up, down, status),
     "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
-    "A map and a person's labels": (select, adapt, assess),
+    "A map and a person's labels": (view, select, adapt, assess),
     "Which model is champion": (register, promote, rollback, history),
     "Beside the chain": (duplicates, pretrain, quantize, score, params, stages),
 }
 
-NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map", "similarity"}
+NETWORK_VERBS = {"pretrain", "train", "quantize", "evaluate", "map", "view", "similarity"}
 """Verbs that run a network, and so want its allocator from the start of the process."""
 
 for panel, verbs in PANELS.items():

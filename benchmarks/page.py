@@ -1,0 +1,146 @@
+"""How fast the page of a map is, in a real browser, at any number of buildings.
+
+One JSON line for each number: seconds to the first view, frames of a pan in milliseconds, how long a map takes to be
+decided anew after a label, a filter, memory of the page, and the size of its files. The browser draws in software, so
+frames are slower than on any machine with a graphics card.
+
+    python benchmarks/page.py 100 10000 100000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from builders.made_page import made_page
+from viewing.browsing import ARGUMENTS, CHROMIUM, serving
+
+_PAN = """
+async () => {
+  const { map } = siamese.page.view;
+  const frames = [];
+  let last = performance.now(), done = false;
+  const look = (now) => { frames.push(now - last); last = now; if (!done) requestAnimationFrame(look); };
+  requestAnimationFrame(look);
+  for (const by of [[240, 0], [0, 160], [-480, 0], [0, -160], [240, 0]]) {
+    await new Promise((next) => { map.once("moveend", next); map.panBy(by, { duration: 700, easing: (t) => t }); });
+  }
+  done = true;
+  return frames.slice(2);
+}
+"""
+_LEARN = """
+async (labels) => {
+  const started = performance.now();
+  const found = await siamese.page.learner.adapt(labels);
+  siamese.page.state.decide(found);
+  await new Promise((next) => siamese.page.view.map.once("render", next));
+  return [performance.now() - started, found.ms];
+}
+"""
+_FILTER = """
+async () => {
+  const started = performance.now();
+  siamese.page.state.setFilter({ confidence: [0.5, 1] });
+  await new Promise((next) => siamese.page.view.map.once("render", next));
+  const took = performance.now() - started;
+  siamese.page.state.setFilter({ confidence: [0, 1] });
+  return took;
+}
+"""
+_PICK = """
+async () => {
+  const started = performance.now();
+  await siamese.page.learner.select(6, [], null);
+  return performance.now() - started;
+}
+"""
+_ZOOM = """
+(by) => {
+  const { map } = siamese.page.view;
+  window.first ??= map.getZoom();
+  map.jumpTo({ zoom: window.first + by });
+}
+"""
+
+
+def measure(count: int, folder: Path, browser: Any, labels: int) -> dict[str, Any]:  # noqa: ANN401 - Playwright
+    """Measures the page of a town."""
+    scale = 1 if count < 20_000 else 2 if count < 60_000 else 4
+    town = made_page(folder, count, scale=scale)
+    with serving(folder) as address:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.set_default_timeout(600_000)
+        started = time.perf_counter()
+        page.goto(address)
+        page.wait_for_selector("html[data-ready=true]")
+        ready = time.perf_counter() - started
+        page.wait_for_selector("html[data-idle=true]")
+        first = time.perf_counter() - started
+        frames: dict[str, list[float]] = {}
+        for name, closer in (("whole", 0.0), ("town", 2.5), ("street", 5.0)):
+            page.evaluate(_ZOOM, closer)
+            page.wait_for_timeout(1500)
+            frames[name] = page.evaluate(_PAN)
+        given = [[place, int(town.truth[place])] for place in range(0, count, max(1, count // labels))][:labels]
+        page.evaluate(_LEARN, given[:2])
+        learned = [page.evaluate(_LEARN, given) for _ in range(3)]
+        found = {
+            "buildings": count,
+            "labels": len(given),
+            "megabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
+            "ready_s": round(ready, 2),
+            "first_view_s": round(first, 2),
+            "frames_ms": {
+                name: {
+                    "median": round(statistics.median(some), 1),
+                    "p95": round(statistics.quantiles(some, n=20)[-1], 1),
+                    "worst": round(max(some), 1),
+                }
+                for name, some in frames.items()
+            },
+            "decided_anew_ms": round(min(one[0] for one in learned)),
+            "of_it_model_ms": round(min(one[1] for one in learned)),
+            "filter_ms": round(min(page.evaluate(_FILTER) for _ in range(3)), 1),
+            "pick_ms": round(page.evaluate(_PICK)),
+            "heap_mb": round(page.evaluate("performance.memory.usedJSHeapSize") / 1e6),
+            "renderer": page.evaluate(
+                "(() => { const gl = document.createElement('canvas').getContext('webgl2');"
+                "const more = gl.getExtension('WEBGL_debug_renderer_info');"
+                "return more ? gl.getParameter(more.UNMASKED_RENDERER_WEBGL) : '' })()"
+            ),
+        }
+        context.close()
+    return found
+
+
+def main() -> None:
+    """Measures each number of buildings."""
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("buildings", nargs="*", type=int, default=[100, 10_000, 100_000])
+    parser.add_argument("--labels", type=int, default=30, help="labels that the map learns from")
+    parser.add_argument("--keep", type=Path, help="write the pages to this folder and keep them")
+    asked = parser.parse_args()
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, "--enable-precise-memory-info"]
+        )
+        for count in asked.buildings:
+            found = measure(count, (asked.keep or Path(folder)) / str(count), browser, asked.labels)
+            print(json.dumps(found), flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+// What the map says of itself.
+import { add, h } from "../dom.ts";
+import type { Page } from "../page.ts";
+import { named, percent, t } from "../strings.ts";
+
+export function about(page: Page): HTMLElement {
+  const { map } = page.about;
+  const list = h("dl", {});
+  const row = (name: string, value: string | null | undefined): void => {
+    if (value) add(list, [h("dt", {}, name), h("dd", {}, value)]);
+  };
+  row(t("about.model"), map.model);
+  row(t("about.checkpoint"), map.checkpoint);
+  row(t("about.map"), page.about.digest);
+  row(t("about.made"), map.created);
+  row(t("about.crs"), map.crs ?? t("about.pixels"));
+  row(t("about.size"), `${map.width} × ${map.height} px`);
+  row(t("about.unknown"), percent(map.unknown_share, 1));
+  row(t("about.pre"), map.pre.join(", "));
+  row(t("about.post"), map.post.join(", "));
+  row(t("about.parent"), map.parent);
+  row(t("about.labels"), map.labels?.join(", "));
+  row(t("about.revision"), map.revision);
+  return h("div", { class: "stack" },
+    map.trust ? h("section", {}, h("h2", {}, t("about.trust")), told(map.trust)) : null,
+    h("section", {}, h("h2", {}, t("about.limits")), h("p", {}, t("about.limits.text"))),
+    h("section", {}, h("h2", {}, t("tab.about")), list),
+    h("section", {}, h("h2", {}, t("about.keys")), h("ul", {}, h("li", {}, t("keys.map")), h("li", {}, t("keys.view")), h("li", {}, t("keys.teach")))));
+}
+
+/** Shows whatever a map's statement holds, as text. */
+function told(value: unknown): HTMLElement {
+  if (Array.isArray(value)) return h("ul", {}, ...value.map((one) => h("li", {}, told(one))));
+  if (value !== null && typeof value === "object") {
+    const list = h("dl", {});
+    for (const [name, one] of Object.entries(value)) {
+      if (one !== null && one !== undefined && one !== "") add(list, [h("dt", {}, named("trust", name)), h("dd", {}, told(one))]);
+    }
+    return list;
+  }
+  return h("span", {}, typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value));
+}
+
+/** Warnings stand on every tab, above all else. */
+export function warnings(page: Page): HTMLElement | null {
+  const all = [...(page.about.map.warnings ?? [])];
+  const { absent } = page.about.imagery;
+  if (absent) all.push(t("noimagery", { why: absent }));
+  if (!all.length) return null;
+  const [first, ...others] = all;
+  return h("section", { class: "warnings", "aria-label": t("warnings") },
+    h("p", {}, h("strong", {}, t("warning")), ": ", first),
+    others.length ? h("details", {}, h("summary", {}, `+ ${others.length}`), h("ul", {}, ...others.map((one) => h("li", {}, one)))) : null);
+}
