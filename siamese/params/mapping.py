@@ -120,8 +120,12 @@ class BuildingParams(Section):
         description="Estimate how far the imagery shows buildings away from their footprints, and read their classes "
         "there, where that can be trusted; the footprints themselves stay where they are.",
     )
+    right_angles: bool = Field(
+        True,
+        description="Draw outlines as people do: straight walls, right angles where roofs have them, neighbours apart.",
+    )
     simplify_px: float = Field(
-        0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
+        0.75, ge=0, le=10, description="Without right_angles, outlines are simplified by at most this."
     )
 
 
