@@ -198,8 +198,8 @@ class OutlineFinder:
         if not whole:
             reached = boxes[:, 3] + REACH_PX > row
             if len(unfinished):
-                grown = shapely.box(*(boxes + np.array([-1, -1, 1, 1]) * REACH_PX).T)
-                reached[shapely.STRtree(grown).query(shapely.box(*unfinished.T))[1]] = True
+                grown = _boxes(boxes + np.array([-1, -1, 1, 1]) * REACH_PX)
+                reached[shapely.STRtree(grown).query(_boxes(unfinished))[1]] = True
             count = int(np.argmax(reached)) if reached.any() else count
         ready, self._waiting = self._waiting[:count], self._waiting[count:]
         for number, outline in self._apart(ready):
@@ -262,6 +262,11 @@ class OutlineFinder:
         inside = np.flatnonzero(found.hidden[number, 1:]) + 1
         beside = [code for code in MISSING if found.near[number, code]]
         return words(code for code in (*map(int, inside), *beside) if code != Reason.OUTSIDE)
+
+
+def _boxes(bounds: npt.NDArray[np.float64]) -> Shapes:
+    """Returns rectangles from left, top, right and bottom."""
+    return np.asarray(shapely.box(*bounds.T), dtype=object)
 
 
 def _simplified(edges: Shapes, tolerance_px: float) -> Shapes:

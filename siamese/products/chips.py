@@ -100,7 +100,7 @@ def _drawn(image: Image, rings: list[npt.NDArray[np.int32]], colour: tuple[int, 
     picture = np.ascontiguousarray(picture[..., ::-1], np.uint8)
     cv2.polylines(picture, rings, True, (255, 255, 255), 3, cv2.LINE_AA)
     cv2.polylines(picture, rings, True, colour, 2, cv2.LINE_AA)
-    return encode_jpeg(picture)
+    return encode_jpeg(np.asarray(picture, np.uint8))
 
 
 def encode_jpeg(image: Image, quality: int = 85) -> bytes:
