@@ -24,11 +24,10 @@ import shapely
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.placing import place_images
 from siamese.mapping.predict import align
-from siamese.mapping.shifts import BLOCK_PX, ShiftField, edges, estimate_shifts, shift_between
+from siamese.mapping.shifts import BLOCK_PX, PEAK, ShiftField, directions, estimate_shifts, shift_between
 from siamese.mapping.task import Imagery, lay_imagery
 
 LENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0)
-TRUSTED = 0.06
 
 
 def main() -> None:
@@ -59,23 +58,23 @@ def known_shifts(folder: Path, every: int) -> dict[str, Any]:
     for path in paths[::every]:
         pre, post = (cv2.imread(str(path).replace("_pre_", f"_{date}_")) for date in ("pre", "post"))
         part = np.s_[256 : 256 + BLOCK_PX, 256 : 256 + BLOCK_PX]
-        before = edges(pre[part], pre[part].any(2))
-        own = shift_between(before, edges(post[part], post[part].any(2)))
+        before = directions(pre[part], pre[part].any(2))
+        own = shift_between(before, directions(post[part], post[part].any(2)))
         if last is not None:
-            other.append(shift_between(last, edges(post[part], post[part].any(2)))[2])
+            other.append(shift_between(last, directions(post[part], post[part].any(2)))[2])
         last = before
         for length in LENGTHS:
             angle = rng.uniform(0, 2 * math.pi)
             right, down = length * math.cos(angle), length * math.sin(angle)
             move = np.array([[1, 0, right], [0, 1, down]], np.float32)
             moved = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-            found = shift_between(before, edges(moved[part], moved[part].any(2)))
+            found = shift_between(before, directions(moved[part], moved[part].any(2)))
             rows.append((length, found[2], math.hypot(found[0] - own[0] - right, found[1] - own[1] - down)))
     table = np.array(rows)
     out: dict[str, Any] = {"scenes": len(paths[::every]), "other_places_response_max": round(max(other), 3)}
     for length in LENGTHS:
         of = table[table[:, 0] == length]
-        sure = of[of[:, 1] >= TRUSTED]
+        sure = of[of[:, 1] >= PEAK]
         out[f"{length:g}_px"] = {
             "trusted": round(len(sure) / len(of), 3),
             "median_error_px": round(float(np.median(sure[:, 2])), 3) if len(sure) else None,

@@ -196,6 +196,10 @@ def _decided(
             table=put_file(store, target, "buildings.parquet", made.table),
             counts=made.counts,
             unknown_share=made.unknown_share,
+            reasons=parts.buildings.reasons,
+            reason_shares=parts.buildings.reason_shares,
+            footprints=parts.buildings.footprints,
+            shifts=parts.buildings.shifts,
         ).publish(store)
 
 

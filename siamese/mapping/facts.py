@@ -10,7 +10,7 @@ from affine import Affine
 
 from siamese.errors import NotPublishedError
 from siamese.evaluation.report import Report
-from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, ModelVersion, PairSet, Prediction, Split
+from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, PairSet, Prediction, Split
 from siamese.mapping.grid import Grid
 from siamese.products.facts import MapFacts
 from siamese.store import Manifest, ObjectStore
@@ -70,24 +70,6 @@ def facts_of(
         score=_score(evaluation, made.checkpoint, store) if evaluation else None,
         km2=pixel * made.width * made.height / 1e6 if pixel else None,
     )
-
-
-def registered_evaluation(prediction: Prediction, store: ObjectStore) -> Evaluation | None:
-    """Returns the evaluation that a map's model was first registered with: it never changes; None of other models."""
-    if prediction.further:
-        return None
-    versions = [
-        ModelVersion.load(store, info.uri)
-        for info in store.list(store.lake / ModelVersion.kind / "")
-        if info.uri.name == MANIFEST
-    ]
-    own = [one for one in versions if one.checkpoint == prediction.checkpoint]
-    for version in sorted(own, key=lambda one: (one.version, one.name)):
-        try:
-            return Evaluation.load(store, version.evaluation)
-        except NotPublishedError:
-            continue
-    return None
 
 
 def _score(evaluation: Evaluation, checkpoint: str, store: ObjectStore) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Each date is measured in cells of :data:`CELL_PX` pixels, with the cells around them. Most rules compare the dates, as a
 white roof, a lake or a desert looks the same in both, whereas a cloud does not. Thresholds were set on the real scenes
 of xBD, where the rules mark next to nothing, and on copies of them with known haze, blur and noise
-(`benchmarks/obscured.py`). The rules are meant for 8-bit imagery of about 0.3 to 1 m; they look at all bands.
+(`benchmarks/obscured.py`). The rules are meant for 8-bit imagery of about 0.3 to 1 m; they look at all bands. Where the
+dates come from different sensors, such as colour and radar, nothing but missing data is found.
 """
 
 from __future__ import annotations
@@ -77,15 +78,13 @@ def find_obscured(pre: Image, post: Image, unseen: Bytes) -> tuple[Codes, Mask]:
     """
     missing = missing_reasons(unseen)
     size = unseen.shape
-    if min(size) < 2 * CELL_PX or (missing > 0).all():
+    if min(size) < 2 * CELL_PX or pre.shape != post.shape or (missing > 0).all():
         return missing, np.zeros(size, bool)
     seen = [unseen & bit == 0 for bit in (PRE_MISSING, POST_MISSING)]
     before, after = (measure(image, valid) for image, valid in zip((pre, post), seen, strict=True))
     first, second = judge(before, after), judge(after, before)
-    codes = np.maximum(first, second)
-    if pre.shape == post.shape:
-        same = _alike(pre, post, seen[0] & seen[1], before, after)
-        codes = np.maximum(codes, np.where(same, np.uint8(Reason.ONE_DATE), np.uint8(0)))
+    same = _alike(pre, post, seen[0] & seen[1], before, after)
+    codes = np.maximum(np.maximum(first, second), np.where(same, np.uint8(Reason.ONE_DATE), np.uint8(0)))
     return np.maximum(_spread(codes, size), missing), _spread(first, size) > 0
 
 
@@ -153,7 +152,8 @@ def judge(one: Look, other: Look) -> npt.NDArray[np.uint8]:
 def _alike(pre: Image, post: Image, valid: Mask, before: Look, after: Look) -> Mask:
     """Returns the cells in which both dates are one picture, perhaps encoded twice."""
     weight = valid.astype(np.float32)
-    off = (_grey(pre) - _grey(post)) ** 2 * weight
+    bands = pre.shape[2]
+    off = cv2.transform(cv2.absdiff(pre, post).astype(np.float32) ** 2, np.full((1, bands), 1 / bands)) * weight
     share = _cells(weight)
     apart = _cells(off) / np.maximum(share, _NONE)
     textured = (before.deviation >= 6) & (after.deviation >= 6)
@@ -190,8 +190,10 @@ def _cells(values: Floats) -> Floats:
 
 def _wide(marked: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Drops marks that are not at least two cells wide and high."""
-    opened = cv2.morphologyEx(marked.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    return np.asarray(opened, bool)
+    square = np.ones((2, 2), np.uint8)
+    # A square of even size needs opposite anchors, or the result would move by a cell.
+    left = cv2.erode(marked.astype(np.uint8), square, anchor=(1, 1), borderValue=0)
+    return np.asarray(cv2.dilate(left, square, anchor=(0, 0), borderValue=0), bool)
 
 
 def _spread(cells: npt.NDArray[np.generic], size: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -18,16 +18,29 @@ Points = npt.NDArray[np.float64]
 
 _SPUR_PX: Final = 1.0
 """Spurs and gaps of up to twice this width go."""
+_STEP_PX: Final = 0.75
+"""Steps of pixels are no deeper."""
 _FEWER_PX: Final = 1.5
 """Outlines without right angles lose corners that are less than this off."""
 _LEAST_WALL_PX: Final = 3.0
 """Walls between right angles that are shorter are drawn into their neighbours."""
-_RECTANGLE_IOU: Final = 0.8
+_RECTANGLE_IOU: Final = 0.75
 """Overlap with the pixels, over their union, from which a rectangle will do."""
-_RIGHT_IOU: Final = 0.82
+_RIGHT_IOU: Final = 0.8
 """The same for a polygon of right angles."""
 _LEAST_HOLE: Final = 0.05
 """Courtyards that take a smaller share of a building are filled."""
+_OUT: Final = 0.25
+"""Share of a building's side by which straight walls may lie outside its pixels, ..."""
+_OUT_PX: Final = (5.0, 9.0)
+"""... and no less and no more than so many pixels: a yard is no roof."""
+REACH_PX: Final = 12.0
+"""Outlines stay within so many pixels of the pixels that they are drawn around."""
+_HAIR_PX: Final = 1e-6
+_NOTCH_PX: Final = 0.25
+"""Notches that a cut leaves are no deeper."""
+_MOST_OF_IT: Final = 0.9
+"""Share of a building from which what was cut off is not missed: its area stays."""
 _MAIN_PART: Final = 0.7
 """Share of a building from which its greatest part stands for all of it."""
 
@@ -43,44 +56,88 @@ def drawn(outlines: Shapes) -> Shapes:
     """
     if not len(outlines):
         return outlines
-    bodies = _bodies(outlines)
+    # Windows leave corners on straight walls, and begin rings anywhere: neither may show.
+    outlines = _fewer(np.asarray(shapely.normalize(outlines), dtype=object), 0.0)
+    bodies = _bodies(_fewer(outlines, _STEP_PX))
     frames = shapely.oriented_envelope(bodies)
-    boxes = _fitted(frames, shapely.area(bodies))
-    good = _overlap(boxes, bodies) >= _RECTANGLE_IOU
+    areas, whole = shapely.area(bodies), shapely.area(outlines)
+    boxes = _fitted(frames, np.where(areas >= _MOST_OF_IT * whole, whole, areas))
+    reach = np.clip(_OUT * np.sqrt(areas), *_OUT_PX)
+    good = (_overlap(boxes, bodies) >= _RECTANGLE_IOU) & (_off(boxes, bodies) <= reach)
     found = bodies.copy()
     found[good] = boxes[good]
     for place in np.flatnonzero(~good):
-        found[place] = _many_walls(bodies[place], frames[place])
+        found[place] = _many_walls(bodies[place], frames[place], float(reach[place]))
     return found
 
 
-def apart(outlines: Shapes, others: Shapes) -> Shapes:
-    """Takes neighbours apart: where two outlines overlap, both end at the line through the points where they cross.
+def apart(current: Any, outline: Any, neighbour: Any, *, fixed: bool = False) -> Any:  # noqa: ANN401
+    """Takes an outline apart from a neighbour: both end at the line through the points where they cross.
 
     Args:
-        outlines: ``(n,)`` polygons.
-        others: ``(n,)`` for each one that it may overlap.
+        current: The outline, which may have been cut along other neighbours already.
+        outline: As it was drawn.
+        neighbour: The neighbour, as it was drawn, so that the order in which pairs are cut does not matter.
+        fixed: The neighbour keeps all its ground.
 
     Returns:
-        ``(n,)`` the first ones, cut.
+        The outline without what lies on the neighbour's side.
     """
-    found = outlines.copy()
-    for place in np.flatnonzero(shapely.intersects(outlines, others)):
-        found[place] = _cut(outlines[place], others[place])
-    return found
+    common = shapely.intersection(outline, neighbour)
+    if common.area <= 0 or outline.area <= 0:
+        return current
+    theirs = common if fixed else _side_of(outline, neighbour, common)
+    if theirs.area <= 0:
+        return current
+    # Rounding leaves a thread where cut and outline run along each other: a hair more is cut.
+    cut = shapely.difference(current, theirs.buffer(_HAIR_PX, join_style="mitre"))
+    return shapely.simplify(_largest(cut, current), _NOTCH_PX)
+
+
+def _side_of(outline: Any, neighbour: Any, common: Any) -> Any:  # noqa: ANN401
+    """Returns the part of what two outlines share that goes to the neighbour."""
+    crossings = shapely.get_coordinates(shapely.intersection(outline.boundary, neighbour.boundary))
+    own = shapely.difference(outline, neighbour)
+    other = shapely.difference(neighbour, outline)
+    if own.area <= 0 or other.area <= 0 or len(crossings) < 2:
+        # One holds the other: the smaller one keeps its ground; of two alike, the one that comes first.
+        mine = (outline.area, tuple(outline.bounds)) <= (neighbour.area, tuple(neighbour.bounds))
+        return shapely.Polygon() if mine else common
+    first, last = _farthest(crossings)
+    length = float(np.hypot(*(last - first)))
+    if length <= 0:
+        return shapely.Polygon()
+    along = (last - first) / length
+    aside = np.array([-along[1], along[0]])
+    middles = np.array([own.centroid.coords[0], other.centroid.coords[0]])
+    lean = float((middles[1] - middles[0]) @ aside)
+    reach = 2 * length + 2 * float(np.hypot(*np.subtract(common.bounds[2:], common.bounds[:2]))) + 1
+    ends = first - along * reach, last + along * reach
+    off = aside * reach * (1 if lean >= 0 else -1)
+    half = shapely.Polygon([ends[0], ends[1], ends[1] + off, ends[0] + off])
+    return shapely.intersection(common, half)
 
 
 def _bodies(outlines: Shapes) -> Shapes:
     """Closes gaps, cuts spurs, fills small courtyards, and leaves one part where one is most of the building."""
-    closed = shapely.buffer(outlines, _SPUR_PX, quad_segs=2)
-    opened = shapely.buffer(closed, -2 * _SPUR_PX, quad_segs=2)
-    bodies = shapely.buffer(opened, _SPUR_PX, quad_segs=2)
-    # What is thinner than a spur all over stays as it is.
+    bodies = _moved(_moved(_moved(outlines, _SPUR_PX), -2 * _SPUR_PX), _SPUR_PX)
+    # What is no wider than a spur stays as it is.
     gone = shapely.area(bodies) < 0.5 * shapely.area(outlines)
-    bodies[gone] = shapely.buffer(shapely.buffer(outlines[gone], _SPUR_PX / 2), -_SPUR_PX / 2)
+    bodies[gone] = _moved(_moved(outlines[gone], _SPUR_PX / 2), -_SPUR_PX / 2)
     for place in range(len(bodies)):
         bodies[place] = _one_part(bodies[place])
     return bodies
+
+
+def _moved(outlines: Shapes, off: float | npt.NDArray[np.float64]) -> Shapes:
+    """Moves walls outwards; corners stay corners."""
+    return np.asarray(shapely.buffer(outlines, off, join_style="mitre"), dtype=object)
+
+
+def _fewer(outlines: Shapes, off_px: float) -> Shapes:
+    """Leaves out corners that are less than this off; what would be no polygon then stays as it is."""
+    fewer = shapely.simplify(outlines, off_px)
+    return np.where(shapely.is_valid(fewer) & ~shapely.is_empty(fewer), fewer, outlines)
 
 
 def _one_part(body: Any) -> Any:  # noqa: ANN401
@@ -117,21 +174,49 @@ def _overlap(one: Shapes, other: Shapes) -> npt.NDArray[np.float64]:
     return np.asarray(common / np.maximum(union, 1e-9))
 
 
-def _many_walls(body: Any, frame: Any) -> Any:  # noqa: ANN401
+def _off(outlines: Shapes, bodies: Shapes) -> npt.NDArray[np.float64]:
+    """Returns how far each outline lies outside its body at most, at its corners."""
+    counts = shapely.get_num_coordinates(outlines)
+    corners = shapely.points(shapely.get_coordinates(outlines))
+    off = shapely.distance(corners, np.repeat(bodies, counts))
+    return np.maximum.reduceat(off, np.concatenate([[0], np.cumsum(counts)[:-1]]))
+
+
+def _many_walls(body: Any, frame: Any, reach: float) -> Any:  # noqa: ANN401
     """Returns a polygon of right angles, or one with fewer corners where that does not fit."""
     fewer = shapely.simplify(body, _FEWER_PX)
     if not isinstance(fewer, shapely.Polygon) or fewer.is_empty or not fewer.is_valid:
         return body if fewer.is_empty or not fewer.is_valid else fewer
-    axes = _axes(frame)
-    ring = _right_angles(np.asarray(fewer.exterior.coords)[:-1] @ axes.T)
-    if ring is None:
-        return fewer
-    holes = [hole for one in fewer.interiors if (hole := _right_angles(np.asarray(one.coords)[:-1] @ axes.T)) is not None]
-    straight = shapely.Polygon(ring @ axes, [hole @ axes for hole in holes])
-    if not straight.is_valid:
-        return fewer
-    fits = _overlap(np.array([straight], object), np.array([body], object))[0] >= _RIGHT_IOU
-    return straight if fits else fewer
+    found, best = fewer, _RIGHT_IOU
+    for axes in (_axes(frame), _walls_axes(np.asarray(fewer.exterior.coords))):
+        straight = _straight(fewer, axes)
+        if straight is None:
+            continue
+        one, other = np.array([straight], object), np.array([body], object)
+        fits = float(_overlap(one, other)[0])
+        if fits <= best or _off(one, other)[0] > reach:
+            continue
+        found, best = straight, fits
+    return found
+
+
+def _straight(outline: shapely.Polygon, axes: Points) -> shapely.Polygon | None:
+    """Returns a polygon with its walls along two axes; None where that gives none."""
+    rings = [_right_angles(np.asarray(ring.coords)[:-1] @ axes.T) for ring in (outline.exterior, *outline.interiors)]
+    if rings[0] is None:
+        return None
+    shell, *holes = (ring @ axes for ring in rings if ring is not None)
+    found = shapely.Polygon(shell, holes)
+    return found if found.is_valid and found.area > 0 else None
+
+
+def _walls_axes(ring: Points) -> Points:
+    """Returns the axes along which most of the walls run: the mean of their directions, alike after a quarter turn."""
+    edges = np.diff(ring, axis=0)
+    lengths = np.hypot(edges[:, 0], edges[:, 1])
+    turned = (lengths**2 * np.exp(4j * np.arctan2(edges[:, 1], edges[:, 0]))).sum()
+    angle = float(np.angle(turned)) / 4
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def _axes(frame: Any) -> Points:  # noqa: ANN401
@@ -194,28 +279,6 @@ def _mean(one: Wall, other: Wall) -> Wall:
 def _length(walls: list[Wall], number: int) -> float:
     """Returns the length of a wall between its neighbours."""
     return abs(walls[number - 1][1] - walls[(number + 1) % len(walls)][1])
-
-
-def _cut(one: Any, other: Any) -> Any:  # noqa: ANN401
-    """Returns what lies on a shape's own side of the line through the two points where it crosses another."""
-    common = shapely.intersection(one, other)
-    if common.area <= 0:
-        return one
-    crossings = shapely.get_coordinates(shapely.intersection(one.boundary, other.boundary))
-    if len(crossings) < 2:
-        return _largest(shapely.difference(one, other), one)
-    first, last = _farthest(crossings)
-    along = (last - first) / max(float(np.hypot(*(last - first))), 1e-9)
-    aside = np.array([-along[1], along[0]])
-    reach = 4 * float(np.hypot(*np.subtract(one.bounds[2:], one.bounds[:2]))) + 4 * float(np.hypot(*(last - first))) + 1
-    own = np.asarray(shapely.difference(one, other).centroid.coords) if not one.within(other) else np.zeros((0, 2))
-    if not len(own):
-        return one
-    side = np.sign(float((own[0] - first) @ aside)) or 1.0
-    ends = first - along * reach, last + along * reach
-    half = shapely.Polygon([ends[0], ends[1], ends[1] + aside * side * reach, ends[0] + aside * side * reach])
-    kept = shapely.intersection(common, half)
-    return _largest(shapely.union(shapely.difference(one, other), kept), one)
 
 
 def _farthest(points: Points) -> tuple[Points, Points]:

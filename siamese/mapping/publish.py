@@ -8,16 +8,18 @@ from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Evaluation, Prediction
+from siamese.mapping.areas import bring_areas
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
-from siamese.mapping.facts import facts_of, registered_evaluation
+from siamese.mapping.facts import facts_of
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image
 from siamese.mapping.picture import Paper, Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
 from siamese.mapping.rasters import describe_copy
+from siamese.mapping.reasons import COLOURS, Reason
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
@@ -28,7 +30,7 @@ from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
 from siamese.products.chips import ReadSquare
 from siamese.products.known_error import KnownError
-from siamese.products.make import MapSources, make_products
+from siamese.products.make import MapSources, Reasons, make_products
 from siamese.products.rasters import write_cog
 from siamese.products.shelf import put_products
 from siamese.progress import progress
@@ -136,16 +138,12 @@ def publish_about(
     inputs |= {"event": about.event, "model": about.model}
     if about.labels:
         inputs["labels"] = " ".join(about.labels)
-    evaluation = registered_evaluation(prediction, store)
-    origin = DAMAGE_MAP.plan(
-        inputs=inputs | ({"evaluation": evaluation} if evaluation else {}), params={"mapping": params}
-    )
+    areas = bring_areas(params, prediction.crs, store)
+    if areas is not None:
+        inputs["areas"] = areas.identity
+    origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
-    # Maps of earlier versions did not depend on how the model was evaluated.
-    older = DAMAGE_MAP.find(store, DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params}), older=reuse_older)
-    if reuse_older and older and older.origin.version < DAMAGE_MAP.version:
-        return older
     grid = grid_of(prediction)
     networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
     with workplace(store) as folder, progress("publish map", 4) as advance:
@@ -192,6 +190,7 @@ def publish_about(
             footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),
         )
+        evaluation = _evaluation(draft, store)
         facts = facts_of(draft, store, prediction, buildings, dates=about.dates, evaluation=evaluation)
         sources = MapSources(
             files.classes,
@@ -199,6 +198,8 @@ def publish_about(
             picture,
             read=reader(images, grid) if images else None,
             known=KnownError.of(evaluation, store) if evaluation else None,
+            reasons=bring_reasons(buildings, folder, store),
+            areas=areas.read(store, folder) if areas else None,
         )
         made = make_products(facts, sources, params.h3_resolution, folder)
         advance(note="products")
@@ -263,6 +264,24 @@ def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignme
         length_px=length if known else None,
         length_m=length * grid.side_m() if known and grid.crs is not None else None,
     )
+
+
+def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> Reasons | None:
+    """Brings the raster of reasons why pixels are unknown; None where nobody asked."""
+    if buildings.reasons is None:
+        return None
+    return Reasons(
+        _brought(buildings.reasons, folder / "reasons-found.tif", store),
+        {reason.value: reason.word for reason in Reason if reason},
+        {reason.value: colour for reason, colour in COLOURS.items() if reason},
+    )
+
+
+def _evaluation(made: DamageMap, store: ObjectStore) -> Evaluation | None:
+    """Returns the evaluation that the map's statement of trust names; None of an ensemble, which is another model."""
+    if made.trust is None or made.trust.evaluation is None or made.further:
+        return None
+    return Evaluation.load(store, made.trust.evaluation)
 
 
 def reader(images: BothDates, grid: Grid) -> ReadSquare:

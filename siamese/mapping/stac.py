@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pystac
-from pystac.errors import STACError
+from pystac.errors import STACError, STACTypeError
 from pystac.stac_io import DefaultStacIO
 
 from siamese.errors import SiameseError
@@ -76,7 +76,7 @@ def find_stac(given: str, wanted: Wanted, store: ObjectStore) -> tuple[StacImage
             for item in _items(where, wanted, io):
                 found.append(_image(item, wanted.asset))
                 advance(note=item.id)
-    except (STACError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+    except (STACError, STACTypeError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         what = f"cannot be read as STAC: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         raise SiameseError(what, where=given, fix="give a STAC item, collection or catalog") from error
     if not found:

@@ -81,7 +81,7 @@ def _hash(building: str) -> str:
 
 
 def _chip(row: dict[str, Any], outline: shapely.Geometry, read: ReadSquare) -> Chip:
-    left, top, right, bottom = outline.bounds
+    left, top, right, bottom = shapely.bounds(outline)
     side = max(_LEAST_PX, math.ceil(max(right - left, bottom - top) * (1 + 2 * _CONTEXT)))
     row0, col0 = math.floor((top + bottom - side) / 2), math.floor((left + right - side) / 2)
     before, after = read(row0, col0, side)
@@ -97,10 +97,10 @@ def _chip(row: dict[str, Any], outline: shapely.Geometry, read: ReadSquare) -> C
 
 def _drawn(image: Image, rings: list[npt.NDArray[np.int32]], colour: tuple[int, int, int]) -> bytes:
     picture = cv2.resize(shown(image), (CHIP_PX, CHIP_PX), interpolation=cv2.INTER_CUBIC)
-    picture = np.ascontiguousarray(picture[..., ::-1])
+    picture = np.ascontiguousarray(picture[..., ::-1], np.uint8)
     cv2.polylines(picture, rings, True, (255, 255, 255), 3, cv2.LINE_AA)
     cv2.polylines(picture, rings, True, colour, 2, cv2.LINE_AA)
-    return encode_jpeg(picture)
+    return encode_jpeg(np.asarray(picture, np.uint8))
 
 
 def encode_jpeg(image: Image, quality: int = 85) -> bytes:

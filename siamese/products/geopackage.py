@@ -79,6 +79,8 @@ def _layer(table: Path, target: Path, name: str, *, placed: bool, about: Mapping
                 geometry_type="MultiPolygon",
                 crs=WGS84 if placed else None,
                 append=target.exists(),
+                # Later versions make the QGIS of long-term distributions warn.
+                dataset_options={"VERSION": "1.2"},
                 dataset_metadata=dict(about) if about else None,
             )
 

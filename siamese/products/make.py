@@ -27,6 +27,8 @@ class Reasons:
     """uint8 codes, 0 where the map is not unknown."""
     names: dict[int, str]
     """Name of each code."""
+    colours: dict[int, tuple[int, int, int]]
+    """RGB of each code."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,14 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
         write_confidence(sources.classes, sources.buildings, files["confidence"], folder)
         if sources.reasons is not None:
             files["reasons"] = folder / ASSETS["reasons"].file
-            write_reasons(sources.reasons.raster, files["reasons"], folder, sources.reasons.names, about)
+            write_reasons(
+                sources.reasons.raster,
+                files["reasons"],
+                folder,
+                sources.reasons.names,
+                sources.reasons.colours,
+                about,
+            )
     summary = summarise_map(facts, sources, h3_resolution)
     files["summary"] = _written(folder / ASSETS["summary"].file, summary_csv([summary.whole], area=False).encode())
     if placed:

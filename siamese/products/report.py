@@ -243,12 +243,12 @@ def _hex(name: str) -> str:
 
 
 def _overview(picture: bytes) -> bytes:
-    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    image = np.asarray(cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR), np.uint8)
     factor = _OVERVIEW_PX / max(image.shape[:2])
     if factor < 1:
         size = round(image.shape[1] * factor), round(image.shape[0] * factor)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return encode_jpeg(np.asarray(image, np.uint8), quality=88)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return encode_jpeg(image, quality=88)
 
 
 def _chart(summary: Summary) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -181,7 +182,7 @@ def _picture(page: _Page, jpeg: bytes, most: float) -> None:
 def _table(
     page: _Page,
     names: tuple[str, ...],
-    rows: list[tuple[str, ...]],
+    rows: Sequence[tuple[str, ...]],
     widths: tuple[float, ...],
     colours: list[str] | None = None,
 ) -> None:

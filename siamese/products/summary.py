@@ -227,7 +227,7 @@ def write_areas(summary: Summary, target: Path) -> None:
         ],
         schema=schema,
     )
-    kinds_of_shape = sorted({one.geom_type for one in oriented if one is not None})
+    kinds_of_shape = sorted({type(one).__name__ for one in oriented if one is not None})
     column = {
         "encoding": "WKB",
         "geometry_types": kinds_of_shape,

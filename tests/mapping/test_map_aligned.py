@@ -15,7 +15,7 @@ from builders.made_rasters import SMALL, Colours, draw, write
 from siamese.manifests import Checkpoint, Prediction
 from siamese.mapping import map_pair
 from siamese.mapping.buildings import read_buildings
-from siamese.mapping.shifts import BlockShift, ShiftField, edges, judged, shift_between
+from siamese.mapping.shifts import PEAK, BlockShift, ShiftField, directions, judged, shift_between
 from siamese.store import ObjectStore
 
 SIDE = 512
@@ -62,13 +62,13 @@ def test_real_scenes_shifted_by_a_known_length_are_found_to_be(real_data: Path) 
     for path in sorted((real_data / "xbd" / "images").glob("*_pre_disaster.png"))[:40:8]:
         pre, post = (cv2.imread(str(path).replace("_pre_", f"_{date}_"))[256:768, 256:768] for date in ("pre", "post"))
         seen = np.ones(pre.shape[:2], bool)
-        own = shift_between(edges(pre, seen), edges(post, seen))
-        if own[2] < 0.06:
+        own = shift_between(directions(pre, seen), directions(post, seen))
+        if own[2] < PEAK:
             continue
         for right, down in ((0.4, -0.3), (-3.0, 4.0)):
             move = np.array([[1, 0, right], [0, 1, down]], np.float32)
             moved = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-            found = shift_between(edges(pre, seen), edges(moved, seen))
+            found = shift_between(directions(pre, seen), directions(moved, seen))
             off.append(math.hypot(found[0] - own[0] - right, found[1] - own[1] - down))
     assert len(off) >= 4
     assert np.median(off) < 0.25, off

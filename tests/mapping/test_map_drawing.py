@@ -22,6 +22,7 @@ from rio_cogeo import cog_validate
 
 from siamese.classes import COLOURS, UNCLASSIFIED
 from siamese.errors import SiameseError
+from siamese.mapping.buildings import read_buildings
 from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.mosaic import mosaic
@@ -111,15 +112,17 @@ def test_ground_that_one_date_does_not_show_is_unknown_and_so_is_what_touches_it
     before = write(tmp_path / "pre.tif", pre)
     for name, after in files.items():
         made = draw([before], [after], tmp_path / name)
-        assert made.counts == {"minor_damage": 1, "unknown": 1}, name
+        assert made.counts == {"minor_damage": 1, "unknown": 3}, name
         classes = read(made.classes)
         assert (classes[:, 90:] == 255).all(), name
         assert (classes[60:80, 80:90] == 255).all(), name
         assert (classes[10:30, 10:30] == 2).all(), name
         assert made.unknown_share == pytest.approx((classes == 255).mean())
         unknown = gpd.read_parquet(made.buildings).set_index("damage_class").loc["unknown"]
-        assert np.isnan(unknown.confidence)
-        assert np.isnan(unknown.probability_no_damage)
+        assert unknown.confidence.isna().all()
+        assert unknown.probability_no_damage.isna().all()
+        half = [one for one in read_buildings(made.table) if one.outline.bounds[0] == 80]
+        assert [(one.unknown_share, one.reasons) for one in half] == [(0.5, "one_date")], name
 
 
 def test_where_the_pre_image_shows_nothing_the_map_is_unknown_too(tmp_path: Path) -> None:
@@ -299,7 +302,7 @@ def test_radar_after_colour_is_mapped_and_its_nodata_is_unknown(tmp_path: Path) 
     radar[90:140, 10:60] = 0
     paths = [write(tmp_path / "a.tif", pre)], [write(tmp_path / "b.tif", radar, nodata=0)]
     made = draw(*paths, tmp_path, predictor=Colours(bands=(3, 1)))
-    assert made.counts == {"destroyed": 1, "minor_damage": 1}
+    assert made.counts == {"destroyed": 1, "minor_damage": 1, "unknown": 1}, "one is seen before alone"
     classes = read(made.classes)
     assert ((classes == UNCLASSIFIED) == (radar[..., 0] == 0)).all()
     (tile,) = open_tiles([image(paths[1][0])], tmp_path, 1)

@@ -132,9 +132,9 @@ def test_a_map_of_any_size_is_read_with_four_blocks_in_memory(shuffled: bool) ->
 def test_a_block_is_the_same_from_its_bytes(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (height, width)
-    block = Block(*(rng.integers(0, 256, size, np.uint8) for size in (shape, (3, *shape), shape)))
+    block = Block(*(rng.integers(0, 256, size, np.uint8) for size in (shape, (3, *shape), shape, shape, shape)))
     again = Block.from_bytes(block.to_bytes(), "here")
-    for name in ("building", "damage", "unseen"):
+    for name in ("building", "damage", "unseen", "reasons", "kept"):
         np.testing.assert_array_equal(getattr(again, name), getattr(block, name))
     assert again.to_bytes() == block.to_bytes()
     with pytest.raises(SiameseError, match="here: is not a block"):
