@@ -73,7 +73,9 @@ def main() -> None:
     for copy, change in COPIES.items():
         counts, whole = np.zeros(len(Reason), np.int64), 0
         for path in paths if copy == "as it is" else paths[:: given.every]:
-            pre, post = (cv2.imread(str(path).replace("_pre_", f"_{date}_")) for date in ("pre", "post"))
+            pre, post = (
+                np.asarray(cv2.imread(str(path).replace("_pre_", f"_{date}_")), np.uint8) for date in ("pre", "post")
+            )
             seen = pre.any(2) & post.any(2)
             unseen = np.where(pre.any(2), 0, PRE_MISSING) | np.where(post.any(2), 0, POST_MISSING)
             codes, _ = find_obscured(pre, change(pre, post), unseen.astype(np.uint8))

@@ -184,7 +184,8 @@ def _cells(values: Floats) -> Floats:
     height, width = values.shape
     down, right = -height % CELL_PX, -width % CELL_PX
     if down or right:
-        values = cv2.copyMakeBorder(values, 0, down, 0, right, cv2.BORDER_CONSTANT, value=0)
+        padded = cv2.copyMakeBorder(values, 0, down, 0, right, cv2.BORDER_CONSTANT, value=0)
+        values = np.asarray(padded, np.float32)
     rows, cols = values.shape[0] // CELL_PX, values.shape[1] // CELL_PX
     own = cv2.resize(values, (cols, rows), interpolation=cv2.INTER_AREA)
     around = cv2.boxFilter(own, -1, (_AROUND, _AROUND), normalize=True, borderType=cv2.BORDER_CONSTANT)

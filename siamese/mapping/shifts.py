@@ -217,7 +217,7 @@ def shift_of_shapes(shapes: Floats, picture: Floats) -> tuple[float, float, floa
     return right, down, float(peak)
 
 
-def _vertex(three: Floats) -> float:
+def _vertex(three: npt.NDArray[Any]) -> float:
     """Returns where a parabola through three values has its top, from the middle one."""
     before, middle, after = map(float, three)
     bend = before - 2 * middle + after

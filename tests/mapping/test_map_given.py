@@ -53,7 +53,7 @@ def test_only_the_area_is_mapped_and_buildings_on_its_edge_are_whole(files: tupl
     found = gpd.read_parquet(both.buildings).to_crs(UTM).set_index("damage_class")
     assert found.area_px.to_dict() == {"minor_damage": 576, "destroyed": 576}
     classes, reasons = read(both.classes), read(both.reasons)
-    assert classes.shape == (194, 190), "the area and a margin, within the images"
+    assert classes.shape == pytest.approx((194, 190), abs=1), "the area and a margin, within the images"
     assert (classes[:, 150:] == 255).all()
     assert (reasons[:, 150:] == Reason.OUTSIDE).all()
     assert both.unknown_share == 0, "what lies outside is not unknown"
