@@ -56,19 +56,20 @@ def known_shifts(folder: Path, every: int) -> dict[str, Any]:
     other, rows = [], []
     last = None
     for path in paths[::every]:
-        pre, post = (cv2.imread(str(path).replace("_pre_", f"_{date}_")) for date in ("pre", "post"))
+        pre, post = (_image(Path(str(path).replace("_pre_", f"_{date}_"))) for date in ("pre", "post"))
         part = np.s_[256 : 256 + BLOCK_PX, 256 : 256 + BLOCK_PX]
-        before = directions(pre[part], pre[part].any(2))
-        own = shift_between(before, directions(post[part], post[part].any(2)))
+        before = directions(pre[part], _seen(pre[part]))
+        own = shift_between(before, directions(post[part], _seen(post[part])))
         if last is not None:
-            other.append(shift_between(last, directions(post[part], post[part].any(2)))[2])
+            other.append(shift_between(last, directions(post[part], _seen(post[part])))[2])
         last = before
         for length in LENGTHS:
             angle = rng.uniform(0, 2 * math.pi)
             right, down = length * math.cos(angle), length * math.sin(angle)
             move = np.array([[1, 0, right], [0, 1, down]], np.float32)
-            moved = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-            found = shift_between(before, directions(moved[part], moved[part].any(2)))
+            warped = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+            moved = np.asarray(warped, np.uint8)
+            found = shift_between(before, directions(moved[part], _seen(moved[part])))
             rows.append((length, found[2], math.hypot(found[0] - own[0] - right, found[1] - own[1] - down)))
     table = np.array(rows)
     out: dict[str, Any] = {"scenes": len(paths[::every]), "other_places_response_max": round(max(other), 3)}
@@ -81,6 +82,14 @@ def known_shifts(folder: Path, every: int) -> dict[str, Any]:
             "p90_error_px": round(float(np.percentile(sure[:, 2], 90)), 3) if len(sure) else None,
         }
     return out
+
+
+def _image(path: Path) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.imread(str(path)), np.uint8)
+
+
+def _seen(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return np.asarray(image.any(2), bool)
 
 
 def tiles(folder: Path) -> dict[str, Any]:

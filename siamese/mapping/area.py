@@ -99,7 +99,7 @@ def crop(grid: Grid, area: Area) -> Grid:
         SiameseError: The area lies outside the grid.
     """
     where = f"--aoi {area.name}"
-    left, top, right, bottom = area.on(grid).bounds
+    left, top, right, bottom = shapely.bounds(area.on(grid))
     if not np.isfinite([left, top, right, bottom]).all() or right <= 0 or bottom <= 0:
         raise _outside(where)
     if left >= grid.width or top >= grid.height:

@@ -78,13 +78,13 @@ class Block:
         scale = building_scale(decision)
         building = scale.encode(found.building)
         wanted = scale.decode(building) >= np.float32(damage_from(decision))
-        always = kept is not None and bool(kept.any())
-        likely = np.flatnonzero(wanted | kept if always else wanted)
+        mask = kept if kept is not None and kept.any() else None
+        likely = np.flatnonzero(wanted if mask is None else wanted | mask)
         damage = np.zeros((3, building.size), np.uint8)
         damage[:, likely] = encode_damage(found.damage.reshape(4, -1).take(likely, axis=1))
         codes = missing_reasons(unseen) if reasons is None else reasons
-        mask = kept.astype(np.uint8) if kept is not None and always else None
-        return cls(building, damage.reshape(3, *building.shape), unseen, codes, mask)
+        stored = None if mask is None else mask.astype(np.uint8)
+        return cls(building, damage.reshape(3, *building.shape), unseen, codes, stored)
 
     @classmethod
     def unknown(cls, unseen: Bytes, reasons: Codes | None = None) -> Self:

@@ -53,8 +53,9 @@ class Measures:
 
     @property
     def unknown_share(self) -> Floats:
-        """``(n,)`` share of each building's pixels that are unknown."""
-        return np.asarray(self.hidden[:, 1:].sum(axis=1) / np.maximum(self.pixels, 1), np.float64)
+        """``(n,)`` share of each building's pixels in the area of interest that are unknown."""
+        unknown = self.hidden[:, 1:].sum(axis=1) - self.hidden[:, Reason.OUTSIDE]
+        return np.asarray(unknown / np.maximum(self.inside, 1), np.float64)
 
     def touching(self, reasons: Iterable[int]) -> npt.NDArray[np.bool_]:
         """Returns ``(n,)`` whether each building touches ground that is unknown for one of these reasons."""

@@ -152,15 +152,18 @@ def judge(one: Look, other: Look) -> npt.NDArray[np.uint8]:
 def _alike(pre: Image, post: Image, valid: Mask, before: Look, after: Look) -> Mask:
     """Returns the cells in which both dates are one picture, perhaps encoded twice."""
     weight = valid.astype(np.float32)
-    bands = pre.shape[2]
-    off = cv2.transform(cv2.absdiff(pre, post).astype(np.float32) ** 2, np.full((1, bands), 1 / bands)) * weight
     share = _cells(weight)
-    apart = _cells(off) / np.maximum(share, _NONE)
+    grey = (_grey(pre) - _grey(post)) ** 2
+    colour = _grey(cv2.absdiff(pre, post).astype(np.float32) ** 2)
+    apart, changed = (_cells(off * weight) / np.maximum(share, _NONE) for off in (grey, colour))
+    spread = before.deviation**2
     textured = (before.deviation >= 6) & (after.deviation >= 6)
-    return _wide((share >= _LEAST_VALID) & textured & (apart <= 0.04 * before.deviation**2) & (apart <= 9))
+    # JPEG changes colours more than brightness.
+    same = (apart <= 0.04 * spread) & (apart <= 9) & (changed <= 0.1 * spread)
+    return _wide((share >= _LEAST_VALID) & textured & same)
 
 
-def _grey(image: Image) -> Floats:
+def _grey(image: npt.NDArray[np.generic]) -> Floats:
     return np.asarray(cv2.transform(image.astype(np.float32), np.full((1, image.shape[2]), 1 / image.shape[2])))
 
 
@@ -181,7 +184,8 @@ def _cells(values: Floats) -> Floats:
     height, width = values.shape
     down, right = -height % CELL_PX, -width % CELL_PX
     if down or right:
-        values = cv2.copyMakeBorder(values, 0, down, 0, right, cv2.BORDER_CONSTANT, value=0)
+        padded = cv2.copyMakeBorder(values, 0, down, 0, right, cv2.BORDER_CONSTANT, value=0)
+        values = np.asarray(padded, np.float32)
     rows, cols = values.shape[0] // CELL_PX, values.shape[1] // CELL_PX
     own = cv2.resize(values, (cols, rows), interpolation=cv2.INTER_AREA)
     around = cv2.boxFilter(own, -1, (_AROUND, _AROUND), normalize=True, borderType=cv2.BORDER_CONSTANT)

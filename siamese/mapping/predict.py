@@ -220,7 +220,7 @@ def plan_block(
     """
     place = window.rows.start, window.cols.start, window.rows.size, window.cols.size
     grid = _snapped(imagery.grid.window(*place))
-    if imagery.area is not None and not imagery.area.intersects(_box(*place)):
+    if imagery.area is not None and not shapely.intersects(imagery.area, _box(*place)):
         return BlockPlan(window, grid, "", OUTSIDE, alone, rules)
     shift = imagery.shift_at(window.rows.start + window.rows.size / 2, window.cols.start + window.cols.size / 2)
     pre, post = imagery.pre.touching(grid), imagery.post.touching(grid.shifted(shift))

@@ -125,8 +125,8 @@ def find_shapes(given: str, option: str, store: ObjectStore) -> ShapeSource:
     if not found:
         fix = f"give a file ({FORMATS}) or a folder of GeoParquet files"
         raise SiameseError("no file of polygons here", where=f"{option} {given}", fix=fix)
-    for one in found:
-        _check_format(_name(one), f"{option} {given}")
+    for file in found:
+        _check_format(_name(file), f"{option} {given}")
     return ShapeSource(given, hashlib.sha256("\n".join(identities).encode()).hexdigest(), tuple(found))
 
 
@@ -148,7 +148,7 @@ def read_shapes(
     parts = [_read(one, source.name, store, folder, bounds, id_column) for one in source.files]
     geometries = np.concatenate([part.geometries for part in parts])
     if bounds is not None and len(geometries):
-        near = shapely.intersects(geometries[:, None], box_polygons(bounds)[None]).any(axis=1)
+        near = np.asarray(shapely.intersects(geometries[:, None], box_polygons(bounds)[None]).any(axis=1), bool)
     else:
         near = np.ones(len(geometries), bool)
     ids = [one for part in parts for one in part.ids]
@@ -363,7 +363,7 @@ def _name(file: Path | ObjectInfo) -> str:
     return file.name if isinstance(file, Path) else file.uri.name
 
 
-class _ObjectReader(io.RawIOBase, BinaryIO):  # type: ignore[misc]
+class _ObjectReader(io.RawIOBase, BinaryIO):
     """A seekable file over an object, read in ranges."""
 
     def __init__(self, store: ObjectStore, info: ObjectInfo) -> None:

@@ -3,8 +3,8 @@
 Orientation correlation (Fitch et al. 2002, "Orientation correlation"): pictures are compared by the direction of their
 edges, which stays when light, season and colours change; plain phase correlation finds the shift of only a third of
 xBD's pairs (`benchmarks/alignment.py`). A block's estimate is trusted when its peak is high and its neighbours agree,
-as in AROSICS (Scheffler et al. 2017, "AROSICS: An Automated and Robust Open-Source Image Co-Registration Software"). Only
-as many blocks are read as a field of shifts needs, however large the map is.
+as in AROSICS (Scheffler et al. 2017, "AROSICS: An Automated and Robust Open-Source Image Co-Registration Software").
+Only as many blocks are read as a field of shifts needs, however large the map is.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def shift_of_shapes(shapes: Floats, picture: Floats) -> tuple[float, float, floa
     return right, down, float(peak)
 
 
-def _vertex(three: Floats) -> float:
+def _vertex(three: npt.NDArray[Any]) -> float:
     """Returns where a parabola through three values has its top, from the middle one."""
     before, middle, after = map(float, three)
     bend = before - 2 * middle + after

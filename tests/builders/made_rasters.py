@@ -146,9 +146,7 @@ def draw(
     if footprints is not None:
         outlines = np.array([outline for _, outline in footprints], dtype=object)
         given = Footprints(tuple(name for name, _ in footprints), outlines)
-    imagery = replace(
-        imagery, footprints=given, shifts=align(imagery) if params is not SMALL and params.align else None
-    )
+    imagery = replace(imagery, footprints=given, shifts=align(imagery) if aligned else None)
     rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
     layout = plan_windows(imagery, params.part(PredictParams))
     for window in layout:
