@@ -20,8 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from builders.made_page import made_page
-from viewing.browsing import ARGUMENTS, CHROMIUM, serving
+from builders.made_page import made_page  # type: ignore[import-not-found]
+from viewing.browsing import ARGUMENTS, CHROMIUM, serving  # type: ignore[import-not-found]
 
 _PAN = """
 async () => {

@@ -17,7 +17,7 @@ from siamese.viewing.serving import KeepLabels, Served, application
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 """A loaded machine is slow; no test measures seconds."""
 
 

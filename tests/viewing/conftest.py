@@ -54,6 +54,7 @@ def opened(browser: Browser, address: str) -> Any:  # noqa: ANN401
 def page(opened: Any, calm: Browser) -> Any:  # noqa: ANN401
     """The town's page as it is when opened."""
     del calm
+    opened.locator("h1").click()
     opened.click("#tab-explore")
     opened.get_by_role("button", name="Reset filters").click()
     opened.locator(".floating").get_by_text("Swipe", exact=True).click()

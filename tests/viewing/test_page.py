@@ -112,6 +112,8 @@ def test_search_finds_coordinates_and_parts_of_ids(page: Any, town: tuple[Path, 
     page.fill("#search", "no such thing")
     page.press("#search", "Enter")
     assert page.locator("#results").inner_text() == "Nothing found."
+    page.locator("h1").click()
+    assert page.locator("#results").is_hidden()
 
 
 def test_swipe_shows_each_date_on_its_side(page: Any, town: tuple[Path, Town]) -> None:  # noqa: ANN401

@@ -167,6 +167,7 @@ function head(page: Page, theme: Theme): HTMLElement[] {
     results.hidden = false;
     if (!found.length) {
       replace(results, h("li", {}, t("search.none")));
+      page.say(t("search.none"));
       return;
     }
     if (found.length === 1) {
@@ -184,6 +185,8 @@ function head(page: Page, theme: Theme): HTMLElement[] {
     } else page.view.map.jumpTo({ center: state.plane.toLngLat(one.at), zoom: Math.max(page.view.map.getZoom(), state.plane.pixels ? 19 : 17) });
   };
   const form = h("form", { class: "search", role: "search", onsubmit: (event: Event) => { event.preventDefault(); look(); }, onkeydown: (event: KeyboardEvent) => { if (event.key === "Escape") close(); } }, input, results);
+  document.addEventListener("pointerdown", (event) => { if (!form.contains(event.target as Node)) close(); });
+  form.addEventListener("focusout", (event) => { if (event.relatedTarget && !form.contains(event.relatedTarget as Node)) close(); });
   const again = (name: string, value: string): void => {
     // The page is built anew in the other language, at the same place.
     const given = new URLSearchParams(location.hash.slice(1));
