@@ -196,6 +196,11 @@ def _decided(
             table=put_file(store, target, "buildings.parquet", made.table),
             counts=made.counts,
             unknown_share=made.unknown_share,
+            # Labels change classes, not what can be seen.
+            reasons=parts.buildings.reasons,
+            reason_shares=parts.buildings.reason_shares,
+            footprints=parts.buildings.footprints,
+            shifts=parts.buildings.shifts,
         ).publish(store)
 
 
