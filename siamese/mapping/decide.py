@@ -207,10 +207,11 @@ def decide_buildings(
                 for place in places:
                     own = numbers.read(1, window=place)
                     piece = class_piece(own, winner, _pixel_classes(probabilities, place, decision))
-                    outside = reasons.read(1, window=place) == Reason.OUTSIDE
-                    piece[outside & (piece == 0)] = UNCLASSIFIED
+                    why_here = reasons.read(1, window=place)
+                    # What is too small to be a building does not turn unknown ground into known ground.
+                    piece[(why_here > 0) & (piece == 0)] = UNCLASSIFIED
                     classes.write(piece, 1, window=place)
-                    unknown += int(((piece == UNCLASSIFIED) & ~outside).sum())
+                    unknown += int(((piece == UNCLASSIFIED) & (why_here != Reason.OUTSIDE)).sum())
                     for building in outlines.add(place.row_off, place.col_off, own):
                         counts[building.damage_class] += 1
                         yield building

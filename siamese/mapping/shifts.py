@@ -171,6 +171,8 @@ def estimate_shifts(
 def shift_between(one: Directions, other: Directions) -> tuple[float, float, float]:
     """Returns how far a picture is shifted against another, right and down in pixels, and the peak's height.
 
+    The height is scaled so that pictures of different places reach the same height whatever their size.
+
     Args:
         one: ``(h, w)`` complex, see :func:`directions`.
         other: The same of the other picture.
@@ -191,7 +193,8 @@ def shift_between(one: Directions, other: Directions) -> tuple[float, float, flo
         return 0.0, 0.0, 0.0
     right = col - reach + _vertex(near[row, col - 1 : col + 2])
     down = row - reach + _vertex(near[row - 1 : row + 2, col])
-    return right, down, float(peak)
+    # In smaller pictures chance reaches higher.
+    return right, down, float(peak) * min(1.0, math.sqrt(height * width) / BLOCK_PX)
 
 
 def shift_of_shapes(shapes: Floats, picture: Floats) -> tuple[float, float, float]:
