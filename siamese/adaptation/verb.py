@@ -196,10 +196,7 @@ def _decided(
             table=put_file(store, target, "buildings.parquet", made.table),
             counts=made.counts,
             unknown_share=made.unknown_share,
-<<<<<<< HEAD
-=======
             # Labels change classes, not what can be seen.
->>>>>>> s15-in
             reasons=parts.buildings.reasons,
             reason_shares=parts.buildings.reason_shares,
             footprints=parts.buildings.footprints,
