@@ -24,9 +24,9 @@ _FEWER_PX: Final = 1.5
 """Outlines without right angles lose corners that are less than this off."""
 _LEAST_WALL_PX: Final = 3.0
 """Walls between right angles that are shorter are drawn into their neighbours."""
-_RECTANGLE_IOU: Final = 0.75
+_RECTANGLE_IOU: Final = 0.8
 """Overlap with the pixels, over their union, from which a rectangle will do."""
-_RIGHT_IOU: Final = 0.8
+_RIGHT_IOU: Final = 0.82
 """The same for a polygon of right angles."""
 _LEAST_HOLE: Final = 0.05
 """Courtyards that take a smaller share of a building are filled."""

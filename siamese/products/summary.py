@@ -28,6 +28,8 @@ _AREA_DRAWS: Final = 300
 OUTSIDE: Final = "(in no area)"
 _MAPPED: Final = (*DAMAGE_CLASSES, "unknown")
 _DIGITS: Final = 3
+_NAME: Final = "area_name"
+"""Column that names areas: `area` means something else to geopandas."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,7 @@ def summary_csv(rows: Iterable[AreaSummary], *, area: bool) -> str:
     out = io.StringIO()
     if area:
         table = [_flat(row) for row in rows]
-        names = list(table[0]) if table else ["area"]
+        names = list(table[0]) if table else [_NAME]
         writer = csv.DictWriter(out, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _cell(value) for name, value in row.items()} for row in table)
@@ -213,10 +215,10 @@ def summary_csv(rows: Iterable[AreaSummary], *, area: bool) -> str:
 def write_areas(summary: Summary, target: Path) -> None:
     """Writes the summary by area as GeoParquet, one row an area."""
     rows = [_flat(row) for row in summary.areas]
-    fields: list[pa.Field] = [pa.field("area", pa.string(), nullable=False)]
+    fields: list[pa.Field] = [pa.field(_NAME, pa.string(), nullable=False)]
     if rows:
         kinds = {int: pa.int64(), float: pa.float64()}
-        fields += [pa.field(name, kinds[type(value)]) for name, value in rows[0].items() if name != "area"]
+        fields += [pa.field(name, kinds[type(value)]) for name, value in rows[0].items() if name != _NAME]
     schema = pa.schema([*fields, pa.field("geometry", pa.binary())])
     shapes = [summary.polygons.get(row.area) for row in summary.areas]
     oriented = [shapely.orient_polygons(one) if one is not None else None for one in shapes]
@@ -239,7 +241,7 @@ def write_areas(summary: Summary, target: Path) -> None:
 
 
 def _flat(row: AreaSummary) -> dict[str, Any]:
-    flat: dict[str, Any] = {"area": row.area, "buildings": row.buildings, **row.mapped}
+    flat: dict[str, Any] = {_NAME: row.area, "buildings": row.buildings, **row.mapped}
     flat |= {DAMAGED: _damaged(row), "damaged_share": row.damaged_share, "review": row.review}
     for name, one in row.estimates.items():
         flat |= {f"{name}_estimate": one.estimate, f"{name}_low": one.low, f"{name}_high": one.high}
