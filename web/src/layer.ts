@@ -42,18 +42,23 @@ void main() {
 }`];
 
 const EDGE = [`${HEAD}${STATE}
-uniform vec2 u_size; uniform float u_width;
-in vec2 a_corner; in vec2 a_from; in vec2 a_to; in uint a_index; flat out uint v_state;
+uniform vec2 u_size; uniform float u_width; uniform int u_first;
+uniform highp sampler2D u_edges; uniform highp usampler2D u_owners; flat out uint v_state;
 void main() {
-  v_state = stateOf(a_index);
+  // Two triangles an edge, without attributes or instances: software draws instances one by one.
+  int edge = u_first + gl_VertexID / 6, k = gl_VertexID % 6;
+  ivec2 place = ivec2(edge % ${ROW}, edge / ${ROW});
+  vec2 corner = vec2(k == 0 || k == 1 || k == 3 ? 0. : 1., k == 0 || k == 2 || k == 5 ? -.5 : .5);
+  vec4 ends = texelFetch(u_edges, place, 0);
+  v_state = stateOf(texelFetch(u_owners, place, 0).r);
   if ((v_state & ${HIDDEN}u) != 0u) { gl_Position = vec4(2., 2., 2., 1.); return; }
-  vec4 from = u_matrix * vec4(a_from, 0., 1.), to = u_matrix * vec4(a_to, 0., 1.);
+  vec4 from = u_matrix * vec4(ends.xy, 0., 1.), to = u_matrix * vec4(ends.zw, 0., 1.);
   vec2 one = from.xy / from.w * u_size, two = to.xy / to.w * u_size;
   vec2 along = two - one;
   along = dot(along, along) > 0. ? normalize(along) : vec2(1., 0.);
   float width = u_width * ((v_state & ${SELECTED}u) != 0u ? 1.7 : 1.);
-  vec2 off = (vec2(-along.y, along.x) * a_corner.y + along * (a_corner.x * 2. - 1.) * .5) * width;
-  vec4 at = a_corner.x > .5 ? to : from;
+  vec2 off = (vec2(-along.y, along.x) * corner.y + along * (corner.x * 2. - 1.) * .5) * width;
+  vec4 at = corner.x > .5 ? to : from;
   gl_Position = vec4(at.xy + off / u_size * at.w, at.z, at.w);
 }`, `${HEAD}${PALETTE}
 uniform float u_casing;
@@ -85,7 +90,8 @@ void main() {
 }`];
 
 type Program = { program: WebGLProgram; at: (name: string) => WebGLUniformLocation | null };
-type Chunk = { box: [number, number, number, number]; fill: WebGLVertexArrayObject; fills: number; edge: WebGLVertexArrayObject; edges: number };
+type Chunk = { fill: WebGLVertexArrayObject; fills: number };
+type Run = { first: number; count: number };
 
 export class BuildingLayer implements CustomLayerInterface {
   readonly id = "buildings";
@@ -103,7 +109,9 @@ export class BuildingLayer implements CustomLayerInterface {
   private edge!: Program;
   private dot!: Program;
   private texture!: WebGLTexture;
-  private corners!: WebGLBuffer;
+  private edges!: WebGLTexture;
+  private owners!: WebGLTexture;
+  private nothing!: WebGLVertexArrayObject;
   private dots!: WebGLVertexArrayObject;
   private readonly chunks = new Map<number, Chunk>();
   private readonly boxes: Float32Array;
@@ -148,11 +156,14 @@ export class BuildingLayer implements CustomLayerInterface {
     this.edge = this.link(EDGE[0], EDGE[1]);
     this.dot = this.link(DOT[0], DOT[1]);
     this.texture = this.gl.createTexture();
-    this.corners = this.buffer(new Float32Array([0, -0.5, 0, 0.5, 1, -0.5, 1, 0.5]));
+    this.nothing = this.gl.createVertexArray();
+    this.edges = this.gl.createTexture();
+    this.owners = this.gl.createTexture();
+    this.uploadEdges();
     this.dots = this.gl.createVertexArray();
     this.gl.bindVertexArray(this.dots);
     this.buffer(this.buildings.at);
-    this.attribute(this.dot, "a_pos", 2, 0, 0);
+    this.attribute(this.dot, "a_pos");
     this.gl.bindVertexArray(null);
     this.dirty = true;
   }
@@ -196,23 +207,87 @@ export class BuildingLayer implements CustomLayerInterface {
     gl.disable(gl.DEPTH_TEST);
     const seen = this.inView();
     this.use(this.fill, matrix);
-    for (const chunk of seen) {
+    for (const number of seen) {
+      const chunk = this.chunk(number);
       gl.bindVertexArray(chunk.fill);
       gl.drawArrays(gl.TRIANGLES, 0, chunk.fills);
     }
     this.use(this.edge, matrix);
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.edges);
+    gl.activeTexture(gl.TEXTURE2);
+    gl.bindTexture(gl.TEXTURE_2D, this.owners);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.uniform1i(this.edge.at("u_edges"), 1);
+    gl.uniform1i(this.edge.at("u_owners"), 2);
+    gl.bindVertexArray(this.nothing);
+    const runs = this.runs(seen);
     gl.uniform2f(this.edge.at("u_size"), width / 2, height / 2);
     for (const casing of [1, 0]) {
       gl.uniform1f(this.edge.at("u_casing"), casing);
       gl.uniform1f(this.edge.at("u_width"), (casing ? 4 : 2.2) * ratio * (0.4 + 0.6 * thin));
-      for (const chunk of seen) {
-        gl.bindVertexArray(chunk.edge);
-        gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, chunk.edges);
+      for (const { first, count } of runs) {
+        gl.uniform1i(this.edge.at("u_first"), first);
+        gl.drawArrays(gl.TRIANGLES, 0, 6 * count);
       }
     }
   }
 
-  private inView(): Chunk[] {
+  /** Edges of chunks, neighbours joined. */
+  private runs(seen: number[]): Run[] {
+    const { rings, starts, n } = this.buildings;
+    const found: Run[] = [];
+    for (const number of seen) {
+      const first = rings[starts[number * CHUNK]], end = rings[starts[Math.min(n, (number + 1) * CHUNK)]];
+      const last = found.at(-1);
+      if (last && last.first + last.count === first) last.count += end - first;
+      else found.push({ first, count: end - first });
+    }
+    return found;
+  }
+
+  /** Puts all edges into textures: both ends of each, and its building. */
+  private uploadEdges(): void {
+    const { vertices, rings, starts, order, n } = this.buildings;
+    const rows = Math.max(1, Math.ceil(vertices.length / 2 / ROW));
+    const ends = new Float32Array(4 * rows * ROW), owners = new Uint32Array(rows * ROW);
+    for (let k = 0; k < n; k++) {
+      for (let ring = starts[k]; ring < starts[k + 1]; ring++) {
+        for (let v = rings[ring]; v < rings[ring + 1]; v++) {
+          const next = v + 1 < rings[ring + 1] ? v + 1 : rings[ring];
+          ends[4 * v] = vertices[2 * v];
+          ends[4 * v + 1] = vertices[2 * v + 1];
+          ends[4 * v + 2] = vertices[2 * next];
+          ends[4 * v + 3] = vertices[2 * next + 1];
+          owners[v] = order[k];
+        }
+      }
+    }
+    const gl = this.gl;
+    this.unpack();
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, this.edges);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, ROW, rows, 0, gl.RGBA, gl.FLOAT, ends);
+    this.plain();
+    gl.bindTexture(gl.TEXTURE_2D, this.owners);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32UI, ROW, rows, 0, gl.RED_INTEGER, gl.UNSIGNED_INT, owners);
+    this.plain();
+  }
+
+  private unpack(): void {
+    const gl = this.gl;
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
+    gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
+  }
+
+  private plain(): void {
+    const gl = this.gl;
+    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
+    for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+  }
+
+  private inView(): number[] {
     const bounds = this.map.getBounds();
     const flat = (lng: number, lat: number): [number, number] => {
       const x = lng / 360 + 0.5;
@@ -221,21 +296,21 @@ export class BuildingLayer implements CustomLayerInterface {
     };
     const [left, top] = flat(bounds.getWest(), bounds.getNorth());
     const [right, bottom] = flat(bounds.getEast(), bounds.getSouth());
-    const found: Chunk[] = [];
+    const found: number[] = [];
     for (let number = 0; number < this.boxes.length / 4; number++) {
       const at = 4 * number;
       if (this.boxes[at] > right || this.boxes[at + 2] < left || this.boxes[at + 1] > bottom || this.boxes[at + 3] < top) continue;
-      found.push(this.chunk(number));
+      found.push(number);
     }
     return found;
   }
 
-  /** Builds a chunk's triangles and edges when it is first seen. */
+  /** Builds a chunk's triangles when it is first seen. */
   private chunk(number: number): Chunk {
     const known = this.chunks.get(number);
     if (known) return known;
     const { vertices, rings, holes, starts, order } = this.buildings;
-    const fills: number[] = [], owners: number[] = [], edges: number[] = [], edgeOwners: number[] = [];
+    const fills: number[] = [], owners: number[] = [];
     for (let k = number * CHUNK; k < Math.min(this.buildings.n, (number + 1) * CHUNK); k++) {
       const place = order[k];
       let ring = starts[k];
@@ -250,13 +325,6 @@ export class BuildingLayer implements CustomLayerInterface {
           fills.push(flat[2 * corner], flat[2 * corner + 1]);
           owners.push(place);
         }
-        for (let one = ring; one < end; one++) {
-          for (let v = rings[one]; v < rings[one + 1]; v++) {
-            const next = v + 1 < rings[one + 1] ? v + 1 : rings[one];
-            edges.push(vertices[2 * v], vertices[2 * v + 1], vertices[2 * next], vertices[2 * next + 1]);
-            edgeOwners.push(place);
-          }
-        }
         ring = end;
       }
     }
@@ -264,21 +332,11 @@ export class BuildingLayer implements CustomLayerInterface {
     const fill = gl.createVertexArray();
     gl.bindVertexArray(fill);
     this.buffer(new Float32Array(fills));
-    this.attribute(this.fill, "a_pos", 2, 0, 0);
+    this.attribute(this.fill, "a_pos");
     this.buffer(new Uint32Array(owners));
-    this.whole(this.fill, "a_index", 0);
-    const edge = gl.createVertexArray();
-    gl.bindVertexArray(edge);
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
-    this.attribute(this.edge, "a_corner", 2, 0, 0);
-    this.buffer(new Float32Array(edges));
-    this.attribute(this.edge, "a_from", 2, 16, 0, 1);
-    this.attribute(this.edge, "a_to", 2, 16, 8, 1);
-    this.buffer(new Uint32Array(edgeOwners));
-    this.whole(this.edge, "a_index", 1);
+    this.whole(this.fill, "a_index");
     gl.bindVertexArray(null);
-    const [left, top, right, bottom] = this.boxes.subarray(4 * number, 4 * number + 4);
-    const made: Chunk = { box: [left, top, right, bottom], fill, fills: owners.length, edge, edges: edgeOwners.length };
+    const made: Chunk = { fill, fills: owners.length };
     this.chunks.set(number, made);
     return made;
   }
@@ -298,12 +356,9 @@ export class BuildingLayer implements CustomLayerInterface {
 
   private upload(): void {
     const gl = this.gl;
-    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
-    gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false);
-    gl.pixelStorei(gl.UNPACK_FLIP_Y_WEBGL, false);
+    this.unpack();
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8UI, ROW, this.rows, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, this.state);
-    for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, gl.NEAREST);
-    for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
+    this.plain();
     this.dirty = false;
   }
 
@@ -324,18 +379,16 @@ export class BuildingLayer implements CustomLayerInterface {
     return made;
   }
 
-  private attribute(one: Program, name: string, size: number, stride: number, offset: number, divisor = 0): void {
+  private attribute(one: Program, name: string): void {
     const at = this.gl.getAttribLocation(one.program, name);
     this.gl.enableVertexAttribArray(at);
-    this.gl.vertexAttribPointer(at, size, this.gl.FLOAT, false, stride, offset);
-    this.gl.vertexAttribDivisor(at, divisor);
+    this.gl.vertexAttribPointer(at, 2, this.gl.FLOAT, false, 0, 0);
   }
 
-  private whole(one: Program, name: string, divisor: number): void {
+  private whole(one: Program, name: string): void {
     const at = this.gl.getAttribLocation(one.program, name);
     this.gl.enableVertexAttribArray(at);
     this.gl.vertexAttribIPointer(at, 1, this.gl.UNSIGNED_INT, 0, 0);
-    this.gl.vertexAttribDivisor(at, divisor);
   }
 
   private link(vertex: string, fragment: string): Program {

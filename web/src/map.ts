@@ -4,6 +4,7 @@ import { PMTiles, Protocol, type RangeResponse, type Source } from "pmtiles";
 import type { About, Files } from "./data.ts";
 import { isOneFile } from "./data.ts";
 import { Curtain, type BuildingLayer } from "./layer.ts";
+import { keepPace } from "./pace.ts";
 import type { Plane, Point } from "./plane.ts";
 import type { State } from "./state.ts";
 
@@ -67,6 +68,7 @@ export class DamageView {
           this.map.addLayer(this.shut, "region-fill");
         }
         this.map.addLayer(layer, "region-fill");
+        keepPace(this.map);
         done();
       });
     });
