@@ -23,7 +23,7 @@ Tile = tuple[int, int, int]
 """Zoom, column and row; the column may lie outside the world, whose sides meet."""
 
 _QUALITY: Final = 82
-_EFFORT: Final = 2
+_EFFORT: Final = 4
 _NEAR_PX: Final = 33
 
 
@@ -133,7 +133,7 @@ def _encoded(pixels: Pixels) -> bytes:
     whole = bool((pixels[..., 3] == 255).all())
     out = io.BytesIO()
     Pillow.fromarray(np.ascontiguousarray(pixels[..., :3]) if whole else _spread(pixels)).save(
-        out, "WEBP", quality=_QUALITY, method=_EFFORT
+        out, "WEBP", quality=_QUALITY, method=_EFFORT, exact=True
     )
     return out.getvalue()
 

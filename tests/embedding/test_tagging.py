@@ -85,7 +85,7 @@ def test_ids_points_and_outlines_are_examples(
     assert found["id"].tolist() == table["id"].tolist()
     np.testing.assert_allclose(found["tarpaulin"], tagged.scores)
     assert found.geometry.equals(table.geometry)
-    assert pq.read_schema(out).names[-1] == "geometry"
+    assert pq.read_schema(out).names[-2:] == ["geometry", "bbox"]
 
 
 @pytest.mark.parametrize(
