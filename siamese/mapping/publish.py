@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, DamageMap, Prediction
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
@@ -125,7 +125,6 @@ def publish_about(
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
     grid = grid_of(prediction)
-    networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
     with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
@@ -158,7 +157,7 @@ def publish_about(
             building_set=buildings.digest,
             parent=about.parent,
             labels=about.labels,
-            trust=state_trust(networks, prediction, buildings, files.review_share, store),
+            trust=state_trust(prediction, buildings, files.review_share, store),
             alignment=alignment_of(prediction.shifts, grid, store),
             footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -66,8 +66,22 @@ def evaluation_of(checkpoint: Checkpoint, store: ObjectStore) -> Evaluation | No
     return max(found, key=lambda one: (order.get(one.split, 0), one.created), default=None)
 
 
+@lru_cache(maxsize=4)
+def background(store: ObjectStore, digest: str) -> tuple[LearnedFrom | None, Evaluation | None]:
+    """Returns what a network was trained on and how it was scored; kept, as a run maps many scenes with one network.
+
+    Args:
+        store: Holds them.
+        digest: Of the network's Checkpoint.
+    """
+    try:
+        checkpoint = Checkpoint.load(store, digest)
+    except NotPublishedError:
+        return None, None
+    return learned_from(checkpoint, store), evaluation_of(checkpoint, store)
+
+
 def state_trust(
-    checkpoints: Sequence[Checkpoint],
     prediction: Prediction,
     buildings: BuildingSet,
     review_share: float | None,
@@ -76,19 +90,17 @@ def state_trust(
     """States how far a map may be trusted.
 
     Args:
-        checkpoints: The networks that it was made with.
-        prediction: What they found.
+        prediction: What the networks found.
         buildings: Its buildings.
         review_share: Share of the buildings that are marked for review.
         store: Holds what the networks were trained and scored on.
     """
-    first = checkpoints[0]
-    learned, evaluation = learned_from(first, store), evaluation_of(first, store)
+    learned, evaluation = background(store, prediction.checkpoint)
     grid = grid_of(prediction)
     gsd = grid.side_m() if grid.crs is not None else None
     lines: list[str] = []
     scored_on, unseen = _scored_on(evaluation, learned, store)
-    lines += _about_score(evaluation, scored_on, unseen, len(checkpoints))
+    lines += _about_score(evaluation, scored_on, unseen, 1 + len(prediction.further))
     inside = _gsd_inside(gsd, learned)
     if inside is False and learned and learned.gsd and gsd is not None:
         span = f"{learned.gsd.low:.2g} to {learned.gsd.high:.2g} m"
