@@ -13,6 +13,7 @@ from siamese.errors import NotPublishedError, SiameseError
 from siamese.ingest.catalog import read_catalog
 from siamese.manifests import BuildingSet, Checkpoint, Evaluation, PairSet, Prediction, SceneCatalog, Trust
 from siamese.mapping.decide import grid_of
+from siamese.mapping.look import LearnedLook, learned_look
 from siamese.mapping.survey import Learned
 from siamese.pairs import read_splits
 from siamese.params import PromotionParams
@@ -22,6 +23,8 @@ from siamese.store.manifest import MANIFEST
 
 _FEW: Final = 20
 """A disaster type is known from this many scenes on."""
+_ALIKE: Final = 0.75
+"""Below this share of samples that look like the training images, the map says so."""
 _CLASSES: Final = ("no_damage", "minor_damage", "major_damage", "destroyed")
 
 
@@ -33,6 +36,7 @@ class LearnedFrom:
     disaster_types: dict[str, int]
     """Scenes by disaster type."""
     gsd: Learned | None
+    look: LearnedLook | None = None
 
 
 def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | None:
@@ -42,6 +46,7 @@ def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | No
         catalog = SceneCatalog.load(store, pairs.origin.sources["catalog"])
         splits = read_splits(store, pairs)
         rows = [row for row in read_catalog(store, catalog) if splits.get(row.scene) == "train"]
+        look = learned_look(pairs, store)
     except (NotPublishedError, KeyError):
         return None
     except SiameseError as error:
@@ -51,7 +56,7 @@ def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | No
     sides = sides[np.isfinite(sides)]
     gsd = Learned(*map(float, np.percentile(sides, (5, 50, 95)))) if sides.size else None
     types = Counter(row.disaster_type or "unknown" for row in rows)
-    return LearnedFrom(tuple(sorted(pairs.splits["train"].events)), dict(types), gsd)
+    return LearnedFrom(tuple(sorted(pairs.splits["train"].events)), dict(types), gsd, look)
 
 
 def evaluation_of(checkpoint: Checkpoint, store: ObjectStore) -> Evaluation | None:
@@ -110,6 +115,10 @@ def state_trust(
         lines.append(f"the model has seen fewer than {_FEW} scenes of {prediction.disaster_type}")
     if prediction.disaster_type is None:
         lines.append("nobody said what struck")
+    alike = learned.look.inside(prediction.looks) if learned and learned.look else None
+    if alike is not None and alike < _ALIKE and learned and learned.look:
+        odd = ", ".join(learned.look.odd(prediction.looks)) or "in several ways"
+        lines.append(f"{1 - alike:.0%} of its samples look unlike the images that the model was trained on ({odd})")
     unlike = buildings.reason_shares.get("unlike_training", 0.0)
     if unlike:
         lines.append(f"{unlike:.0%} of the ground looks like nothing that the model was trained on")
@@ -130,6 +139,7 @@ def state_trust(
         gsd_m=gsd,
         gsd_inside=inside,
         disaster_inside=known,
+        look_inside=alike,
         unlike_share=unlike,
         review_share=review_share,
         unknown_share=buildings.unknown_share,

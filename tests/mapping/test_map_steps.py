@@ -154,8 +154,8 @@ def test_new_imagery_redoes_the_blocks_that_it_touches(
     network = Colours()
     _, post = pair(264, 264, (8, 8, 22, 26, 3), (150, 150, 40, 40, 1))
     west = write(tmp_path / "west.tif", post[:, :100])
-    # 4 x 4 windows start every 64 px and are 96 wide: columns 0 and 64 begin west of column 100. Of ground that only the
-    # pre image shows the network is asked for buildings alone.
+    # 4 x 4 windows start every 64 px and are 96 wide: columns 0 and 64 begin west of column 100. Of ground that only
+    # the pre image shows the network is asked for buildings alone.
     first = map_pair([files[0]], [str(west)], checkpoint, SMALL, store, predictor=network)
     assert network.asked == 4 + 2 * 4 + 8
     blind = map_pair(
