@@ -61,5 +61,5 @@ def test_pixels_of_the_size_that_was_learned_need_a_model_that_knows_it(
 ) -> None:
     images = pair(64, 64, (20, 20, 30, 30, 1))
     paths = [[str(write(tmp_path / f"{n}.tif", image))] for n, image in enumerate(images)]
-    with pytest.raises(SiameseError, match="mapping.gsd: learned: is not known"):
+    with pytest.raises(SiameseError, match=r"mapping\.gsd: learned: is not known"):
         map_pair(*paths, checkpoint, PARAMS.model_copy(update={"gsd": "learned"}), store, predictor=Colours())
