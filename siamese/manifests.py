@@ -364,6 +364,9 @@ class Prediction(Manifest):
     footprints: Blob | None = Field(
         None, description="Parquet: ids and outlines, in pixels of the grid, of the footprints that were given."
     )
+    looks: tuple[tuple[float, ...], ...] = Field(
+        (), description="Brightness, contrast, colour and sharpness of both dates in samples; siamese/mapping/look.py."
+    )
     shifts: Blob | None = Field(
         None, description="GeoJSON: shift of the post images against the pre images, by blocks; None: not estimated."
     )
@@ -412,6 +415,9 @@ class Trust(BaseModel):
     gsd_inside: bool | None = Field(None, description="Whether that is like what was learned; None: not known.")
     disaster_inside: bool | None = Field(
         None, description="Whether the model has seen enough disasters of this type; None: not known."
+    )
+    look_inside: float | None = Field(
+        None, ge=0, le=1, description="Share of samples that look like the training images; None: not known."
     )
     unlike_share: float = Field(0, ge=0, le=1, description="Share of the ground that looks unlike the training data.")
     review_share: float | None = Field(None, ge=0, le=1, description="Share of the buildings marked for review.")

@@ -83,8 +83,10 @@ def map(  # noqa: A001 - the verb's name
     """Map building damage from images before and after a disaster.
 
     The map covers the pre images, in their CRS (in UTM if theirs is in degrees), north up, at the resolution of the
-    finer date; images on another grid are resampled, which is reported in one line. Where either date has no data, the
-    map is unknown, and so is every building that touches such ground. Georeferences are read from GeoTIFFs, ground
+    finer date; images on another grid are resampled, and post images that lie apart are aligned, which is reported in
+    one line. Where either date has no data, or shows cloud, haze, blur and the like, the map is unknown with its
+    reason, and so are the buildings there. Both dates the same, or pixels in which no building can be judged, are
+    refused before the network runs. Georeferences are read from GeoTIFFs, ground
     control points, .aux.xml, and world files with .prj beside the image. Images without one must be a single pair of
     the same size: an xBD label beside the PNG places it on the ground, otherwise the map is in pixels.
 
@@ -162,6 +164,7 @@ def _told(made: DamageMap, files: list[Path]) -> str:
         f"{made.event}: {sum(made.counts.values()):,} buildings ({counts})",
         f"  {place}; {made.unknown_share:.1%} unknown; by {made.model}",
         *(f"  warning: {warning}" for warning in made.warnings),
+        *(f"  trust: {line}" for line in (made.trust.statements if made.trust else ())),
         *(f"  {path}" for path in files),
     ]
     return "\n".join(lines)

@@ -33,7 +33,7 @@ from siamese.mapping.mosaic import Image, Mask
 from siamese.mapping.obscured import find_obscured
 from siamese.mapping.shifts import LEAST_PX, ShiftField, estimate_shifts
 from siamese.mapping.stage import PREDICTION
-from siamese.mapping.survey import Learned, check_gsd, survey
+from siamese.mapping.survey import Learned, Survey, check_gsd, survey
 from siamese.mapping.task import Date, Imagery, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, Window, lay_windows
@@ -109,8 +109,8 @@ def predict(
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
     notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
-    if params.find_obscured:
-        notes += survey(opened)
+    looked = survey(opened) if params.find_obscured else Survey()
+    notes += looked.notes
     if params.align:
         opened = replace(opened, shifts=align(opened))
         notes += _told(opened)
@@ -149,6 +149,7 @@ def predict(
         area=put_blob(store, folder, "area.wkb", shapely.to_wkb(area)) if area is not None else None,
         footprints=put_blob(store, folder, "footprints.parquet", footprints.to_bytes()) if footprints else None,
         shifts=put_blob(store, folder, "shifts.geojson", opened.shifts.to_geojson(grid)) if opened.shifts else None,
+        looks=looked.looks,
         warnings=(*opened.warnings, *notes, *_torn(opened)),
     ).publish(store)
 

@@ -8,8 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
+<<<<<<< HEAD
 from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Evaluation, Prediction
 from siamese.mapping.areas import bring_areas
+=======
+from siamese.manifests import Alignment, BuildingSet, DamageMap, Prediction
+>>>>>>> s15-in
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
@@ -145,7 +149,6 @@ def publish_about(
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
     grid = grid_of(prediction)
-    networks = [Checkpoint.load(store, digest) for digest in (prediction.checkpoint, *prediction.further)]
     with workplace(store) as folder, progress("publish map", 4) as advance:
         classes = _brought(buildings.classes, folder / "classes.tif", store)
         table = _brought(buildings.table, folder / "found.parquet", store)
@@ -185,7 +188,7 @@ def publish_about(
             building_set=buildings.digest,
             parent=about.parent,
             labels=about.labels,
-            trust=state_trust(networks, prediction, buildings, files.review_share, store),
+            trust=state_trust(prediction, buildings, files.review_share, store),
             alignment=alignment_of(prediction.shifts, grid, store),
             footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),

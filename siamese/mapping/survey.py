@@ -13,6 +13,7 @@ from siamese.errors import SiameseError
 from siamese.geo import local_gdal
 from siamese.mapping.blocks import POST_MISSING, PRE_MISSING, Bytes
 from siamese.mapping.grid import Grid, native_m
+from siamese.mapping.look import look_of
 from siamese.mapping.mosaic import Image
 from siamese.mapping.obscured import find_obscured
 from siamese.mapping.reasons import MISSING, Reason
@@ -29,6 +30,8 @@ _BLIND: Final = 0.25
 _FAR: Final = 1.5
 """Factor between the GSD of the imagery and that of the training data from which on the map says so."""
 _LEAST_SIDE_PX: Final = 64
+_OBSCURED: Final = 0.5
+"""Of samples of which more cannot be judged, the look is not compared."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,25 @@ def check_gsd(imagery: Imagery, coarsest_m: float, learned: Learned | None = Non
     return tuple(notes[:1])
 
 
-def survey(imagery: Imagery) -> tuple[str, ...]:
-    """Looks at sixteen samples of the ground that both dates show.
+@dataclass(frozen=True)
+class Survey:
+    """What samples of both dates show."""
 
-    Returns:
-        What cannot be judged, one line a reason; empty for good imagery.
+    notes: tuple[str, ...] = ()
+    """What cannot be judged, one line a reason; empty for good imagery."""
+    looks: tuple[tuple[float, ...], ...] = ()
+    """:data:`siamese.mapping.look.FEATURES` of each sample that can be judged."""
+
+
+def survey(imagery: Imagery) -> Survey:
+    """Looks at sixteen samples of the ground that both dates show.
 
     Raises:
         SiameseError: Both dates show the same picture.
     """
     counts = np.zeros(len(Reason), np.int64)
     same = compared = 0
+    looks = []
     with local_gdal(**GDAL):
         for pre, post, unseen in _samples(imagery):
             codes, _ = find_obscured(pre, post, unseen)
@@ -97,19 +108,23 @@ def survey(imagery: Imagery) -> tuple[str, ...]:
             counts += np.bincount(codes[seen], minlength=len(Reason))
             same += int(((codes == Reason.ONE_DATE) & (unseen == 0)).sum())
             compared += int((unseen == 0).sum())
+            look = look_of(pre, post, (unseen & PRE_MISSING == 0, unseen & POST_MISSING == 0))
+            if look is not None and (codes > 0).mean() < _OBSCURED:
+                looks.append(look)
     if not compared:
-        return ()
+        return Survey()
     textured = same / compared
     if textured >= _SAME:
         names = f"{imagery.pre.mosaic.tiles[0].name} and {imagery.post.mosaic.tiles[0].name}"
         fix = "give images of two dates; there is nothing to compare"
         raise SiameseError("both dates show the same picture", where=names, fix=fix)
     shares = counts / compared
-    return tuple(
+    notes = tuple(
         f"about {share:.0%} of the ground cannot be judged: {Reason(code).word.replace('_', ' ')}"
         for code, share in enumerate(shares)
         if code and share >= _BLIND
     )
+    return Survey(notes, tuple(looks))
 
 
 def _samples(imagery: Imagery) -> Iterator[tuple[Image, Image, Bytes]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from siamese.errors import NotPublishedError, SiameseError
 from siamese.ingest.catalog import read_catalog
 from siamese.manifests import BuildingSet, Checkpoint, Evaluation, PairSet, Prediction, SceneCatalog, Trust
 from siamese.mapping.decide import grid_of
+from siamese.mapping.look import LearnedLook, learned_look
 from siamese.mapping.survey import Learned
 from siamese.pairs import read_splits
 from siamese.params import PromotionParams
@@ -22,6 +23,8 @@ from siamese.store.manifest import MANIFEST
 
 _FEW: Final = 20
 """A disaster type is known from this many scenes on."""
+_ALIKE: Final = 0.75
+"""Below this share of samples that look like the training images, the map says so."""
 _CLASSES: Final = ("no_damage", "minor_damage", "major_damage", "destroyed")
 
 
@@ -33,6 +36,7 @@ class LearnedFrom:
     disaster_types: dict[str, int]
     """Scenes by disaster type."""
     gsd: Learned | None
+    look: LearnedLook | None = None
 
 
 def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | None:
@@ -42,6 +46,7 @@ def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | No
         catalog = SceneCatalog.load(store, pairs.origin.sources["catalog"])
         splits = read_splits(store, pairs)
         rows = [row for row in read_catalog(store, catalog) if splits.get(row.scene) == "train"]
+        look = learned_look(pairs, store)
     except (NotPublishedError, KeyError):
         return None
     except SiameseError as error:
@@ -51,7 +56,7 @@ def learned_from(checkpoint: Checkpoint, store: ObjectStore) -> LearnedFrom | No
     sides = sides[np.isfinite(sides)]
     gsd = Learned(*map(float, np.percentile(sides, (5, 50, 95)))) if sides.size else None
     types = Counter(row.disaster_type or "unknown" for row in rows)
-    return LearnedFrom(tuple(sorted(pairs.splits["train"].events)), dict(types), gsd)
+    return LearnedFrom(tuple(sorted(pairs.splits["train"].events)), dict(types), gsd, look)
 
 
 def evaluation_of(checkpoint: Checkpoint, store: ObjectStore) -> Evaluation | None:
@@ -66,8 +71,22 @@ def evaluation_of(checkpoint: Checkpoint, store: ObjectStore) -> Evaluation | No
     return max(found, key=lambda one: (order.get(one.split, 0), one.created), default=None)
 
 
+@lru_cache(maxsize=4)
+def background(store: ObjectStore, digest: str) -> tuple[LearnedFrom | None, Evaluation | None]:
+    """Returns what a network was trained on and how it was scored; kept, as a run maps many scenes with one network.
+
+    Args:
+        store: Holds them.
+        digest: Of the network's Checkpoint.
+    """
+    try:
+        checkpoint = Checkpoint.load(store, digest)
+    except NotPublishedError:
+        return None, None
+    return learned_from(checkpoint, store), evaluation_of(checkpoint, store)
+
+
 def state_trust(
-    checkpoints: Sequence[Checkpoint],
     prediction: Prediction,
     buildings: BuildingSet,
     review_share: float | None,
@@ -76,19 +95,17 @@ def state_trust(
     """States how far a map may be trusted.
 
     Args:
-        checkpoints: The networks that it was made with.
-        prediction: What they found.
+        prediction: What the networks found.
         buildings: Its buildings.
         review_share: Share of the buildings that are marked for review.
         store: Holds what the networks were trained and scored on.
     """
-    first = checkpoints[0]
-    learned, evaluation = learned_from(first, store), evaluation_of(first, store)
+    learned, evaluation = background(store, prediction.checkpoint)
     grid = grid_of(prediction)
     gsd = grid.side_m() if grid.crs is not None else None
     lines: list[str] = []
     scored_on, unseen = _scored_on(evaluation, learned, store)
-    lines += _about_score(evaluation, scored_on, unseen, len(checkpoints))
+    lines += _about_score(evaluation, scored_on, unseen, 1 + len(prediction.further))
     inside = _gsd_inside(gsd, learned)
     if inside is False and learned and learned.gsd and gsd is not None:
         span = f"{learned.gsd.low:.2g} to {learned.gsd.high:.2g} m"
@@ -98,6 +115,10 @@ def state_trust(
         lines.append(f"the model has seen fewer than {_FEW} scenes of {prediction.disaster_type}")
     if prediction.disaster_type is None:
         lines.append("nobody said what struck")
+    alike = learned.look.inside(prediction.looks) if learned and learned.look else None
+    if alike is not None and alike < _ALIKE and learned and learned.look:
+        odd = ", ".join(learned.look.odd(prediction.looks)) or "in several ways"
+        lines.append(f"{1 - alike:.0%} of its samples look unlike the images that the model was trained on ({odd})")
     unlike = buildings.reason_shares.get("unlike_training", 0.0)
     if unlike:
         lines.append(f"{unlike:.0%} of the ground looks like nothing that the model was trained on")
@@ -118,6 +139,7 @@ def state_trust(
         gsd_m=gsd,
         gsd_inside=inside,
         disaster_inside=known,
+        look_inside=alike,
         unlike_share=unlike,
         review_share=review_share,
         unknown_share=buildings.unknown_share,

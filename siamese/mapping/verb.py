@@ -27,7 +27,7 @@ from siamese.mapping.stac import Wanted
 from siamese.mapping.stage import WHOLE_MAP
 from siamese.mapping.survey import Learned
 from siamese.mapping.task import Imagery, MapTask, open_imagery
-from siamese.mapping.trust import learned_from
+from siamese.mapping.trust import background
 from siamese.mapping.workplace import workplace
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.store import ObjectStore
@@ -149,7 +149,7 @@ def _map(
 
         @cache
         def learned() -> Learned | None:
-            found = learned_from(checkpoints[0], store)
+            found, _ = background(store, checkpoints[0].digest)
             return found.gsd if found else None
 
         @cache

@@ -154,15 +154,22 @@ def test_new_imagery_redoes_the_blocks_that_it_touches(
     network = Colours()
     _, post = pair(264, 264, (8, 8, 22, 26, 3), (150, 150, 40, 40, 1))
     west = write(tmp_path / "west.tif", post[:, :100])
-    # 4 x 4 windows start every 64 px and are 96 wide: columns 0 and 64 begin west of column 100.
+    # 4 x 4 windows start every 64 px and are 96 wide: columns 0 and 64 begin west of column 100. Of ground that only
+    # the pre image shows the network is asked for buildings alone.
     first = map_pair([files[0]], [str(west)], checkpoint, SMALL, store, predictor=network)
-    assert network.asked == 8
-    unseen = [block.unseen for block in Prediction.load(store, str(first.prediction)).blocks]
+    assert network.asked == 4 + 2 * 4 + 8
+    blind = map_pair(
+        [files[0]], [str(west)], checkpoint, SMALL.model_copy(update={"count_unseen": False}), store,
+        predictor=network, event="blind",
+    )  # fmt: skip
+    unseen = [block.unseen for block in Prediction.load(store, str(blind.prediction)).blocks]
     assert unseen == [0, 0, 2, 2] * 4
+    assert sum(blind.counts.values()) < sum(first.counts.values())
+    before = network.asked
     east = write(tmp_path / "east.tif", post[:90, 170:], transform=PLACE @ PLACE.translation(170, 0))
     second = map_pair([files[0]], [str(west), str(east)], checkpoint, SMALL, store, predictor=network)
     # Rows 0 and 64 of windows reach north of row 90, columns 128 and 192 east of column 170.
-    assert network.asked == 8 + 4
+    assert network.asked - before == 2 * 4
     assert second.unknown_share < first.unknown_share
 
 
