@@ -8,12 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-<<<<<<< HEAD
-from siamese.manifests import Alignment, BuildingSet, Checkpoint, DamageMap, Evaluation, Prediction
+from siamese.manifests import Alignment, BuildingSet, DamageMap, Evaluation, Prediction
 from siamese.mapping.areas import bring_areas
-=======
-from siamese.manifests import Alignment, BuildingSet, DamageMap, Prediction
->>>>>>> s15-in
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
