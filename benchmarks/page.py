@@ -2,7 +2,8 @@
 
 One JSON line for each number: seconds to the first view, frames of a pan in milliseconds, how long a map takes to be
 decided anew after a label, a filter, memory of the page, and the size of its files. The browser draws in software, so
-frames are slower than on any machine with a graphics card.
+frames are slower than on any machine with a graphics card; the processor time of the page itself and of drawing is
+told apart. Other work on the machine shows in every figure.
 
     python benchmarks/page.py 100 10000 100000
 """
@@ -15,13 +16,19 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from builders.made_page import made_page  # type: ignore[import-not-found]
+from builders.made_page import Town, made_page  # type: ignore[import-not-found]
 from viewing.browsing import ARGUMENTS, CHROMIUM, serving  # type: ignore[import-not-found]
+
+from siamese.viewing.folders import copy_page
 
 _PAN = """
 async () => {
@@ -72,25 +79,60 @@ _ZOOM = """
 """
 
 
+class Spent(dict[str, float]):
+    """Processor seconds of the browser's processes: ``page`` runs the page's code, ``drawing`` stands for the card."""
+
+
+@contextmanager
+def spending() -> Iterator[Spent]:
+    """Measures processor time, which other work on the machine stretches less than time on the clock."""
+    found = Spent()
+    before = _processors()
+    yield found
+    found.update({name: round(value - before.get(name, 0.0), 3) for name, value in _processors().items()})
+
+
+def _processors() -> dict[str, float]:
+    kinds = {"--type=renderer": "page", "--type=gpu-process": "drawing"}
+    sums = dict.fromkeys(kinds.values(), 0.0)
+    for process in psutil.Process().children(recursive=True):
+        try:
+            kind = next((name for mark, name in kinds.items() if mark in process.cmdline()), None)
+            if kind:
+                times = process.cpu_times()
+                sums[kind] += times.user + times.system
+        except psutil.Error:
+            continue
+    return sums
+
+
 def measure(count: int, folder: Path, browser: Any, labels: int) -> dict[str, Any]:  # noqa: ANN401 - Playwright
     """Measures the page of a town."""
     scale = 1 if count < 20_000 else 2 if count < 60_000 else 4
-    town = made_page(folder, count, scale=scale)
+    if (folder / "map.json").is_file():
+        copy_page(folder)
+        town = Town(count, scale=scale)
+    else:
+        town = made_page(folder, count, scale=scale)
     with serving(folder) as address:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
         page.set_default_timeout(600_000)
         started = time.perf_counter()
-        page.goto(address)
-        page.wait_for_selector("html[data-ready=true]")
-        ready = time.perf_counter() - started
-        page.wait_for_selector("html[data-idle=true]")
-        first = time.perf_counter() - started
+        with spending() as opening:
+            page.goto(address)
+            page.wait_for_selector("html[data-ready=true]")
+            ready = time.perf_counter() - started
+            page.wait_for_selector("html[data-idle=true]")
+            first = time.perf_counter() - started
+        per_frame: dict[str, dict[str, float]] = {}
         frames: dict[str, list[float]] = {}
         for name, closer in (("whole", 0.0), ("town", 2.5), ("street", 5.0)):
             page.evaluate(_ZOOM, closer)
             page.wait_for_timeout(1500)
-            frames[name] = page.evaluate(_PAN)
+            with spending() as panning:
+                frames[name] = page.evaluate(_PAN)
+            per_frame[name] = {kind: round(1000 * spent / len(frames[name]), 1) for kind, spent in panning.items()}
         given = [[place, int(town.truth[place])] for place in range(0, count, max(1, count // labels))][:labels]
         page.evaluate(_LEARN, given[:2])
         learned = [page.evaluate(_LEARN, given) for _ in range(3)]
@@ -100,6 +142,8 @@ def measure(count: int, folder: Path, browser: Any, labels: int) -> dict[str, An
             "megabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1),
             "ready_s": round(ready, 2),
             "first_view_s": round(first, 2),
+            "first_view_processor_s": opening,
+            "frame_processor_ms": per_frame,
             "frames_ms": {
                 name: {
                     "median": round(statistics.median(some), 1),
@@ -130,7 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("buildings", nargs="*", type=int, default=[100, 10_000, 100_000])
     parser.add_argument("--labels", type=int, default=30, help="labels that the map learns from")
-    parser.add_argument("--keep", type=Path, help="write the pages to this folder and keep them")
+    parser.add_argument("--keep", type=Path, help="write the pages to this folder, or take those that lie there")
     asked = parser.parse_args()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(

@@ -44,10 +44,12 @@ class Browser:
     def __init__(self, playwright: Any) -> None:  # noqa: ANN401 - Playwright is not installed everywhere
         self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         self.problems: list[str] = []
+        self._contexts: list[Any] = []
 
     def open(self, address: str, hash: str = "", *, width: int = 1000, height: int = 640, **more: object) -> Any:  # noqa: A002, ANN401
         """Opens a page and waits until its map is drawn; what the page complains of is collected."""
-        page = self._browser.new_context(viewport={"width": width, "height": height}, **more).new_page()
+        self._contexts.append(self._browser.new_context(viewport={"width": width, "height": height}, **more))
+        page = self._contexts[-1].new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda said: self.problems.append(said.text) if said.type == "error" else None)
@@ -60,6 +62,14 @@ class Browser:
         own = address.partition("#")[0].rsplit("/", 1)[0]
         if not asked.startswith((own, "blob:", "data:")):
             self.problems.append(f"asked for {asked}")
+
+    @contextmanager
+    def tidy(self) -> Iterator[None]:
+        """Closes the pages that are opened within, as each is a process of its own."""
+        before = len(self._contexts)
+        yield
+        while len(self._contexts) > before:
+            self._contexts.pop().close()
 
     def close(self) -> None:
         """Ends the browser."""

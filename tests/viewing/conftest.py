@@ -33,7 +33,8 @@ def browser() -> Iterator[Browser]:
 def calm(browser: Browser) -> Iterator[Browser]:
     """The browser; afterwards no page may have complained of anything or asked for a foreign address."""
     browser.problems.clear()
-    yield browser
+    with browser.tidy():
+        yield browser
     assert not browser.problems
 
 

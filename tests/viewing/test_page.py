@@ -37,6 +37,14 @@ def colour(page: Any, x: int, y: int) -> tuple[int, ...]:  # noqa: ANN401
     return tuple(int(v) for v in np.asarray(image.convert("RGB"))[y - 2 : y + 3, x - 2 : x + 3].mean(axis=(0, 1)))
 
 
+def colours_around(page: Any, x: int, y: int) -> np.ndarray:  # noqa: ANN401
+    """``(n, 3)`` colours of the pixels at a place of the page."""
+    from PIL import Image
+
+    image = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    return image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3).astype(int)
+
+
 def screen(page: Any, place: int) -> tuple[float, float]:  # noqa: ANN401
     """Where a building is on the screen."""
     x, y = page.evaluate(
@@ -138,6 +146,34 @@ def test_swipe_shows_each_date_on_its_side(page: Any, town: tuple[Path, Town]) -
         seen.add(colour(page, 440, 330))
         page.wait_for_timeout(150)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("closer", [2.5, -3.0])
+def test_buildings_are_drawn_in_their_class(page: Any, town: tuple[Path, Town], closer: float) -> None:  # noqa: ANN401
+    made = town[1]
+    wanted = np.array([(47, 127, 193), (255, 225, 77), (245, 130, 32), (163, 0, 79)])
+    page.locator(".floating").get_by_text("After", exact=True).click()
+    for number in range(4):
+        place = int(np.flatnonzero(made.buildings().classes == number)[0])
+        page.evaluate(
+            "([place, closer]) => { const {state, view} = siamese.page; const [x, y] = state.ringsOf(place)[0][0];"
+            "const [u, v] = state.ringsOf(place)[0][1]; const first = view.map.getZoom();"
+            "window.wide ??= first; view.map.jumpTo({zoom: window.wide + closer,"
+            "center: state.plane.toLngLat(closer > 0 ? [(x + u) / 2, (y + v) / 2] :"
+            "[state.buildings.at[2 * place], state.buildings.at[2 * place + 1]])}) }",
+            [place, closer],
+        )
+        # The middle of an edge near by, the building's dot from afar.
+        for hidden in (False, True):
+            name = ("no_damage", "minor_damage", "major_damage", "destroyed")[number]
+            page.set_checked(f"#class-{name}", not hidden)
+            page.wait_for_timeout(300)
+            box = page.locator("#map").bounding_box()
+            x, y = round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)
+            seen = colours_around(page, x, y)
+            near = np.abs(seen - wanted[number]).max(axis=1).min()
+            assert (near < 45) == (not hidden), (name, hidden, near)
+        page.set_checked(f"#class-{name}", True)
 
 
 def test_the_link_brings_all_back(calm: Browser, address: str, page: Any, town: tuple[Path, Town]) -> None:  # noqa: ANN401
