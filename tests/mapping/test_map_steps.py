@@ -48,7 +48,7 @@ def scene(folder: Path, height: int, width: int) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"simplify_px": 3.0}, {"minimum_building_m2": 200.0}]
+    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"right_angles": False}, {"minimum_building_m2": 200.0}]
 )
 def test_only_the_steps_that_a_param_decides_are_done_again(
     store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], change: dict[str, float]
@@ -67,7 +67,7 @@ def test_only_the_steps_that_a_param_decides_are_done_again(
         == {
             "review_below": {"buildings", "geojson"},
             "picture_px": {"picture"},
-            "simplify_px": {"buildings", "geojson"},
+            "right_angles": {"buildings", "geojson"},
             "minimum_building_m2": {"classes", "buildings", "geojson", "picture"},
         }[next(iter(change))]
     )
