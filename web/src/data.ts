@@ -15,7 +15,7 @@ export type About = {
   map: {
     event: string; model: string; checkpoint: string; pre: string[]; post: string[]; crs?: string; width: number; height: number;
     bounds?: [number, number, number, number]; unknown_share: number; counts: Record<string, number>; warnings?: string[];
-    created?: string; revision?: string; parent?: string; labels?: string[]; trust?: unknown;
+    created?: string; revision?: string; parent?: string; labels?: string[]; trust?: { statements?: string[] } & Record<string, unknown>; alignment?: unknown; footprint_alignment?: unknown;
   };
   count: number;
   pixels: boolean;
