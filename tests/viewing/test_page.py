@@ -167,6 +167,7 @@ def test_buildings_are_drawn_in_their_class(page: Any, town: tuple[Path, Town], 
         for hidden in (False, True):
             name = ("no_damage", "minor_damage", "major_damage", "destroyed")[number]
             page.set_checked(f"#class-{name}", not hidden)
+            page.wait_for_function("() => siamese.page.view.map.getPixelRatio() === 1 && siamese.page.view.map.loaded()")
             page.wait_for_timeout(300)
             box = page.locator("#map").bounding_box()
             x, y = round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)

@@ -146,11 +146,15 @@ export async function readAbout(files: Files): Promise<About> {
   return about;
 }
 
-export async function readBuildings(files: Files, about: About): Promise<Buildings> {
-  const [data, texts] = await Promise.all([
-    files.bytes("buildings.bin"),
-    json<{ ids: string[]; footprints?: (string | null)[] }>(files, "texts.json"),
-  ]);
+type Texts = { ids: string[]; footprints?: (string | null)[] };
+export type RawBuildings = [ArrayBuffer, Texts];
+
+/** Asks for the files of the buildings; they are read once it is known how. */
+export function askForBuildings(files: Files): Promise<RawBuildings> {
+  return Promise.all([files.bytes("buildings.bin"), json<Texts>(files, "texts.json")]);
+}
+
+export function readBuildings([data, texts]: RawBuildings, about: About): Buildings {
   const get = <T>(name: string): T => column<T>(data, about.columns, name);
   const found: Buildings = {
     n: about.count,
