@@ -106,7 +106,7 @@ def _processors() -> dict[str, float]:
     return sums
 
 
-def measure(count: int, folder: Path, browser: Any, labels: int) -> dict[str, Any]:  # noqa: ANN401 - Playwright
+def measure(count: int, folder: Path, browser: Any, labels: int, picture: Path | None = None) -> dict[str, Any]:  # noqa: ANN401 - Playwright
     """Measures the page of a town."""
     scale = 1 if count < 20_000 else 2 if count < 60_000 else 4
     if (folder / "map.json").is_file():
@@ -163,6 +163,12 @@ def measure(count: int, folder: Path, browser: Any, labels: int) -> dict[str, An
                 "return more ? gl.getParameter(more.UNMASKED_RENDERER_WEBGL) : '' })()"
             ),
         }
+        if picture is not None:
+            page.evaluate(
+                "siamese.page.go(siamese.page.state.classes.indexOf(3), true); siamese.page.view.map.zoomOut()"
+            )
+            page.wait_for_timeout(3000)
+            page.screenshot(path=picture, type="jpeg", quality=82)
         context.close()
     return found
 
@@ -175,13 +181,14 @@ def main() -> None:
     parser.add_argument("buildings", nargs="*", type=int, default=[100, 10_000, 100_000])
     parser.add_argument("--labels", type=int, default=30, help="labels that the map learns from")
     parser.add_argument("--keep", type=Path, help="write the pages to this folder, or take those that lie there")
+    parser.add_argument("--picture", type=Path, help="write a picture of each page to this JPEG, the last one stays")
     asked = parser.parse_args()
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*ARGUMENTS, "--enable-precise-memory-info"]
         )
         for count in asked.buildings:
-            found = measure(count, (asked.keep or Path(folder)) / str(count), browser, asked.labels)
+            found = measure(count, (asked.keep or Path(folder)) / str(count), browser, asked.labels, asked.picture)
             print(json.dumps(found), flush=True)
         browser.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -31,6 +32,22 @@ class Readable(Protocol):
     def read(self, grid: Grid) -> tuple[Image, Mask]:
         """Returns the pixels ``(h, w, bands)`` uint8, and which of them are seen."""
         ...
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Images after the disaster, read where they show the ground that the images before show."""
+
+    images: Readable
+    grid: Grid
+    """Pixels of the map."""
+    shift_at: Callable[[float, float], tuple[float, float]]
+    """Gives the pixels, right and down, by which they are shifted at a row and column of the map."""
+
+    def read(self, grid: Grid) -> tuple[Image, Mask]:
+        """Returns the pixels of a part of the map's grid, and which of them are seen."""
+        col, row = ~self.grid.transform @ (grid.transform.c, grid.transform.f)
+        return self.images.read(grid.shifted(self.shift_at(row + grid.height / 2, col + grid.width / 2)))
 
 
 def pyramid_of(grid: Grid) -> Pyramid:

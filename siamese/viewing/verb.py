@@ -33,6 +33,7 @@ from siamese.viewing.data import (
     write_teaching,
 )
 from siamese.viewing.folders import check_folder, copy_page
+from siamese.viewing.imagery import Aligned
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,15 @@ def _about(damage_map: DamageMap, root: DamageMap) -> dict[str, Any]:
     fields = damage_map.model_dump(mode="json")
     names = ("event", "model", "checkpoint", "further", "pre", "post", "crs", "bounds", "width", "height")
     more = ("unknown_share", "counts", "parent", "labels", "warnings", "trust", "created", "revision")
-    told = {name: fields[name] for name in (*names, *more) if fields.get(name) is not None}
+    shares = ("alignment", "footprint_alignment")
+    told = {name: fields[name] for name in (*names, *more, *shares) if fields.get(name) is not None}
     return {"digest": damage_map.digest, "root": root.digest, "map": told}
 
 
 def _imagery(root: DamageMap, buildings: MapBuildings, folder: Path, store: ObjectStore) -> dict[str, Any]:
     try:
         with reopened(map_parts(root, store), store) as imagery:
-            dates = {"pre": imagery.pre.mosaic, "post": imagery.post.mosaic}
+            dates = {"pre": imagery.pre.mosaic, "post": Aligned(imagery.post.mosaic, imagery.grid, imagery.shift_at)}
             return write_dates(folder, buildings.grid, dates, root.event)
     except SiameseError as error:
         LOGGER.warning(f"the page shows no imagery: {error.what}")

@@ -191,7 +191,8 @@ def made_page(
     parts: dict[str, Any] = write_buildings(folder, buildings, town.table(buildings))
     parts["imagery"] = write_dates(folder, town.grid, {name: Pixels(one) for name, one in town.images().items()}, event)
     teaching = Teaching(buildings, "0" * 64, labels or {})
-    parts["teach"] = write_teaching(folder, teaching, directions_of(town.vectors, params))
+    along = directions_of(town.vectors, params) if count else np.zeros((0, 1))
+    parts["teach"] = write_teaching(folder, teaching, along)
     counts = {name: int((buildings.classes == number).sum()) for number, name in enumerate(CLASSES)}
     about = {
         "digest": "0123456789abcdef",

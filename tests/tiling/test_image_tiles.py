@@ -15,7 +15,7 @@ from pmtiles.reader import MmapSource, Reader, all_tiles
 
 from siamese.mapping.grid import Grid
 from siamese.tiling.plane import PIXEL_ZOOM
-from siamese.viewing.imagery import pyramid_of, write_date
+from siamese.viewing.imagery import Aligned, pyramid_of, write_date
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -79,6 +79,24 @@ def test_ground_lies_where_it_is(name: str, tmp_path: Path) -> None:
             wanted = col * 255 / grid.width, row * 255 / grid.height, 200
             # One step of colour is about two to three pixels; WebP blurs a little.
             np.testing.assert_allclose(shown(found, zoom, lng, lat)[:3], wanted, atol=4)
+
+
+def test_shifted_images_are_shown_where_the_others_are(tmp_path: Path) -> None:
+    grid = GRIDS["north"]
+
+    class Moved(Chart):
+        """Shows everything seven pixels further right and three further down."""
+
+        def read(self, grid: Grid) -> tuple[Image, Mask]:
+            return super().read(grid.shifted((-7, -3)))
+
+    write_date(tmp_path / "plain", grid, Chart(grid), {})
+    write_date(tmp_path / "aligned", grid, Aligned(Moved(grid), grid, lambda row, col: (7.0, 3.0)), {})
+    plain, aligned = (tiles(tmp_path / name) for name in ("plain", "aligned"))
+    assert plain.keys() == aligned.keys()
+    for key, tile in plain.items():
+        both = (tile[..., 3] > 0) & (aligned[key][..., 3] > 0)
+        assert np.abs(tile[both].astype(int) - aligned[key][both]).mean() < 1
 
 
 def test_pixels_of_imagery_without_a_place_are_those_of_tiles(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def page(opened: Any, calm: Browser) -> Any:  # noqa: ANN401
     opened.click("#tab-explore")
     opened.get_by_role("button", name="Reset filters").click()
     opened.locator(".floating").get_by_text("Swipe", exact=True).click()
-    opened.evaluate("siamese.page.state.select(-1)")
+    opened.evaluate("siamese.page.state.layer.opacity = 1; siamese.page.state.select(-1)")
     opened.get_by_role("button", name="Whole map").click()
     opened.keyboard.press("Escape")
     return opened

@@ -70,7 +70,7 @@ def test_every_text_is_in_both_languages() -> None:
         assert key in texts["en"]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 900), ("dark", 390)])
 @needs_browser()
 def test_axe_finds_nothing_serious(calm: Browser, address: str, scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python")

@@ -15,7 +15,7 @@ export type About = {
   map: {
     event: string; model: string; checkpoint: string; pre: string[]; post: string[]; crs?: string; width: number; height: number;
     bounds?: [number, number, number, number]; unknown_share: number; counts: Record<string, number>; warnings?: string[];
-    created?: string; revision?: string; parent?: string; labels?: string[]; trust?: unknown;
+    created?: string; revision?: string; parent?: string; labels?: string[]; trust?: { statements?: string[] } & Record<string, unknown>; alignment?: unknown; footprint_alignment?: unknown;
   };
   count: number;
   pixels: boolean;
@@ -146,11 +146,15 @@ export async function readAbout(files: Files): Promise<About> {
   return about;
 }
 
-export async function readBuildings(files: Files, about: About): Promise<Buildings> {
-  const [data, texts] = await Promise.all([
-    files.bytes("buildings.bin"),
-    json<{ ids: string[]; footprints?: (string | null)[] }>(files, "texts.json"),
-  ]);
+type Texts = { ids: string[]; footprints?: (string | null)[] };
+export type RawBuildings = [ArrayBuffer, Texts];
+
+/** Asks for the files of the buildings; they are read once it is known how. */
+export function askForBuildings(files: Files): Promise<RawBuildings> {
+  return Promise.all([files.bytes("buildings.bin"), json<Texts>(files, "texts.json")]);
+}
+
+export function readBuildings([data, texts]: RawBuildings, about: About): Buildings {
   const get = <T>(name: string): T => column<T>(data, about.columns, name);
   const found: Buildings = {
     n: about.count,

@@ -12,8 +12,13 @@ const PALETTE_RGB = COLOURS.flatMap(rgb);
 const BLIND = COLOURS.flatMap(() => [0.55, 0.75, 0.85]);
 const CHUNK = 256;
 const ROW = 2048;
-/** Buildings smaller than this on the screen are drawn as dots. */
+/** Buildings smaller than this on the screen are drawn as dots; a little larger, filled; then with edges. */
 const DOT_PX = 5;
+const FILLED_PX = 8;
+const CASED_PX = 12;
+/** While the map moves on a slow machine, one dot in a square of this side stands for all in it. */
+const CELL_PX = 4;
+const MOST_CELLS = 4e6;
 
 const STATE = `
 uniform highp usampler2D u_state;
@@ -33,11 +38,13 @@ void main() {
   v_state = stateOf(a_index);
   gl_Position = (v_state & ${HIDDEN}u) != 0u ? vec4(2., 2., 2., 1.) : u_matrix * vec4(a_pos, 0., 1.);
 }`, `${HEAD}${PALETTE}
+uniform float u_filled;
 flat in uint v_state; out vec4 colour;
 void main() {
   uint c = min(v_state & 7u, 4u);
   float alpha = c == 4u ? (mod(gl_FragCoord.x + gl_FragCoord.y, 8.) < 2.5 ? .75 : .12) : .3;
-  alpha *= u_blind > .5 ? 0. : u_opacity;
+  if (u_filled > .5) alpha = .85;
+  alpha *= u_blind > .5 && u_filled < .5 ? 0. : u_opacity;
   colour = vec4(u_colours[c] * alpha, alpha);
 }`];
 
@@ -71,11 +78,11 @@ void main() {
   colour = vec4((u_casing > .5 ? casing : u_colours[c]) * alpha, alpha);
 }`];
 
-const DOT = [`${HEAD}${STATE}
-uniform float u_size;
-in vec2 a_pos; flat out uint v_state;
+const DOT = [`${HEAD}
+uniform mat4 u_matrix; uniform float u_size;
+in vec2 a_pos; in uint a_state; flat out uint v_state;
 void main() {
-  v_state = stateOf(uint(gl_VertexID));
+  v_state = a_state;
   uint c = v_state & 7u;
   vec4 at = u_matrix * vec4(a_pos, 0., 1.);
   // Worse damage lies on top, so that no destroyed building is hidden by its neighbours.
@@ -89,6 +96,11 @@ void main() {
   colour = vec4(u_colours[min(v_state & 7u, 4u)] * alpha, alpha);
 }`];
 
+/** What lies on top of what: the selected building, then worse damage. */
+function rank(state: number): number {
+  return state & SELECTED ? 9 : (state & 7) < 4 ? (state & 7) + 1 : 0;
+}
+
 type Program = { program: WebGLProgram; at: (name: string) => WebGLUniformLocation | null };
 type Chunk = { fill: WebGLVertexArrayObject; fills: number };
 type Run = { first: number; count: number };
@@ -100,6 +112,8 @@ export class BuildingLayer implements CustomLayerInterface {
   opacity = 1;
   /** Whether classes are hidden, as in an assessment: all buildings look alike. */
   blind = false;
+  /** Whether to leave out what costs time, while the map moves on a slow machine. */
+  quick = false;
   /** One byte a building: its class and flags. */
   readonly state: Uint8Array;
   private readonly rows: number;
@@ -113,6 +127,8 @@ export class BuildingLayer implements CustomLayerInterface {
   private owners!: WebGLTexture;
   private nothing!: WebGLVertexArrayObject;
   private dots!: WebGLVertexArrayObject;
+  private states!: WebGLBuffer;
+  private chosen = { cell: 0, count: 0 };
   private readonly chunks = new Map<number, Chunk>();
   private readonly boxes: Float32Array;
   private dirty = true;
@@ -164,6 +180,12 @@ export class BuildingLayer implements CustomLayerInterface {
     this.gl.bindVertexArray(this.dots);
     this.buffer(this.buildings.at);
     this.attribute(this.dot, "a_pos");
+    this.states = this.gl.createBuffer();
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.states);
+    this.gl.bufferData(this.gl.ARRAY_BUFFER, this.state, this.gl.DYNAMIC_DRAW);
+    this.whole(this.dot, "a_state", this.gl.UNSIGNED_BYTE);
+    this.gl.bindBuffer(this.gl.ELEMENT_ARRAY_BUFFER, this.gl.createBuffer());
+    this.chosen = { cell: 0, count: 0 };
     this.gl.bindVertexArray(null);
     this.dirty = true;
   }
@@ -182,12 +204,12 @@ export class BuildingLayer implements CustomLayerInterface {
     gl.disable(gl.CULL_FACE);
     const perUnit = (Math.hypot(matrix[0], matrix[1]) / matrix[15]) * width / 2 / ratio;
     const seen = this.usual * perUnit;
-    if (seen < DOT_PX) this.drawDots(matrix, Math.max(2, seen * 0.9) * ratio);
-    else this.drawOutlines(matrix, width, height, ratio, Math.min(1, seen / 14));
+    if (seen < DOT_PX) this.drawDots(matrix, Math.max(1.5, Math.max(2, seen * 0.9) * ratio), CELL_PX / perUnit);
+    else this.drawOutlines(matrix, width, height, ratio, seen);
     gl.bindVertexArray(null);
   }
 
-  private drawDots(matrix: Float32Array, size: number): void {
+  private drawDots(matrix: Float32Array, size: number, cell: number): void {
     const gl = this.gl;
     this.use(this.dot, matrix);
     gl.uniform1f(this.dot.at("u_size"), size);
@@ -198,20 +220,53 @@ export class BuildingLayer implements CustomLayerInterface {
     gl.clearDepth(1);
     gl.clear(gl.DEPTH_BUFFER_BIT);
     gl.bindVertexArray(this.dots);
-    gl.drawArrays(gl.POINTS, 0, this.buildings.n);
+    if (this.quick && this.choose(cell)) gl.drawElements(gl.POINTS, this.chosen.count, gl.UNSIGNED_INT, 0);
+    else gl.drawArrays(gl.POINTS, 0, this.buildings.n);
     gl.clear(gl.DEPTH_BUFFER_BIT);
   }
 
-  private drawOutlines(matrix: Float32Array, width: number, height: number, ratio: number, thin: number): void {
+  /** Chooses the worst building of each cell, for drawing while the map moves; false where nearly all would be chosen. */
+  private choose(cell: number): boolean {
+    const { at, n } = this.buildings;
+    const known = this.chosen;
+    if (known.cell > 0 && Math.abs(Math.log2(cell / known.cell)) < 0.3) return known.count > 0;
+    let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (let i = 0; i < n; i++) {
+      left = Math.min(left, at[2 * i]);
+      right = Math.max(right, at[2 * i]);
+      top = Math.min(top, at[2 * i + 1]);
+      bottom = Math.max(bottom, at[2 * i + 1]);
+    }
+    const across = Math.floor((right - left) / cell) + 1, down = Math.floor((bottom - top) / cell) + 1;
+    this.chosen = { cell, count: 0 };
+    if (across * down > MOST_CELLS) return false;
+    const best = new Int32Array(across * down).fill(-1);
+    let count = 0;
+    for (let i = 0; i < n; i++) {
+      if (this.state[i] & HIDDEN) continue;
+      const place = Math.floor((at[2 * i] - left) / cell) + across * Math.floor((at[2 * i + 1] - top) / cell);
+      if (best[place] < 0) count++;
+      if (best[place] < 0 || rank(this.state[i]) > rank(this.state[best[place]])) best[place] = i;
+    }
+    this.gl.bufferData(this.gl.ELEMENT_ARRAY_BUFFER, new Uint32Array(best.filter((one) => one >= 0)), this.gl.DYNAMIC_DRAW);
+    this.chosen.count = count;
+    return count > 0;
+  }
+
+  private drawOutlines(matrix: Float32Array, width: number, height: number, ratio: number, size: number): void {
     const gl = this.gl;
     gl.disable(gl.DEPTH_TEST);
     const seen = this.inView();
     this.use(this.fill, matrix);
+    const filled = size < FILLED_PX;
+    gl.uniform1f(this.fill.at("u_filled"), filled ? 1 : 0);
     for (const number of seen) {
       const chunk = this.chunk(number);
       gl.bindVertexArray(chunk.fill);
       gl.drawArrays(gl.TRIANGLES, 0, chunk.fills);
     }
+    if (filled) return;
+    const thin = Math.min(1, size / 14);
     this.use(this.edge, matrix);
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.edges);
@@ -223,7 +278,7 @@ export class BuildingLayer implements CustomLayerInterface {
     gl.bindVertexArray(this.nothing);
     const runs = this.runs(seen);
     gl.uniform2f(this.edge.at("u_size"), width / 2, height / 2);
-    for (const casing of [1, 0]) {
+    for (const casing of size < CASED_PX || this.quick ? [0] : [1, 0]) {
       gl.uniform1f(this.edge.at("u_casing"), casing);
       gl.uniform1f(this.edge.at("u_width"), (casing ? 4 : 2.2) * ratio * (0.4 + 0.6 * thin));
       for (const { first, count } of runs) {
@@ -359,6 +414,9 @@ export class BuildingLayer implements CustomLayerInterface {
     this.unpack();
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.R8UI, ROW, this.rows, 0, gl.RED_INTEGER, gl.UNSIGNED_BYTE, this.state);
     this.plain();
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.states);
+    gl.bufferSubData(gl.ARRAY_BUFFER, 0, this.state);
+    this.chosen = { cell: 0, count: 0 };
     this.dirty = false;
   }
 
@@ -385,10 +443,10 @@ export class BuildingLayer implements CustomLayerInterface {
     this.gl.vertexAttribPointer(at, 2, this.gl.FLOAT, false, 0, 0);
   }
 
-  private whole(one: Program, name: string): void {
+  private whole(one: Program, name: string, type: number = this.gl.UNSIGNED_INT): void {
     const at = this.gl.getAttribLocation(one.program, name);
     this.gl.enableVertexAttribArray(at);
-    this.gl.vertexAttribIPointer(at, 1, this.gl.UNSIGNED_INT, 0, 0);
+    this.gl.vertexAttribIPointer(at, 1, type, 0, 0);
   }
 
   private link(vertex: string, fragment: string): Program {

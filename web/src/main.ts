@@ -1,6 +1,6 @@
 // Puts the page together.
 import { Chips } from "./chips.ts";
-import { isOneFile, openFiles, readAbout, readBuildings } from "./data.ts";
+import { askForBuildings, isOneFile, openFiles, readAbout, readBuildings } from "./data.ts";
 import { h, place as style, replace } from "./dom.ts";
 import { Labels } from "./labels.ts";
 import { BuildingLayer } from "./layer.ts";
@@ -26,29 +26,32 @@ async function start(): Promise<void> {
   setLanguage(new URLSearchParams(location.hash.slice(1)).get("lang"));
   const waiting = h("p", { class: "waiting", role: "status" }, t("loading"));
   document.body.append(waiting);
+  const raw = askForBuildings(files);
+  const asked = isOneFile() ? Promise.resolve(null) : readSession();
   const about = await readAbout(files);
   const plane = new Plane(about);
   const link = readLink(plane);
   const theme = (["light", "dark"].includes(link.theme ?? "") ? link.theme : "auto") as Theme;
   if (theme !== "auto") document.documentElement.dataset["theme"] = theme;
   document.title = `${about.map.event} · ${t("title")}`;
-  const buildings = await readBuildings(files, about);
+  const archives = openArchives(files, about);
+  const container = h("div", { id: "map", class: "map" });
+  const stage = h("main", { class: "stage", "aria-label": t("title") }, container);
+  document.body.append(stage);
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const view = new DamageView(container, files, about, archives, plane, link.camera, theme === "dark" || (theme === "auto" && dark) ? "#20262b" : "#d9dee2");
+  const buildings = readBuildings(await raw, about);
   const layer = new BuildingLayer(about, buildings);
   const state = new State(about, buildings, plane, layer);
-  const archives = openArchives(files, about);
-  const session = isOneFile() ? null : await readSession();
+  const session = await asked;
   Object.assign(state, { view: archives.pre && archives.post ? link.view : "after", curtain: link.curtain, tab: link.tab });
   Object.assign(state.filter, link.filter);
   state.applyFilter();
 
-  const container = h("div", { id: "map", class: "map" });
-  const stage = h("main", { class: "stage", "aria-label": t("title") }, container);
   const panel = h("aside", { class: "panel", id: "panel", tabindex: -1, "aria-label": t("tab") });
   const header = h("header");
   waiting.remove();
   document.body.prepend(h("a", { class: "skip", href: "#panel", onclick: (event: Event) => { event.preventDefault(); panel.focus(); } }, t("skip")), header, stage, panel);
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const view = new DamageView(container, files, about, archives, layer, plane, link.camera, theme === "dark" || (theme === "auto" && dark) ? "#20262b" : "#d9dee2");
 
   const spoken = h("p", { class: "hidden", "aria-live": "polite" });
   const toast = h("p", { class: "toast", hidden: true, "aria-hidden": "true" });
@@ -111,7 +114,7 @@ async function start(): Promise<void> {
   };
   view.map.on("moveend", () => { box(); linked(); });
   for (const event of ["filter", "selected", "shown", "tab"] as const) state.on(event, linked);
-  await view.ready;
+  await view.add(layer);
   view.map.getCanvas().setAttribute("aria-label", t("map.label"));
   state.on("shown", () => view.show(state));
   view.show(state);

@@ -36,8 +36,8 @@ export class DamageView {
   readonly ready: Promise<void>;
 
   constructor(
-    container: HTMLElement, files: Files, private readonly about: About, archives: Archives, layer: BuildingLayer,
-    private readonly plane: Plane, camera: Camera | null, background: string,
+    container: HTMLElement, files: Files, private readonly about: About, archives: Archives, private readonly plane: Plane,
+    camera: Camera | null, background: string,
   ) {
     // The ending makes it a worker of the classic kind, which may come from a page opened as a file.
     setWorkerUrl(files.url("map-worker.js") + (isOneFile() ? "#.cjs" : ""));
@@ -67,11 +67,16 @@ export class DamageView {
           this.map.addLayer(this.curtain, "pre");
           this.map.addLayer(this.shut, "region-fill");
         }
-        this.map.addLayer(layer, "region-fill");
-        keepPace(this.map);
         done();
       });
     });
+  }
+
+  /** Shows the buildings above the imagery. */
+  async add(layer: BuildingLayer): Promise<void> {
+    await this.ready;
+    this.map.addLayer(layer, "region-fill");
+    keepPace(this.map, layer);
   }
 
   private style(archives: Archives, background: string): StyleSpecification {

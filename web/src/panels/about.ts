@@ -22,10 +22,20 @@ export function about(page: Page): HTMLElement {
   row(t("about.labels"), map.labels?.join(", "));
   row(t("about.revision"), map.revision);
   return h("div", { class: "stack" },
-    map.trust ? h("section", {}, h("h2", {}, t("about.trust")), told(map.trust)) : null,
+    map.trust ? trust(map.trust) : null,
+    map.alignment ? h("section", {}, h("h2", {}, t("about.alignment")), told(map.alignment)) : null,
+    map.footprint_alignment ? h("section", {}, h("h2", {}, t("about.footprints")), told(map.footprint_alignment)) : null,
     h("section", {}, h("h2", {}, t("about.limits")), h("p", {}, t("about.limits.text"))),
     h("section", {}, h("h2", {}, t("tab.about")), list),
     h("section", {}, h("h2", {}, t("about.keys")), h("ul", {}, h("li", {}, t("keys.map")), h("li", {}, t("keys.view")), h("li", {}, t("keys.teach")))));
+}
+
+/** What the map says of its trust in words, and the figures behind it. */
+function trust(given: { statements?: string[] } & Record<string, unknown>): HTMLElement {
+  const { statements, ...figures } = given;
+  return h("section", {}, h("h2", {}, t("about.trust")),
+    statements?.length ? h("ul", {}, ...statements.map((one) => h("li", {}, one))) : null,
+    h("details", {}, h("summary", {}, t("about.figures")), told(figures)));
 }
 
 /** Shows whatever a map's statement holds, as text. */
@@ -43,7 +53,7 @@ function told(value: unknown): HTMLElement {
 
 /** Warnings stand on every tab, above all else. */
 export function warnings(page: Page): HTMLElement | null {
-  const all = [...(page.about.map.warnings ?? [])];
+  const all = [...new Set([...(page.about.map.warnings ?? []), ...(page.about.map.trust?.statements ?? [])])];
   const { absent } = page.about.imagery;
   if (absent) all.push(t("noimagery", { why: absent }));
   if (!all.length) return null;
