@@ -542,6 +542,16 @@ class DamageMap(Manifest):
             LOGGER.warning(f"{self.event}: {shown}; whether both show one place is unknown without a georeference")
 
 
+class MapProducts(Manifest):
+    """Products of a map that were made after it was published. Made by ``report`` and ``export``."""
+
+    kind: ClassVar[str] = "map-products"
+
+    map: str = Field(description="Digest of the DamageMap.")
+    assessment: str | None = Field(None, description="Digest of the Assessment that the report shows; None without.")
+    products: dict[str, Blob] = Field(description="Files by name, as in the DamageMap.")
+
+
 class LabelSet(Manifest):
     """Damage classes that a person gave to buildings of a map. Made by ``adapt`` and ``assess``; never changed."""
 

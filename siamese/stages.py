@@ -20,6 +20,7 @@ from siamese.pairs.stage import PAIR_SET
 from siamese.pretraining.stage import PRETRAINING
 from siamese.quantization.stage import QUANTIZED
 from siamese.registry.stage import MODEL_VERSION
+from siamese.reporting.stage import MAP_PRODUCTS
 from siamese.similarity.stage import ITEM_SET, SIMILARITY_EVALUATION, SIMILARITY_MODEL
 from siamese.store import Stage
 from siamese.store.provenance import code_version
@@ -42,6 +43,7 @@ STAGES: tuple[Stage[Any], ...] = (
     ADAPTED,
     SAMPLE,
     ASSESSMENT,
+    MAP_PRODUCTS,
     EMBEDDING_INDEX,
     SEARCH_INDEX,
     ITEM_SET,

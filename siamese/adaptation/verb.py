@@ -17,7 +17,7 @@ from siamese.adaptation.labels import NO_BUILDING, UNCLEAR, Label, match_labels,
 from siamese.adaptation.labelset import keep_labels
 from siamese.adaptation.lineage import Lineage, latest, trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
-from siamese.adaptation.picturing import post_images
+from siamese.adaptation.picturing import map_images
 from siamese.adaptation.selection import entropy, select
 from siamese.adaptation.stage import ADAPTED
 from siamese.classes import DAMAGE_CLASSES
@@ -215,7 +215,7 @@ def _published(
 ) -> DamageMap:
     root = lineage.root
     prediction = Prediction.load(store, str(root.prediction))
-    with post_images(root, store) as (post, warnings):
+    with map_images(root, store) as (found_images, warnings):
         about = MapSubject(
             event=root.event,
             model=f"{root.model}, adapted to {count} label{'s' * (count != 1)}",
@@ -225,8 +225,8 @@ def _published(
             labels=tuple(one.digest for one in sets),
             warnings=(*notes, *warnings),
         )
-        images = {name: root.origin.inputs.get(name, "") for name in ("pre", "post", "place")}
-        return publish_about(about, prediction, found, params, store, lambda: post, images)
+        identities = {name: root.origin.inputs.get(name, "") for name in ("pre", "post", "place")}
+        return publish_about(about, prediction, found, params, store, lambda: found_images, identities)
 
 
 def _fingerprint(along: npt.NDArray[np.float64]) -> str:

@@ -20,6 +20,7 @@ from siamese.cli.params import params
 from siamese.cli.pretrain import pretrain
 from siamese.cli.quantize import quantize
 from siamese.cli.registry import history, promote, register, rollback
+from siamese.cli.report import export, report
 from siamese.cli.sample import sample
 from siamese.cli.score import score
 from siamese.cli.similarity import similarity_app
@@ -45,6 +46,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Local stack": (up, down, status),
     "The chain": (upload, ingest, pairs, train, evaluate, map_verb),
     "A map and a person's labels": (select, adapt, assess),
+    "Handing a map on": (report, export),
     "Which model is champion": (register, promote, rollback, history),
     "Beside the chain": (duplicates, pretrain, quantize, score, params, stages),
 }

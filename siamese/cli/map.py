@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from siamese.classes import DISASTER_TYPES
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, check_out, emit, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, check_out, emit
+from siamese.cli.report import Areas
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def map(  # noqa: A001 - the verb's name
     disaster_type: Annotated[
         str | None, typer.Option(help=f"What struck: {', '.join(DISASTER_TYPES[1:])}. For networks trained with it.")
     ] = None,
+    areas: Areas = None,
     as_json: Json = False,
     params_file: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
@@ -90,7 +92,9 @@ def map(  # noqa: A001 - the verb's name
 
     Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
-    probabilities of each building, picture.png, and map.json, the manifest. Predictions are kept block by block in the
+    probabilities of each building, map.gpkg (GeoPackage with a QGIS style), confidence.tif, reasons.tif, summary.csv,
+    areas.parquet and areas.csv (counts with intervals), report.html and report.pdf, a STAC item.json and
+    collection.json, picture.png, and map.json, the manifest. Predictions are kept block by block in the
     bucket `lake`: an interrupted map resumes, and changed params of buildings or files do not run the network again.
     """
     from siamese.params import load_params
@@ -100,6 +104,7 @@ def map(  # noqa: A001 - the verb's name
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
     check_out(out)
     chosen = [*(overrides or ()), *([f"mapping.gsd={gsd}"] if gsd is not None else [])]
+    chosen += [f"mapping.areas={areas}"] if areas is not None else []
     store, params = ObjectStore(), load_params(params_file, chosen).mapping
     if crs is not None:
         params = params.model_copy(update={"crs": crs})
@@ -143,18 +148,11 @@ def map(  # noqa: A001 - the verb's name
 
 def copy_map(made: DamageMap, out: Path, store: ObjectStore) -> list[Path]:
     """Copies a map's files and its manifest to a folder and returns their paths."""
-    from siamese.store import S3Uri
+    from siamese.cli.report import copy_files
+    from siamese.products.stac import map_files
 
-    blobs = {
-        "damage.tif": made.classes,
-        "buildings.parquet": made.buildings,
-        "buildings.geojson": made.geojson,
-        "picture.png": made.picture,
-    }
-    for name, blob in blobs.items():
-        store.download(S3Uri.parse(blob.uri), out / name)
-    write_json(made, out / "map.json")
-    return [out / name for name in (*blobs, "map.json")]
+    documents = {name: blob for name, blob in made.products.items() if name.startswith("stac_")}
+    return copy_files(made, map_files(made) | documents, out, store)
 
 
 def _told(made: DamageMap, files: list[Path]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from siamese.classes import DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.mapping.components import Labels
 from siamese.mapping.footprints import Footprints
 from siamese.mapping.measures import Measures
+from siamese.mapping.outlines import REACH_PX, Shapes, apart, drawn
 from siamese.mapping.reasons import MISSING, Reason, words
 from siamese.model import Decision
 from siamese.params import BuildingParams
@@ -130,11 +131,27 @@ class OutlineFinder:
         winner: npt.NDArray[np.uint8],
         simplify_px: float,
         footprints: Footprints | None = None,
+        *,
+        right_angles: bool = False,
     ) -> None:
+        """Sets up outlining.
+
+        Args:
+            found: Measures of the buildings.
+            winner: Mask value of each building.
+            simplify_px: Outlines are simplified by at most this, unless they are drawn with right angles.
+            footprints: Outlines that were given, and stay as they are.
+            right_angles: Draw outlines as people do, and take neighbours apart.
+        """
         self._found, self._winner, self._simplify_px = found, winner, simplify_px
         self._footprints = footprints or Footprints.none()
+        self._right_angles = right_angles
         self._parts: dict[int, list[BaseGeometry]] = {}
+        self._waiting: list[tuple[int, BaseGeometry]] = []
+        self._before: list[tuple[int, BaseGeometry]] = []
         self._piece = 0
+        reported = winner > 0
+        self._last = int(found.last_piece[reported].max(initial=0)) if len(winner) else 0
 
     def add(self, row: int, col: int, numbers: Labels) -> Iterator[MappedBuilding]:
         """Processes the next piece and yields the buildings that it completes.
@@ -150,9 +167,64 @@ class OutlineFinder:
         for geometry, value in features.shapes(numbers, mask=reported, connectivity=4, transform=place):
             self._parts.setdefault(int(value) - 1, []).append(as_shape(geometry))
             done.add(int(value) - 1)
-        for number in sorted(number for number in done if self._found.last_piece[number] == self._piece):
-            yield self._building(number, self._parts.pop(number))
+        complete = sorted(number for number in done if self._found.last_piece[number] == self._piece)
+        self._finish(complete)
+        yield from self._settled(row, whole=self._piece >= self._last)
         self._piece += 1
+
+    def _finish(self, numbers: Sequence[int]) -> None:
+        """Draws the outlines of buildings whose last part has been seen."""
+        parts = [self._parts.pop(number) for number in numbers]
+        edges: Shapes = np.empty(len(parts), object)
+        edges[:] = [one[0] if len(one) == 1 else shapely.union_all(one) for one in parts]
+        outlines = drawn(edges) if self._right_angles else _simplified(edges, self._simplify_px)
+        for number, outline in zip(numbers, outlines, strict=True):
+            given = number < len(self._footprints)
+            self._waiting.append((number, self._footprints.outlines[number] if given else outline))
+
+    def _settled(self, row: int, *, whole: bool) -> Iterator[MappedBuilding]:
+        """Yields finished buildings, in order, that no building which is yet to come can reach.
+
+        Args:
+            row: Row above which all pieces have been processed.
+            whole: Whether all pieces have been.
+        """
+        if not self._waiting:
+            return
+        boxes = shapely.bounds(np.array([outline for _, outline in self._waiting], object))
+        open_boxes = [shapely.bounds(np.array(parts, object)) for parts in self._parts.values()]
+        unfinished = np.concatenate([*open_boxes, np.zeros((0, 4))])
+        count = len(self._waiting)
+        if not whole:
+            reached = boxes[:, 3] + REACH_PX > row
+            if len(unfinished):
+                grown = _boxes(boxes + np.array([-1, -1, 1, 1]) * REACH_PX)
+                reached[shapely.STRtree(grown).query(_boxes(unfinished))[1]] = True
+            count = int(np.argmax(reached)) if reached.any() else count
+        ready, self._waiting = self._waiting[:count], self._waiting[count:]
+        for number, outline in self._apart(ready):
+            yield self._building(number, outline)
+
+    def _apart(self, ready: list[tuple[int, BaseGeometry]]) -> Iterator[tuple[int, BaseGeometry]]:
+        """Takes buildings apart from neighbours: those that are ready, that wait, and that were yielded before."""
+        if not self._right_angles or not ready:
+            yield from ready
+            return
+        numbers = [number for number, _ in (*self._before, *ready, *self._waiting)]
+        outlines = np.array([outline for _, outline in (*self._before, *ready, *self._waiting)], object)
+        first = len(self._before)
+        own = range(first, first + len(ready))
+        found = outlines[list(own)]
+        one, other = shapely.STRtree(outlines).query(found, predicate="intersects")
+        for place, neighbour in zip(one, other, strict=True):
+            # A given footprint stays as it was given.
+            if neighbour != place + first and numbers[place + first] >= len(self._footprints):
+                fixed = numbers[neighbour] < len(self._footprints)
+                found[place] = apart(found[place], outlines[place + first], outlines[neighbour], fixed=fixed)
+        # Those that may still touch what waits, as they were before they were cut.
+        edge = min((outline.bounds[1] for _, outline in self._waiting), default=np.inf) - REACH_PX
+        self._before = [one for one in (*self._before, *ready) if one[1].bounds[3] >= edge]
+        yield from zip((number for number, _ in ready), found, strict=True)
 
     def unseen(self, width: int) -> Iterator[MappedBuilding]:
         """Yields footprints that hold no pixel of their own, such as those that others cover.
@@ -168,16 +240,12 @@ class OutlineFinder:
             name = self._footprints.ids[number]
             yield MappedBuilding(outline, first, UNKNOWN, 0.0, evenly, 0, 0.0, 1.0, "", name)
 
-    def _building(self, number: int, parts: list[BaseGeometry]) -> MappedBuilding:
+    def _building(self, number: int, outline: BaseGeometry) -> MappedBuilding:
         found = self._found
-        outline = parts[0] if len(parts) == 1 else shapely.union_all(parts)
-        # Collinear corners, left by pixels and edges of pieces, are removed even if nothing else may be simplified.
-        smooth = outline.simplify(self._simplify_px)
         value = int(self._winner[number])
         given = number < len(self._footprints)
-        shape = smooth if smooth.is_valid and not smooth.is_empty else outline
         return MappedBuilding(
-            outline=self._footprints.outlines[number] if given else shape,
+            outline=outline,
             first=int(found.first[number]),
             damage_class=UNKNOWN if value == UNCLASSIFIED else DAMAGE_CLASSES[value - 1],
             probability=float(found.probability[number]),
@@ -194,6 +262,18 @@ class OutlineFinder:
         inside = np.flatnonzero(found.hidden[number, 1:]) + 1
         beside = [code for code in MISSING if found.near[number, code]]
         return words(code for code in (*map(int, inside), *beside) if code != Reason.OUTSIDE)
+
+
+def _boxes(bounds: npt.NDArray[np.float64]) -> Shapes:
+    """Returns rectangles from left, top, right and bottom."""
+    return np.asarray(shapely.box(*bounds.T), dtype=object)
+
+
+def _simplified(edges: Shapes, tolerance_px: float) -> Shapes:
+    """Simplifies outlines; corners on a straight line, left by pixels and edges of pieces, go in any case."""
+    smooth = shapely.simplify(edges, tolerance_px)
+    kept = shapely.is_valid(smooth) & ~shapely.is_empty(smooth)
+    return np.where(kept, smooth, edges)
 
 
 def write_buildings(path: Path, buildings: Iterable[MappedBuilding]) -> None:

@@ -198,7 +198,7 @@ def decide_buildings(
         cores, codes = _label(grid, blended, decision, files, given, alone=params.footprint_use == "replace")
         found = _measure(grid, places, cores, decision, files, given)
         winner = vote(found, decision, params, in_metres=grid.crs is not None, footprints=len(footprints))
-        outlines = OutlineFinder(found, winner, params.simplify_px, footprints)
+        outlines = OutlineFinder(found, winner, params.simplify_px, footprints, right_angles=params.right_angles)
         unknown = 0
 
         def drawn() -> Iterator[MappedBuilding]:

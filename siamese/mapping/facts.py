@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
+from typing import Any, Final
 
 from affine import Affine
 
-from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Prediction
+from siamese.errors import NotPublishedError
+from siamese.evaluation.report import Report
+from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, PairSet, Prediction, Split
 from siamese.mapping.grid import Grid
 from siamese.products.facts import MapFacts
 from siamese.store import Manifest, ObjectStore
+from siamese.store.manifest import MANIFEST
+
+_LEARNED_FROM: Final[tuple[Split, ...]] = ("train", "val")
 
 
 def facts_of(
@@ -19,6 +26,7 @@ def facts_of(
     buildings: BuildingSet | None,
     *,
     dates: tuple[datetime | None, datetime | None] = (None, None),
+    evaluation: Evaluation | None = None,
 ) -> MapFacts:
     """Returns what is known of a map.
 
@@ -28,6 +36,7 @@ def facts_of(
         prediction: What it was decided from; None of maps that older versions made in one step.
         buildings: Its buildings; None likewise.
         dates: When the images before and after the disaster were taken.
+        evaluation: How the model was scored.
     """
     steps: dict[str, Manifest] = {"publish": made}
     sources: list[tuple[str, str]] = []
@@ -35,8 +44,10 @@ def facts_of(
         if step is not None:
             steps[title] = step
             sources.append((f"{step.kind} {step.digest}", str(step.uri(store))))
-    for digest in (made.checkpoint, *made.further):
-        sources.append((f"{Checkpoint.kind} {digest}", str(Checkpoint.folder(store, digest) / "manifest.json")))
+    sources += [
+        (f"{Checkpoint.kind} {digest}", _address(Checkpoint, digest, store))
+        for digest in (made.checkpoint, *made.further)
+    ]
     source = prediction or made
     grid = None
     if prediction is not None and prediction.crs is not None:
@@ -55,9 +66,39 @@ def facts_of(
         params={title: step.origin.params.get("mapping", {}) for title, step in steps.items()},
         code={title: f"{step.revision}, code {step.origin.code}" for title, step in steps.items()},
         derived_from=tuple(sources),
-        predecessor=str(DamageMap.folder(store, made.parent) / "manifest.json") if made.parent else None,
+        predecessor=_address(DamageMap, made.parent, store) if made.parent else None,
+        score=_score(evaluation, made.checkpoint, store) if evaluation else None,
         km2=pixel * made.width * made.height / 1e6 if pixel else None,
     )
+
+
+def _score(evaluation: Evaluation, checkpoint: str, store: ObjectStore) -> dict[str, Any]:
+    """Returns how good the model is, on all evaluated events and on those that it was not trained on."""
+    report = Report.model_validate_json(evaluation.report.read(store))
+    trained_on = None
+    with suppress(NotPublishedError):
+        splits = PairSet.load(store, Checkpoint.load(store, checkpoint).pairs).splits
+        trained_on = {event for name in _LEARNED_FROM if name in splits for event in splits[name].events}
+    events = {event: figures.pixels.scores.score for event, figures in report.events.items()}
+    found: dict[str, Any] = {
+        "evaluation": evaluation.digest,
+        "split": evaluation.split,
+        "scenes": report.scenes,
+        **evaluation.scores.model_dump(),
+        "building_macro_f1": report.buildings.macro_f1,
+        "events": events,
+    }
+    if trained_on is not None:
+        found["unseen_events"] = {event: score for event, score in events.items() if event not in trained_on}
+    return found
+
+
+def _address(kind: type[Manifest], digest: str, store: ObjectStore) -> str:
+    """Returns where a manifest lies, or would lie if it had not been removed."""
+    try:
+        return str(kind.load(store, digest).uri(store))
+    except NotPublishedError:
+        return str(kind.folder(store, digest) / MANIFEST)
 
 
 def _lineage(made: DamageMap) -> str:

@@ -30,6 +30,7 @@ _MARGIN_IN = 0.25
 _TITLE_IN = 0.75
 _LEGEND_IN = 0.65
 _LEAST_WIDTH_IN = 9.0
+_PAPER = 235
 _SCALE_SHARE = 0.22
 """The scale bar is at most this share of the width."""
 
@@ -40,6 +41,14 @@ class Readable(Protocol):
     def read(self, grid: Grid) -> tuple[Image, object]:
         """Returns the pixels ``(h, w, bands)`` uint8, and which of them are seen."""
         ...
+
+
+class Paper:
+    """Plain ground, for a map whose images are gone."""
+
+    def read(self, grid: Grid) -> tuple[Image, None]:
+        """Returns light grey."""
+        return np.full((grid.height, grid.width, 3), _PAPER, np.uint8), None
 
 
 def draw_picture(

@@ -8,15 +8,18 @@ from datetime import datetime
 from pathlib import Path
 
 from siamese.geo import local_gdal
-from siamese.manifests import Alignment, BuildingSet, DamageMap, Prediction
+from siamese.manifests import Alignment, BuildingSet, DamageMap, Evaluation, Prediction
+from siamese.mapping.areas import bring_areas
 from siamese.mapping.buildings import read_buildings
 from siamese.mapping.decide import grid_of
 from siamese.mapping.events import place_event
 from siamese.mapping.facts import facts_of
 from siamese.mapping.grid import Grid
-from siamese.mapping.picture import Readable, draw_picture
+from siamese.mapping.mosaic import Image
+from siamese.mapping.picture import Paper, Readable, draw_picture
 from siamese.mapping.predict import OpenImagery
 from siamese.mapping.rasters import describe_copy
+from siamese.mapping.reasons import COLOURS, Reason
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.task import MapTask
@@ -25,7 +28,9 @@ from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
-from siamese.products.make import make_products
+from siamese.products.chips import ReadSquare
+from siamese.products.known_error import KnownError
+from siamese.products.make import MapSources, Reasons, make_products
 from siamese.products.rasters import write_cog
 from siamese.products.shelf import put_products
 from siamese.progress import progress
@@ -59,17 +64,29 @@ def publish_map(
     about = MapSubject(
         event, task.model, tuple(image.name for image in task.pre), tuple(image.name for image in task.post)
     )
-    # The picture shows the post images, on the grid of the prediction.
+
+    def opened() -> BothDates:
+        found = imagery(prediction.bands)
+        return BothDates(found.pre.mosaic, found.post.mosaic)
+
     return publish_about(
         about,
         prediction,
         buildings,
         params,
         store,
-        lambda: imagery(prediction.bands).post.mosaic,
+        opened,
         task.imagery_inputs(),
         reuse_older=task.reuse_older,
     )
+
+
+@dataclass(frozen=True)
+class BothDates:
+    """The images of a map."""
+
+    pre: Readable
+    post: Readable
 
 
 @dataclass(frozen=True)
@@ -97,8 +114,8 @@ def publish_about(
     buildings: BuildingSet,
     params: PublishParams,
     store: ObjectStore,
-    post: Callable[[], Readable],
-    images: Mapping[str, str],
+    open_images: Callable[[], BothDates | None],
+    identities: Mapping[str, str],
     *,
     reuse_older: bool = True,
 ) -> DamageMap:
@@ -110,17 +127,20 @@ def publish_about(
         buildings: The buildings, whoever decided their classes.
         params: Threshold for review, and the picture's size.
         store: Object storage; the map goes to the bucket ``maps``.
-        post: Opens the images after the disaster, for the picture; called only if needed.
-        images: Identities of the images and their georeference.
+        open_images: Opens the images of both dates, for pictures; called only if needed. None where they are gone.
+        identities: Identities of the images and their georeference.
         reuse_older: Take what an earlier version of the stage made.
 
     Raises:
         SiameseError: An object is missing or damaged.
     """
-    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **images}
+    inputs: dict[str, Input] = {"prediction": prediction, "buildings": buildings, **identities}
     inputs |= {"event": about.event, "model": about.model}
     if about.labels:
         inputs["labels"] = " ".join(about.labels)
+    areas = bring_areas(params, prediction.crs, store)
+    if areas is not None:
+        inputs["areas"] = areas.identity
     origin = DAMAGE_MAP.plan(inputs=inputs, params={"mapping": params})
     if found := DAMAGE_MAP.find(store, origin, older=reuse_older):
         return found
@@ -130,8 +150,15 @@ def publish_about(
         table = _brought(buildings.table, folder / "found.parquet", store)
         files = write_files(grid, classes, table, params, folder, event=about.event, model=about.model)
         advance(note="files")
+        images = open_images()
         picture = draw_picture(
-            grid, post(), files.classes, buildings.counts, params.picture_px, event=about.event, model=about.model
+            grid,
+            images.post if images else Paper(),
+            files.classes,
+            buildings.counts,
+            params.picture_px,
+            event=about.event,
+            model=about.model,
         )
         advance(note="picture")
         target = store.maps / origin.digest
@@ -162,8 +189,18 @@ def publish_about(
             footprint_alignment=alignment_of(buildings.shifts, grid, store),
             warnings=(*prediction.warnings, *about.warnings),
         )
-        facts = facts_of(draft, store, prediction, buildings, dates=about.dates)
-        made = make_products(facts, files.classes, files.buildings, folder)
+        evaluation = _evaluation(draft, store)
+        facts = facts_of(draft, store, prediction, buildings, dates=about.dates, evaluation=evaluation)
+        sources = MapSources(
+            files.classes,
+            files.buildings,
+            picture,
+            read=reader(images, grid) if images else None,
+            known=KnownError.of(evaluation, store) if evaluation else None,
+            reasons=bring_reasons(buildings, folder, store),
+            areas=areas.read(store, folder) if areas else None,
+        )
+        made = make_products(facts, sources, params.h3_resolution, folder)
         advance(note="products")
         published = draft.model_copy(update={"products": put_products(facts, made, target, store)}).publish(store)
         advance(note=about.event)
@@ -226,6 +263,34 @@ def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignme
         length_px=length if known else None,
         length_m=length * grid.side_m() if known and grid.crs is not None else None,
     )
+
+
+def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> Reasons | None:
+    """Brings the raster of reasons why pixels are unknown; None where nobody asked."""
+    if buildings.reasons is None:
+        return None
+    return Reasons(
+        _brought(buildings.reasons, folder / "reasons-found.tif", store),
+        {reason.value: reason.word for reason in Reason if reason},
+        {reason.value: colour for reason, colour in COLOURS.items() if reason},
+    )
+
+
+def _evaluation(made: DamageMap, store: ObjectStore) -> Evaluation | None:
+    """Returns the evaluation that the map's statement of trust names; None of an ensemble, which is another model."""
+    if made.trust is None or made.trust.evaluation is None or made.further:
+        return None
+    return Evaluation.load(store, made.trust.evaluation)
+
+
+def reader(images: BothDates, grid: Grid) -> ReadSquare:
+    """Returns a function that reads squares of both dates on a map's grid."""
+
+    def read(row: int, col: int, side: int) -> tuple[Image, Image]:
+        square = grid.window(row, col, side, side)
+        return images.pre.read(square)[0], images.post.read(square)[0]
+
+    return read
 
 
 def _brought(blob: Blob, path: Path, store: ObjectStore) -> Path:

@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import Section, ValueRange
+from siamese.params.section import HOW_ONLY, Section, ValueRange
 
 Part = TypeVar("Part", bound=Section)
 _FINEST_M, _COARSEST_M = 0.05, 10.0
@@ -89,7 +89,6 @@ class PredictParams(Section):
             raise ValueError(f"gsd {self.gsd:g} is not within {_FINEST_M:g} to {_COARSEST_M:g} metres")
         return self
 
-
     @property
     def band_orders(self) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
         """Returns the positions of the bands to read of the pre and of the post images; None: by their metadata."""
@@ -120,8 +119,12 @@ class BuildingParams(Section):
         description="Estimate how far the imagery shows buildings away from their footprints, and read their classes "
         "there, where that can be trusted; the footprints themselves stay where they are.",
     )
+    right_angles: bool = Field(
+        True,
+        description="Draw outlines as people do: straight walls, right angles where roofs have them, neighbours apart.",
+    )
     simplify_px: float = Field(
-        0.75, ge=0, le=10, description="Outlines are simplified by at most this, so that they lose the pixels' steps."
+        0.75, ge=0, le=10, description="Without right_angles, outlines are simplified by at most this."
     )
 
 
@@ -135,6 +138,15 @@ class PublishParams(Section):
         description="A building whose confidence (probability of building times that of its class) is less is marked "
         "for review; `siamese evaluate` shows how much is wrong above each confidence.",
     )
+    h3_resolution: int = Field(
+        9, ge=0, le=12, description="Buildings are counted by H3 cells of this resolution: 9 is 0.1 km², 8 is 0.7 km²."
+    )
+    areas: str | None = Field(
+        None,
+        description="File or s3:// object of polygons, such as districts, to count buildings in; null: H3 cells.",
+        json_schema_extra=HOW_ONLY,
+    )
+    area_name: str | None = Field(None, description="Column that names the areas; null: name, else id.")
     picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,7 +54,14 @@ def write_confidence(classes: Path, buildings: Path, target: Path, folder: Path)
     write_cog(rough, target)
 
 
-def write_reasons(source: Path, target: Path, folder: Path, names: dict[int, str], about: dict[str, str]) -> None:
+def write_reasons(
+    source: Path,
+    target: Path,
+    folder: Path,
+    names: Mapping[int, str],
+    colours: Mapping[int, tuple[int, int, int]],
+    about: Mapping[str, str],
+) -> None:
     """Writes a cloud-optimised GeoTIFF of why each pixel is unknown.
 
     Args:
@@ -61,6 +69,7 @@ def write_reasons(source: Path, target: Path, folder: Path, names: dict[int, str
         target: The same with the meaning of the codes, a colour table and overviews; 0 is nodata.
         folder: For a working file.
         names: Name of each code.
+        colours: RGB of each code.
         about: Further tags, e.g. ``EVENT``.
     """
     rough = folder / "reasons-rough.tif"
@@ -70,9 +79,7 @@ def write_reasons(source: Path, target: Path, folder: Path, names: dict[int, str
             rough, raster.width, raster.height, "uint8", crs=raster.crs, transform=raster.transform, nodata=0
         ) as out,
     ):
-        palette = mpl.colormaps["tab10"]
-        colours = {code: _bytes(palette(number % 10)) for number, code in enumerate(sorted(names))}
-        out.write_colormap(1, {0: (0, 0, 0, 0), **colours})
+        out.write_colormap(1, {0: (0, 0, 0, 0), **{code: (*colour, 255) for code, colour in colours.items()}})
         out.set_band_description(1, "reason why unknown")
         out.update_tags(**{f"REASON_{code}": name for code, name in sorted(names.items())}, **about)
         for row in range(0, raster.height, 1024):

@@ -20,6 +20,8 @@ from siamese.products.qgis import areas_style, buildings_style
 
 _ROWS: Final = 4096
 _GEOMETRY: Final = "geometry"
+_COLUMN: Final = "geom"
+"""Name of the geometry in the file: GDAL's own default, which it takes whatever the Arrow column is called."""
 _LEFT_OUT: Final = ("bbox",)
 _CLOCK: Final = "OGR_CURRENT_DATE"
 _TIME: Final = "2000-01-01T00:00:00.000Z"
@@ -77,6 +79,8 @@ def _layer(table: Path, target: Path, name: str, *, placed: bool, about: Mapping
                 geometry_type="MultiPolygon",
                 crs=WGS84 if placed else None,
                 append=target.exists(),
+                # Later versions make the QGIS of long-term distributions warn.
+                dataset_options={"VERSION": "1.2"},
                 dataset_metadata=dict(about) if about else None,
             )
 
@@ -84,7 +88,7 @@ def _layer(table: Path, target: Path, name: str, *, placed: bool, about: Mapping
 def _several(wkb: pa.Array) -> pa.Array:
     """Returns polygons as multipolygons: programs expect one type in a layer."""
     shapes = shapely.from_wkb(wkb.to_pylist())
-    several = [shape if shape.geom_type == "MultiPolygon" else shapely.MultiPolygon([shape]) for shape in shapes]
+    several = [shapely.MultiPolygon([shape]) if isinstance(shape, shapely.Polygon) else shape for shape in shapes]
     return pa.array(shapely.to_wkb(several).tolist() if several else [], wkb.type)
 
 
@@ -101,8 +105,8 @@ def _add_styles(database: sqlite3.Connection, styles: Mapping[str, str]) -> None
         database.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
             "styleQML, styleSLD, useAsDefault, description, owner, update_time) "
-            "VALUES ('', '', ?, 'geometry', ?, ?, '', 1, 'damage classes of siamese', '', ?)",
-            (name, name, style, _TIME),
+            "VALUES ('', '', ?, ?, ?, ?, '', 1, 'damage classes of siamese', '', ?)",
+            (name, _COLUMN, name, style, _TIME),
         )
     database.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier, description, last_change, srs_id) "
@@ -121,4 +125,3 @@ def _clock() -> Iterator[None]:
             yield
         finally:
             pyogrio.set_gdal_config_options({_CLOCK: before})
-

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.geo import GDAL_OPTIONS, local_gdal
+from siamese.manifests import Assessment
+from siamese.products.chips import ReadSquare, sample_chips
 from siamese.products.confidence import write_confidence, write_reasons
 from siamese.products.facts import MapFacts
 from siamese.products.geopackage import write_geopackage
+from siamese.products.known_error import KnownError
+from siamese.products.report import compose
+from siamese.products.report_html import print_html
+from siamese.products.report_pdf import print_pdf
 from siamese.products.stac import ASSETS
+from siamese.products.summary import Areas, Summary, summarise, summary_csv, write_areas
 
 
 @dataclass(frozen=True)
@@ -20,32 +27,95 @@ class Reasons:
     """uint8 codes, 0 where the map is not unknown."""
     names: dict[int, str]
     """Name of each code."""
+    colours: dict[int, tuple[int, int, int]]
+    """RGB of each code."""
 
 
-def make_products(
-    facts: MapFacts, classes: Path, buildings: Path, folder: Path, *, reasons: Reasons | None = None
-) -> dict[str, Path]:
+@dataclass(frozen=True)
+class MapSources:
+    """What the products of a map are made from, on local disk."""
+
+    classes: Path
+    """The class raster, as published."""
+    buildings: Path
+    """The GeoParquet, as published."""
+    picture: bytes
+    """PNG."""
+    read: ReadSquare | None = None
+    """Reads the images of both dates; None where they are gone."""
+    known: KnownError | None = None
+    """Errors that the model is known to make."""
+    reasons: Reasons | None = None
+    areas: Areas | None = None
+    """Areas to count in; None: H3 cells."""
+    assessment: Assessment | None = None
+    """What a person found out about the map."""
+
+
+def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, folder: Path) -> dict[str, Path]:
     """Writes the products of a map; the same map gives the same bytes.
 
     Args:
         facts: What is known of the map.
-        classes: Its class raster.
-        buildings: Its GeoParquet.
+        sources: What they are made from.
+        h3_resolution: Of the cells that buildings are counted in, where no areas were given.
         folder: Folder for the files; working files stay there.
-        reasons: Why pixels are unknown, if that was found out.
 
     Returns:
         The files, by the names of :data:`siamese.products.stac.ASSETS`.
     """
-    made = facts.map
-    about = {"EVENT": made.event, "MODEL": made.model}
-    files = {}
+    placed = facts.map.crs is not None
+    about = {"EVENT": facts.map.event, "MODEL": facts.map.model}
+    files = {"confidence": folder / ASSETS["confidence"].file}
     with local_gdal(**GDAL_OPTIONS):
-        files["confidence"] = folder / ASSETS["confidence"].file
-        write_confidence(classes, buildings, files["confidence"], folder)
-        if reasons is not None:
+        write_confidence(sources.classes, sources.buildings, files["confidence"], folder)
+        if sources.reasons is not None:
             files["reasons"] = folder / ASSETS["reasons"].file
-            write_reasons(reasons.raster, files["reasons"], folder, reasons.names, about)
+            write_reasons(
+                sources.reasons.raster,
+                files["reasons"],
+                folder,
+                sources.reasons.names,
+                sources.reasons.colours,
+                about,
+            )
+    summary = summarise_map(facts, sources, h3_resolution)
+    files["summary"] = _written(folder / ASSETS["summary"].file, summary_csv([summary.whole], area=False).encode())
+    if placed:
+        files["summary_areas"] = folder / ASSETS["summary_areas"].file
+        write_areas(summary, files["summary_areas"])
+        table = summary_csv(summary.areas, area=True).encode()
+        files["summary_areas_csv"] = _written(folder / ASSETS["summary_areas_csv"].file, table)
     files["geopackage"] = folder / ASSETS["geopackage"].file
-    write_geopackage(buildings, files["geopackage"], placed=made.crs is not None, about=about)
-    return files
+    write_geopackage(
+        sources.buildings, files["geopackage"], placed=placed, about=about, areas=files.get("summary_areas")
+    )
+    return files | make_report(facts, sources, summary, folder)
+
+
+def summarise_map(facts: MapFacts, sources: MapSources, h3_resolution: int) -> Summary:
+    """Counts the buildings of a map."""
+    placed = facts.map.crs is not None
+    return summarise(
+        sources.buildings, placed=placed, known=sources.known, areas=sources.areas, h3_resolution=h3_resolution
+    )
+
+
+def make_report(facts: MapFacts, sources: MapSources, summary: Summary, folder: Path) -> dict[str, Path]:
+    """Writes the report of a map as HTML and as PDF.
+
+    Returns:
+        The files, by the names of :data:`siamese.products.stac.ASSETS`.
+    """
+    with local_gdal(**GDAL_OPTIONS):
+        chips = sample_chips(sources.classes, sources.buildings, sources.read) if sources.read else ()
+    report = compose(facts, summary, sources.picture, chips, sources.assessment)
+    return {
+        "report_html": _written(folder / ASSETS["report_html"].file, print_html(report)),
+        "report_pdf": _written(folder / ASSETS["report_pdf"].file, print_pdf(report, facts.made)),
+    }
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from siamese.classes import COLOURS
 
 _FILL_ALPHA: Final = 140
+_PALE_ALPHA: Final = 80
 _DOCTYPE: Final = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _VERSION: Final = "3.22.0-Białowieża"
 _STEPS: Final = ((0.0, 0.0), (0.1, 0.1), (0.25, 0.25), (0.5, 0.5))
@@ -45,7 +46,7 @@ def areas_style() -> str:
         high = starts[number + 1] if number + 1 < len(starts) else 1.0
         told = {"symbol": str(number), "lower": f"{low}", "upper": f"{high}", "render": "true"}
         SubElement(ranges, "range", told | {"label": f"{low:.0%} to {high:.0%} damaged"})
-        _fill(symbols, str(number), colour, alpha=_FILL_ALPHA)
+        _fill(symbols, str(number), colour, alpha=_PALE_ALPHA)
     return _text(document)
 
 

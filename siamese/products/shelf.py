@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -21,22 +22,30 @@ def put_products(facts: MapFacts, files: Mapping[str, Path], folder: S3Uri, stor
     Args:
         facts: The map; what it has already is described too.
         files: The products.
-        folder: Where they go: the folder of the map's other files.
+        folder: Where they go: a folder of the bucket that holds the map's other files.
         store: Object storage.
 
     Returns:
         The products that the map's manifest should name: its own, and these.
     """
     made = {name: put_file(store, folder, ASSETS[name].file, path) for name, path in files.items()}
-    products = {**facts.map.products, **made}
+    # Of a map that is published already, only these files are named anew, and its documents are written again.
+    products = {**{name: blob for name, blob in facts.map.products.items() if name in ASSETS}, **made}
     whole = map_files(facts.map.model_copy(update={"products": products}))
-    # The item lies one folder down, under a name that it shares with the collection.
-    hrefs = {name: f"../{S3Uri.parse(blob.uri).name}" for name, blob in whole.items()}
+    # The item lies one folder down, under a name that it shares with the collection; the map's files may lie beside.
+    hrefs = {name: _href(S3Uri.parse(blob.uri), folder) for name, blob in whole.items()}
     documents = describe_map(facts, whole, hrefs)
     place = folder / f"stac-{documents.identity}"
     products[_ITEM] = _put(store, place / ITEM_FILE, documents.item, "application/geo+json")
     products[_COLLECTION] = _put(store, place / COLLECTION_FILE, documents.collection, "application/json")
     return products
+
+
+def _href(uri: S3Uri, folder: S3Uri) -> str:
+    """Returns the address of a file relative to a folder below a given one, or its whole address in another bucket."""
+    if uri.bucket != folder.bucket:
+        return str(uri)
+    return posixpath.relpath(uri.key, f"{folder.key}/stac")
 
 
 def _put(store: ObjectStore, uri: S3Uri, data: bytes, media_type: str) -> Blob:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -103,6 +103,24 @@ def describe_map(facts: MapFacts, files: Mapping[str, Blob], hrefs: Mapping[str,
     return StacDocuments(_bytes(item), _bytes(_collection(facts, item)))
 
 
+def local_documents(item: bytes, collection: bytes, files: Sequence[str]) -> tuple[bytes, bytes]:
+    """Returns published documents for a folder that the files were copied to.
+
+    Args:
+        item: As published.
+        collection: As published.
+        files: Names of the files that are in the folder; others are left out.
+    """
+    found, group = json.loads(item), json.loads(collection)
+    found["assets"] = {
+        name: asset | {"href": f"./{ASSETS[name].file}"} for name, asset in found["assets"].items() if name in files
+    }
+    if not any("classification:classes" in asset for asset in found["assets"].values()):
+        found["stac_extensions"] = [one for one in found["stac_extensions"] if one != CLASSIFICATION]
+    group["item_assets"] = {name: one for name, one in group["item_assets"].items() if name in files}
+    return _bytes(found), _bytes(group)
+
+
 def _item(facts: MapFacts, files: Mapping[str, Blob], hrefs: Mapping[str, str]) -> dict[str, Any]:
     made = facts.map
     extensions = [FILE, PROCESSING, VERSION, CLASSIFICATION] + [PROJECTION] * (made.crs is not None)
@@ -146,6 +164,10 @@ def _properties(facts: MapFacts) -> dict[str, Any]:
         "siamese:labels": list(made.labels),
         "siamese:code": facts.code,
     }
+    if made.trust is not None:
+        properties["siamese:trust"] = made.trust.model_dump(mode="json")
+    if made.alignment is not None:
+        properties["siamese:alignment"] = made.alignment.model_dump(mode="json")
     further = {
         "siamese:score": facts.score,
         "siamese:seconds": facts.seconds,

@@ -276,7 +276,9 @@ def bytes_of(store: ObjectStore, made: DamageMap) -> dict[str, str]:
     blobs = [*made.blobs(), *prediction.blobs(), *buildings.blobs()]
     for blob in blobs:
         blob.read(store)
-    return {S3Uri.parse(blob.uri).key: blob.sha256 for blob in blobs}
+    # These say when the map was predicted, and where its sources lie.
+    timed = {made.products[name].uri for name in ("stac_item", "stac_collection", "report_pdf")}
+    return {S3Uri.parse(blob.uri).key: blob.sha256 for blob in blobs if blob.uri not in timed}
 
 
 def bands(path: Path) -> np.ndarray:

@@ -24,7 +24,11 @@ from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import MappingParams
 from siamese.store import ObjectStore, S3Uri, file_sha256
 
-FILES = {"damage.tif", "buildings.parquet", "buildings.geojson", "picture.png", "map.json"}
+FILES = {
+    *("damage.tif", "confidence.tif", "reasons.tif", "buildings.parquet", "buildings.geojson", "map.gpkg"),
+    *("summary.csv", "areas.parquet", "areas.csv", "report.html", "report.pdf", "item.json", "collection.json"),
+    *("picture.png", "map.json"),
+}
 
 
 @pytest.fixture

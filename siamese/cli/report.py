@@ -1,0 +1,134 @@
+"""``siamese report`` and ``siamese export``: hand on what a map says, and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_out, emit, write_json
+from siamese.errors import SiameseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from siamese.manifests import DamageMap
+    from siamese.params import PublishParams
+    from siamese.store import Blob, ObjectStore
+
+_MAP: Final = "An event, or a map's digest, address or map.json."
+FORMATS: Final[dict[str, tuple[str, ...]]] = {
+    "cog": ("damage", "confidence", "reasons"),
+    "geoparquet": ("buildings", "summary_areas"),
+    "geojson": ("geojson",),
+    "gpkg": ("geopackage",),
+    "pmtiles": ("tiles",),
+    "csv": ("summary", "summary_areas_csv"),
+    "picture": ("picture",),
+    "report": ("report_html", "report_pdf"),
+    "page": ("page",),
+    "stac": ("stac_item", "stac_collection"),
+}
+"""Files of each format, by their names in the manifest."""
+
+Areas = Annotated[str | None, typer.Option(metavar="FILE", help="Polygons to count buildings in; by default H3 cells.")]
+
+
+def report(
+    damage_map: Annotated[str, typer.Argument(metavar="MAP", help=_MAP)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for report.html, report.pdf and the tables.")],
+    areas: Areas = None,
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Print the report of a map: two pages, as HTML and PDF, with the counts as CSV.
+
+    If a person has assessed the map with `siamese assess`, the newest assessment is part of it. Reports of older maps
+    are made from their files; no network runs.
+    """
+    found, files, copied = _hand_on(damage_map, out, ("report", "csv"), areas, params_file, overrides)
+    emit(_result(found, files), _told(found, copied), as_json=as_json)
+
+
+def export(
+    damage_map: Annotated[str, typer.Argument(metavar="MAP", help=_MAP)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the files.")],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}; repeat for more, else all."),
+    ] = None,
+    areas: Areas = None,
+    as_json: Json = False,
+    params_file: ParamsFile = DEFAULT_PARAMS,
+    overrides: Overrides = None,
+) -> None:
+    """Copy a map's files to a folder: for GIS, the web, catalogues and print.
+
+    The STAC item in the folder names the files beside it. Maps of older versions get the files that they lack first.
+    """
+    wanted = tuple(formats or FORMATS)
+    for one in wanted:
+        if one not in FORMATS:
+            raise SiameseError("no such format", where=f"--format {one}", fix=f"one of {', '.join(FORMATS)}")
+    found, files, copied = _hand_on(damage_map, out, wanted, areas, params_file, overrides)
+    emit(_result(found, files), _told(found, copied), as_json=as_json)
+
+
+def _hand_on(
+    reference: str,
+    out: Path,
+    formats: Sequence[str],
+    areas: str | None,
+    params_file: Path,
+    overrides: Sequence[str] | None,
+) -> tuple[DamageMap, Mapping[str, Blob], list[Path]]:
+    from siamese.params import PublishParams, load_params
+    from siamese.store import ObjectStore
+
+    check_out(out)
+    chosen = [*(overrides or ()), *([f"mapping.areas={areas}"] if areas is not None else [])]
+    store, mapping = ObjectStore(), load_params(params_file, chosen).mapping
+    from siamese.adaptation.lineage import find_map
+    from siamese.reporting import current_products, find_assessment
+
+    params: PublishParams = mapping.part(PublishParams)
+    made = find_map(reference, store)
+    files = current_products(made, params, store, assessment=find_assessment(made, store))
+    names = [name for one in formats for name in FORMATS[one] if name in files]
+    return made, files, copy_files(made, {name: files[name] for name in names}, out, store)
+
+
+def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: ObjectStore) -> list[Path]:
+    """Copies files of a map to a folder, with its manifest; a STAC item there names the files beside it."""
+    from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, local_documents
+    from siamese.store import S3Uri
+
+    copied = []
+    for name, blob in files.items():
+        if name in ASSETS:
+            path = out / ASSETS[name].file
+            store.download(S3Uri.parse(blob.uri), path)
+            copied.append(path)
+    if "stac_item" in files and "stac_collection" in files:
+        here = [name for name in files if name in ASSETS]
+        item, collection = (files[name].read(store) for name in ("stac_item", "stac_collection"))
+        for name, data in zip((ITEM_FILE, COLLECTION_FILE), local_documents(item, collection, here), strict=True):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            (out / name).write_bytes(data)
+            copied.append(out / name)
+    write_json(made, out / "map.json")
+    return [*copied, out / "map.json"]
+
+
+def _result(made: DamageMap, files: Mapping[str, Blob]) -> dict[str, object]:
+    return {
+        "map": made.digest,
+        "event": made.event,
+        "files": {name: blob.model_dump(mode="json") for name, blob in files.items()},
+    }
+
+
+def _told(made: DamageMap, copied: Sequence[Path]) -> str:
+    return "\n".join([f"{made.event}: map {made.digest}", *(f"  {path}" for path in copied)])
