@@ -224,7 +224,8 @@ def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
     pre, post = map(identity, task)
     old = {
         "origin": {
-            "digest": "0123456789abcdef", "code": "0", "params": {"mapping": SMALL.model_dump(mode="json")},
+            "digest": "0123456789abcdef", "code": "0",
+            "params": {"mapping": SMALL.model_dump(mode="json", exclude={"areas"})},
             "inputs": {"pre": pre, "post": post, "place": "", "event": "storm", "disaster_type": "",
                        "checkpoint": checkpoint.digest},
         },
