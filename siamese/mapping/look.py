@@ -89,7 +89,8 @@ def learned_look(pairs: PairSet, store: ObjectStore) -> LearnedLook | None:
     for entry in scenes[:: max(1, len(scenes) // _SCENES)]:
         row, col = max(0, entry.height - PATCH_PX) // 2, max(0, entry.width - PATCH_PX) // 2
         pre, post, _ = reader.crop(entry.scene, row, col, PATCH_PX)
-        look = look_of(pre, post, (np.asarray(pre.any(axis=2)), np.asarray(post.any(axis=2))))
+        seen = np.asarray(pre.any(axis=2), bool), np.asarray(post.any(axis=2), bool)
+        look = look_of(pre, post, seen)
         if look is not None:
             found.append(look)
     if len(found) < _LEAST:

@@ -22,7 +22,7 @@ from siamese.mapping.rasters import describe_copy
 from siamese.mapping.reasons import COLOURS, Reason
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
-from siamese.mapping.task import MapTask
+from siamese.mapping.task import Aligned, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
@@ -66,8 +66,11 @@ def publish_map(
     )
 
     def opened() -> BothDates:
-        found = imagery(prediction.bands)
-        return BothDates(found.pre.mosaic, found.post.mosaic)
+        found, shifts = imagery(prediction.bands), prediction.shifts
+        if shifts is None:
+            return BothDates(found.pre.mosaic, found.post.mosaic)
+        field = ShiftField.from_geojson(shifts.read(store))
+        return BothDates(found.pre.mosaic, Aligned(found.post.mosaic, field, grid))
 
     return publish_about(
         about,

@@ -12,7 +12,7 @@ from siamese.mapping.area import Area, AreaSource, crop
 from siamese.mapping.footprints import Footprints, place_footprints
 from siamese.mapping.grid import Grid, check_overlap, describe_resampling, extent, plan_grid
 from siamese.mapping.inputs import BandOrders, FoundImage, bring_images, check_imagery, identity
-from siamese.mapping.mosaic import Mosaic, mosaic
+from siamese.mapping.mosaic import Image, Mask, Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
 from siamese.mapping.shapes import ShapeSource
 from siamese.mapping.shifts import ShiftField
@@ -63,6 +63,23 @@ class Date:
     def touching(self, grid: Grid) -> tuple[str, ...]:
         """Returns identities of the tiles that overlap a grid, the topmost first."""
         return tuple(self.identities[number] for number in self.mosaic.touching(grid))
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The post images, read where they show the ground of the pre images."""
+
+    mosaic: Mosaic
+    field: ShiftField
+    grid: Grid
+    """Grid of the map, in whose pixels the shifts are."""
+
+    def read(self, grid: Grid) -> tuple[Image, Mask]:
+        """Reads the pixels of a grid; see :meth:`siamese.mapping.mosaic.Mosaic.read`."""
+        col, row = ~self.grid.transform @ (grid.transform @ (grid.width / 2, grid.height / 2))
+        right, down = self.field.at(row, col)
+        factor = grid.transform.a / self.grid.transform.a
+        return self.mosaic.read(grid.shifted((right / factor, down / factor)))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from siamese.viewing.data import (
     write_teaching,
 )
 from siamese.viewing.folders import check_folder, copy_page
-from siamese.viewing.imagery import Aligned
+from siamese.viewing.imagery import Aligned, Readable
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,10 @@ def _about(damage_map: DamageMap, root: DamageMap) -> dict[str, Any]:
 def _imagery(root: DamageMap, buildings: MapBuildings, folder: Path, store: ObjectStore) -> dict[str, Any]:
     try:
         with reopened(map_parts(root, store), store) as imagery:
-            dates = {"pre": imagery.pre.mosaic, "post": Aligned(imagery.post.mosaic, imagery.grid, imagery.shift_at)}
+            dates: dict[str, Readable] = {
+                "pre": imagery.pre.mosaic,
+                "post": Aligned(imagery.post.mosaic, imagery.grid, imagery.shift_at),
+            }
             return write_dates(folder, buildings.grid, dates, root.event)
     except SiameseError as error:
         LOGGER.warning(f"the page shows no imagery: {error.what}")

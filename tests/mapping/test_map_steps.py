@@ -48,7 +48,7 @@ def scene(folder: Path, height: int, width: int) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"right_angles": False}, {"minimum_building_m2": 200.0}]
+    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"simplify_px": 3.0}, {"minimum_building_m2": 200.0}]
 )
 def test_only_the_steps_that_a_param_decides_are_done_again(
     store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], change: dict[str, float]
@@ -67,7 +67,7 @@ def test_only_the_steps_that_a_param_decides_are_done_again(
         == {
             "review_below": {"buildings", "geojson"},
             "picture_px": {"picture"},
-            "right_angles": {"buildings", "geojson"},
+            "simplify_px": {"buildings", "geojson"},
             "minimum_building_m2": {"classes", "buildings", "geojson", "picture"},
         }[next(iter(change))]
     )
@@ -224,7 +224,8 @@ def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
     pre, post = map(identity, task)
     old = {
         "origin": {
-            "digest": "0123456789abcdef", "code": "0", "params": {"mapping": SMALL.model_dump(mode="json", exclude={"areas"})},
+            "digest": "0123456789abcdef", "code": "0",
+            "params": {"mapping": SMALL.model_dump(mode="json", exclude={"areas"})},
             "inputs": {"pre": pre, "post": post, "place": "", "event": "storm", "disaster_type": "",
                        "checkpoint": checkpoint.digest},
         },
