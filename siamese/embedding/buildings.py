@@ -12,7 +12,8 @@ import numpy.typing as npt
 from siamese.embedding.outlines import Outlines
 from siamese.embedding.pooling import Floats, number_pixels
 from siamese.geo import local_gdal
-from siamese.mapping.predict import plan_block, read_window
+from siamese.mapping.plans import plan_block
+from siamese.mapping.running import read_window
 from siamese.mapping.task import Imagery
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.windows import Layout, Span, Window, lay_windows

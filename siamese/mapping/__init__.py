@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from siamese.mapping.decide import find_buildings
-    from siamese.mapping.predict import PairPredictor
     from siamese.mapping.publish import publish_map
+    from siamese.mapping.running import PairPredictor
     from siamese.mapping.verb import map_pair, map_scene
 
 __all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "publish_map"]

@@ -24,6 +24,8 @@ from siamese.model.rounding import decode_damage, encode_damage
 from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, put_blob
 
 Bytes = npt.NDArray[np.uint8]
+Torn = dict[str, tuple[tuple[int, int, int, int], ...]]
+"""Damaged blocks of image files, by file name: column, row, width and height in its pixels."""
 
 SEEN: Final = 0
 PRE_MISSING: Final = 1
@@ -138,12 +140,14 @@ def missing_reasons(unseen: Bytes) -> Codes:
     return np.where(unseen & OUTSIDE > 0, np.uint8(Reason.OUTSIDE), codes).astype(np.uint8)
 
 
-class BlockRecord(BaseModel):
-    """Small object beside a block that lets a later run find it."""
+class KeptBlock(BaseModel):
+    """A block on the shelf; as a small object beside it, this lets a later run find it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     data: Blob
+    torn: Torn = {}
+    """The damaged blocks of files that were met when it was predicted."""
 
 
 class BlockShelf:
@@ -155,39 +159,44 @@ class BlockShelf:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def find(self, key: str) -> Blob | None:
+    def find(self, key: str) -> KeptBlock | None:
         """Returns the finished block of a key; None if there is none or it is no longer complete."""
         record = self._folder(key) / "record.json"
         if self._store.head(record) is None:
             return None
         try:
-            found = BlockRecord.model_validate_json(self._store.get(record)).data
+            found = KeptBlock.model_validate_json(self._store.get(record))
         except ValidationError:
             return None
-        return found if self._whole(found) else None
+        return found if self._whole(found.data) else None
 
-    def find_all(self, keys: list[str]) -> dict[str, Blob]:
+    def find_all(self, keys: list[str]) -> dict[str, KeptBlock]:
         """Returns the finished blocks among these keys, by key."""
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = zip(keys, pool.map(self.find, keys), strict=True)
-            return {key: blob for key, blob in found if blob is not None}
+            return {key: kept for key, kept in found if kept is not None}
 
-    def keep(self, key: str, block: Block) -> Blob:
+    def keep(self, key: str, block: Block, torn: Torn | None = None) -> KeptBlock:
         """Stores a block.
+
+        Args:
+            key: Its identity.
+            block: The block.
+            torn: The damaged blocks of files that were met when it was predicted.
 
         Returns:
             The block that readers will see: this one, or that of the worker that stored it first.
         """
         folder = self._folder(key)
-        blob = put_blob(self._store, folder, "block.safetensors.z", block.to_bytes())
-        record = json.dumps({"data": blob.model_dump()}, indent=1).encode()
+        kept = KeptBlock(data=put_blob(self._store, folder, "block.safetensors.z", block.to_bytes()), torn=torn or {})
+        record = json.dumps(kept.model_dump(), indent=1).encode()
         try:
             self._store.put(folder / "record.json", record, if_absent=True, content_type="application/json")
         except RaceLostError:
             if first := self.find(key):
                 return first
             self._store.put(folder / "record.json", record, content_type="application/json")
-        return blob
+        return kept
 
     def read(self, block: PredictedBlock) -> Block:
         """Reads a published block and checks it against its sha256."""

@@ -4,68 +4,31 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-import numpy as np
 import shapely
-from affine import Affine
 
 from siamese.geo import local_gdal
-from siamese.manifests import Checkpoint, PredictedBlock, Prediction
-from siamese.mapping.blocks import (
-    OUTSIDE,
-    POST_MISSING,
-    PRE_MISSING,
-    SEEN,
-    UNREADABLE,
-    Block,
-    BlockShelf,
-    Bytes,
-    block_key,
-    missing_reasons,
-)
-from siamese.mapping.footprints import mask_identity
-from siamese.mapping.grid import Grid
-from siamese.mapping.mosaic import Image, Mask
-from siamese.mapping.obscured import find_obscured
+from siamese.manifests import Checkpoint, Prediction
+from siamese.mapping.blocks import BlockShelf, KeptBlock
+from siamese.mapping.plans import BlockPlan, Rules, plan_block, plan_windows, six_numbers
+from siamese.mapping.running import PairPredictor, predict_blocks
 from siamese.mapping.shifts import LEAST_PX, ShiftField, estimate_shifts
+from siamese.mapping.spread import Spread, WindowWork
 from siamese.mapping.stage import PREDICTION
 from siamese.mapping.survey import Learned, Survey, check_gsd, survey
-from siamese.mapping.task import Date, Imagery, MapTask
+from siamese.mapping.task import Imagery, MapTask
 from siamese.mapping.tiles import GDAL
-from siamese.mapping.windows import Layout, Window, lay_windows
-from siamese.model import Decision, Predictor, Probabilities, read_config
+from siamese.model import Decision, Predictor, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
 from siamese.progress import LOGGER, progress
-from siamese.store import Blob, ObjectStore, Origin, put_blob
+from siamese.store import ObjectStore, Origin, put_blob
 from siamese.store.stage import Input
-
-_SNAP = 4096
-"""Grids of windows are aligned to one part in this many of a pixel."""
 
 OpenImagery = Callable[[tuple[int, int]], Imagery]
 """Opens the imagery of a task with the given numbers of bands for both dates."""
-
-
-class PairPredictor(Protocol):
-    """Interface for models that predict buildings and damage from an image pair: :class:`siamese.model.Predictor`."""
-
-    @property
-    def decision(self) -> Decision:
-        """The rule by which its probabilities become classes."""
-
-    @property
-    def bands(self) -> tuple[int, int]:
-        """The numbers of bands that it takes of the pre and of the post image."""
-
-    def predict(
-        self, pre: Image, post: Image, disaster_type: str | None = None, *, classes_only: bool = False
-    ) -> Probabilities:
-        """Predicts one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
 
 
 def plan_prediction(task: MapTask, checkpoints: Sequence[Checkpoint], params: PredictParams) -> Origin:
@@ -85,6 +48,7 @@ def predict(
     imagery: OpenImagery,
     predictor: PairPredictor | None = None,
     learned: Callable[[], Learned | None] | None = None,
+    spread: Spread | None = None,
 ) -> Prediction:
     """Predicts all windows of a map; windows that any earlier run predicted are reused.
 
@@ -98,6 +62,7 @@ def predict(
         imagery: Opens the task's images; called only if needed.
         predictor: The checkpoints' network, if it is loaded already.
         learned: Returns the GSD that the network was trained on, if that is known; called only if needed.
+        spread: Processes that windows are spread over; by default they are predicted in this one.
 
     Raises:
         SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, the dates
@@ -127,9 +92,19 @@ def predict(
     done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
     missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
     if missing:
-        # The backend is chosen for the whole map, so that a resumed map equals an uninterrupted one.
-        network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
-        done |= _predict_missing(opened, missing, network, shelf, task.disaster_type, total=len(layout))
+        missing = _started_anywhere(missing)
+        if spread is not None and spread.is_worth_it(len(missing)):
+            work = WindowWork.of(task, checkpoints, bands, grid, params, len(layout))
+            blocks = spread.predict(work, missing)
+        else:
+            # The backend is chosen for the whole map, so that a resumed map equals an uninterrupted one.
+            network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
+            blocks = predict_blocks(opened, missing, network, shelf, task.disaster_type)
+        with progress("predict windows", len(layout)) as advance:
+            advance(len(layout) - len(missing))
+            for plan, kept in blocks:
+                done[plan.key] = kept
+                advance()
     folder = Prediction.folder(store, origin.digest)
     area, footprints = opened.area, opened.footprints
     return Prediction(
@@ -140,223 +115,24 @@ def predict(
         decision=decision.model_dump(mode="json"),
         bands=bands,
         crs=grid.crs,
-        transform=_six(grid.transform),
+        transform=six_numbers(grid.transform),
         width=grid.width,
         height=grid.height,
         rows=tuple((span.start, span.stop) for span in layout.rows),
         cols=tuple((span.start, span.stop) for span in layout.cols),
-        blocks=tuple(plan.described(done.get(plan.key)) for plan in plans.values()),
+        blocks=tuple(plan.described(done[plan.key].data if plan.key else None) for plan in plans.values()),
         area=put_blob(store, folder, "area.wkb", shapely.to_wkb(area)) if area is not None else None,
         footprints=put_blob(store, folder, "footprints.parquet", footprints.to_bytes()) if footprints else None,
         shifts=put_blob(store, folder, "shifts.geojson", opened.shifts.to_geojson(grid)) if opened.shifts else None,
         looks=looked.looks,
-        warnings=(*opened.warnings, *notes, *_torn(opened)),
+        warnings=(*opened.warnings, *notes, *_torn(opened, done.values())),
     ).publish(store)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What is done where a date shows no ground."""
-
-    obscured: bool = True
-    """Look for cloud and the like."""
-    count_unseen: bool = True
-    """Find buildings where only the pre image shows the ground."""
-
-
-@dataclass(frozen=True, eq=False)
-class BlockPlan:
-    """A block that is yet to be predicted: its window and identity."""
-
-    window: Window
-    grid: Grid
-    """Grid of the window."""
-    key: str
-    """The block's identity; empty where a date has no images."""
-    unseen: int
-    """The dates without images, if the key is empty."""
-    alone: bool
-    """Whether the window is the whole map."""
-    rules: Rules = Rules()
-    kept: Mask | None = None
-    """``(h, w)`` where damage is kept in any case."""
-    shift: tuple[float, float] = (0.0, 0.0)
-    """Pixels, right and down, by which the post images are shifted."""
-
-    def described(self, data: Blob | None) -> PredictedBlock:
-        """Returns the block's entry in the manifest."""
-        rows, cols = self.window.rows, self.window.cols
-        return PredictedBlock(
-            row=self.window.row,
-            col=self.window.col,
-            height=rows.size,
-            width=cols.size,
-            key=self.key,
-            data=data,
-            unseen=self.unseen,
-        )
-
-
-def plan_windows(imagery: Imagery, params: PredictParams) -> Layout:
-    """Lays the windows of a map.
-
-    One window starts at the corner of the first pre image, so that windows keep their location on the ground when
-    further images enlarge the map.
-    """
-    grid = imagery.grid
-    return lay_windows(grid.height, grid.width, params.tile_px, params.overlap_px, imagery.corner)
-
-
-def plan_block(
-    imagery: Imagery, window: Window, network: dict[str, object], *, alone: bool, rules: Rules = Rules()
-) -> BlockPlan:
-    """Computes a block's identity from all that determines its content: the network, the ground, and its images.
-
-    Args:
-        imagery: Both dates.
-        window: The block's window.
-        network: Everything besides the images that the network's output depends on.
-        alone: The window is the whole map, so that only its own buildings matter.
-        rules: What is done where a date shows no ground.
-    """
-    place = window.rows.start, window.cols.start, window.rows.size, window.cols.size
-    grid = _snapped(imagery.grid.window(*place))
-    if imagery.area is not None and not shapely.intersects(imagery.area, _box(*place)):
-        return BlockPlan(window, grid, "", OUTSIDE, alone, rules)
-    shift = imagery.shift_at(window.rows.start + window.rows.size / 2, window.cols.start + window.cols.size / 2)
-    pre, post = imagery.pre.touching(grid), imagery.post.touching(grid.shifted(shift))
-    if not pre or (not post and not rules.count_unseen):
-        unseen = (SEEN if pre else PRE_MISSING) | (SEEN if post else POST_MISSING)
-        return BlockPlan(window, grid, "", unseen, alone, rules)
-    ground = {"crs": grid.crs, "transform": _six(grid.transform), "size": (grid.height, grid.width)}
-    parts = network | ground | {"pre": pre, "post": post, "alone": alone, "rules": vars(rules)}
-    kept = imagery.footprints.around(*place) if imagery.footprints else None
-    if kept is not None and kept.any():
-        parts["kept"] = mask_identity(kept)
-    if shift != (0.0, 0.0):
-        parts["shift"] = shift
-    key = block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version})
-    return BlockPlan(window, grid, key, SEEN, alone, rules, kept, shift)
-
-
-def predict_block(
-    plan: BlockPlan, pre: Image, post: Image, unseen: Bytes, network: PairPredictor, disaster_type: str | None
-) -> Block:
-    """Runs the network on one window, unless no pixel of it can be judged.
-
-    Where only the pre image shows the ground, buildings are found as if nothing had happened, so that they can be
-    counted as unknown.
-
-    Args:
-        plan: The block's plan.
-        pre: ``(h, w, bands)``.
-        post: ``(h, w, bands)``.
-        unseen: ``(h, w)``, see :class:`siamese.mapping.blocks.Block`.
-        network: The network.
-        disaster_type: Type of the disaster.
-    """
-    reasons, before = find_obscured(pre, post, unseen) if plan.rules.obscured else (missing_reasons(unseen), None)
-    hidden = reasons > 0
-    found = None
-    if not hidden.all():
-        # Damage in a window without buildings still matters where it blends into a window with buildings.
-        found = network.predict(pre, post, disaster_type, classes_only=plan.alone and plan.kept is None)
-    alone = hidden & (unseen & PRE_MISSING == 0)
-    if before is not None:
-        alone &= ~before
-    if plan.rules.count_unseen and alone.any():
-        found = _filled(found, network.predict(pre, _unchanged(pre, network), disaster_type), alone)
-    if found is None:
-        return Block.unknown(unseen, reasons)
-    gone = hidden & ~alone if plan.rules.count_unseen else hidden
-    return Block.of(found.without(gone), unseen, network.decision, reasons, plan.kept)
-
-
-def _unchanged(pre: Image, network: PairPredictor) -> Image:
-    """Returns a post image in which nothing has changed, or an empty one for networks that expect another sensor."""
-    bands = network.bands
-    return pre if bands[0] == bands[1] else np.zeros((*pre.shape[:2], bands[1]), np.uint8)
-
-
-def _filled(found: Probabilities | None, alone: Probabilities, where: Mask) -> Probabilities:
-    """Takes the buildings that the pre image alone shows into what was found with both dates."""
-    if found is None:
-        return Probabilities(np.where(where, alone.building, np.float32(0)), alone.damage)
-    return Probabilities(np.where(where, alone.building, found.building), found.damage)
-
-
-def read_window(
-    grid: Grid, pre: Date, post: Date, shift: tuple[float, float] = (0.0, 0.0)
-) -> tuple[Image, Image, Bytes]:
-    """Reads both dates of a window and its unseen pixels; the post image is not read if pre shows nothing.
-
-    Args:
-        grid: Pixels of the window.
-        pre: The images before the disaster.
-        post: The images after it.
-        shift: Pixels, right and down, by which the post images show the ground away from where the pre images do.
-    """
-    there = grid.shifted(shift)
-    before, one = pre.mosaic.read(grid)
-    after, two = post.mosaic.read(there) if one.any() else _nothing(grid, post.mosaic.bands)
-    unseen = np.where(one, SEEN, PRE_MISSING) | np.where(two, SEEN, POST_MISSING)
-    torn = ~one & pre.mosaic.torn(grid) | ~two & post.mosaic.torn(there)
-    return before, after, (unseen | np.where(torn, UNREADABLE, SEEN)).astype(np.uint8)
-
-
-def _predict_missing(
-    imagery: Imagery,
-    missing: list[BlockPlan],
-    network: PairPredictor,
-    shelf: BlockShelf,
-    disaster_type: str | None,
-    *,
-    total: int,
-) -> dict[str, Blob]:
-    """Predicts blocks; while the network runs, the next window is read and the previous block is written."""
-    done: dict[str, Blob] = {}
-    writing: tuple[str, Future[Blob]] | None = None
-    with (
-        progress("predict windows", total) as advance,
-        ThreadPoolExecutor(1) as writer,
-        local_gdal(**GDAL),
-    ):
-        advance(total - len(missing))
-        for plan, found in _read_ahead(imagery, _started_anywhere(missing), shelf):
-            if isinstance(found, Blob):
-                done[plan.key] = found
-            else:
-                block = predict_block(plan, *found, network, disaster_type)
-                if writing:
-                    done[writing[0]] = writing[1].result()
-                writing = plan.key, writer.submit(shelf.keep, plan.key, block)
-            advance()
-        if writing:
-            done[writing[0]] = writing[1].result()
-    return done
 
 
 def _started_anywhere(plans: list[BlockPlan]) -> list[BlockPlan]:
     """Rotates plans to a random start, so that two processes on one map do not predict the same blocks."""
     first = int.from_bytes(os.urandom(4)) % len(plans)
     return plans[first:] + plans[:first]
-
-
-def _read_ahead(
-    imagery: Imagery, plans: list[BlockPlan], shelf: BlockShelf
-) -> Iterator[tuple[BlockPlan, Blob | tuple[Image, Image, Bytes]]]:
-    """Reads each window while the network runs on the previous one; skips blocks that another process has made."""
-
-    def read(plan: BlockPlan) -> Blob | tuple[Image, Image, Bytes]:
-        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(read, plans[0])
-        for number, plan in enumerate(plans):
-            found = ahead.result()
-            if number + 1 < len(plans):
-                ahead = pool.submit(read, plans[number + 1])
-            yield plan, found
 
 
 def align(imagery: Imagery) -> ShiftField | None:
@@ -387,13 +163,17 @@ def _told(imagery: Imagery) -> tuple[str, ...]:
     return (f"the post images are shifted by {size} against the pre images ({trusted}) and were aligned",)
 
 
-def _torn(imagery: Imagery) -> tuple[str, ...]:
-    """Names the files with damaged blocks, one line each."""
+def _torn(imagery: Imagery, blocks: Iterable[KeptBlock]) -> tuple[str, ...]:
+    """Names the files with damaged blocks, one line each, whichever process met them."""
+    met: dict[str, set[tuple[int, int, int, int]]] = {}
+    for block in blocks:
+        for name, torn in block.torn.items():
+            met.setdefault(name, set()).update(torn)
+    names = dict.fromkeys(tile.name for date in (imagery.pre, imagery.post) for tile in date.mosaic.tiles)
     return tuple(
-        f"{tile.name}: {len(tile.torn)} block{'s' * (len(tile.torn) != 1)} cannot be read and are unknown in the map"
-        for date in (imagery.pre, imagery.post)
-        for tile in date.mosaic.tiles
-        if tile.torn
+        f"{name}: {len(met[name])} block{'s' * (len(met[name]) != 1)} cannot be read and are unknown in the map"
+        for name in names
+        if name in met
     )
 
 
@@ -416,27 +196,3 @@ def _network_identity(
         numbers = [blob.sha256 for part in parts for blob in (part.operations, part.constants)]
         networks.append([one.weights.sha256, one.network.sha256, *numbers])
     return {"networks": networks, "flips": params.flips, "disaster_type": disaster_type}
-
-
-def _snapped(grid: Grid) -> Grid:
-    """Moves a grid by less than a thousandth of a pixel, so that it is identical whichever map contains it."""
-    place = grid.transform
-    if place.b or place.d or grid.crs is None:
-        return grid
-    left = round(place.c / place.a * _SNAP) / _SNAP * place.a
-    top = round(place.f / place.e * _SNAP) / _SNAP * place.e
-    return replace(grid, transform=Affine(place.a, 0, left, 0, place.e, top))
-
-
-def _box(row: int, col: int, height: int, width: int) -> shapely.Polygon:
-    return shapely.box(col, row, col + width, row + height)
-
-
-def _six(transform: Affine) -> tuple[float, float, float, float, float, float]:
-    a, b, c, d, e, f, *_ = tuple(transform)
-    return float(a), float(b), float(c), float(d), float(e), float(f)
-
-
-def _nothing(grid: Grid, bands: int) -> tuple[Image, Mask]:
-    # The post image was not read, so it is not known to be missing.
-    return np.zeros((grid.height, grid.width, bands), np.uint8), np.ones((grid.height, grid.width), bool)

@@ -8,6 +8,7 @@ There are three steps, each stored on the bucket under its own digest: the netwo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from functools import cache
@@ -20,9 +21,11 @@ from siamese.mapping.area import AreaSource, find_area
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.events import xbd_scene
 from siamese.mapping.inputs import catalogued, find_images
-from siamese.mapping.predict import PairPredictor, predict
+from siamese.mapping.predict import predict
 from siamese.mapping.publish import publish_map
+from siamese.mapping.running import PairPredictor
 from siamese.mapping.shapes import find_shapes
+from siamese.mapping.spread import Spread
 from siamese.mapping.stac import Wanted
 from siamese.mapping.stage import WHOLE_MAP
 from siamese.mapping.survey import Learned
@@ -46,6 +49,7 @@ def map_pair(
     disaster_type: str | None = None,
     model: str | None = None,
     predictor: PairPredictor | None = None,
+    spread: Spread | None = None,
     reuse_older: bool = True,
     aoi: str | None = None,
     footprints: str | None = None,
@@ -65,6 +69,7 @@ def map_pair(
             :data:`siamese.classes.DISASTER_TYPES`.
         model: What the map says of its model; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
+        spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
         aoi: Area of interest: a file or object of polygons, or ``west,south,east,north`` in degrees.
         footprints: File, object or folder of building footprints; each gets a class or is unknown.
@@ -96,7 +101,7 @@ def map_pair(
         area=area,
         footprints=find_shapes(footprints, "--footprints", store) if footprints is not None else None,
     )
-    return _map(task, checkpoints, params, store, predictor)
+    return _map(task, checkpoints, params, store, predictor, spread)
 
 
 def map_scene(
@@ -108,6 +113,7 @@ def map_scene(
     further: Sequence[Checkpoint] = (),
     model: str | None = None,
     predictor: PairPredictor | None = None,
+    spread: Spread | None = None,
     reuse_older: bool = True,
 ) -> DamageMap:
     """Maps one catalogued scene, whose images may be separate objects or members of archives.
@@ -120,6 +126,7 @@ def map_scene(
         further: More networks; all their probabilities are averaged.
         model: What the map says of its model; by default the checkpoints' digests.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
+        spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
 
     Raises:
@@ -133,7 +140,7 @@ def map_scene(
     task = MapTask(
         before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type, params.crs, reuse_older
     )
-    return _map(task, checkpoints, params, store, predictor)
+    return _map(task, checkpoints, params, store, predictor, spread)
 
 
 def _map(
@@ -142,6 +149,7 @@ def _map(
     params: MappingParams,
     store: ObjectStore,
     predictor: PairPredictor | None,
+    spread: Spread | None,
 ) -> DamageMap:
     if task.reuse_older and (found := _made_in_one_step(task, checkpoints, params, store)):
         return found
@@ -166,7 +174,9 @@ def _map(
                 orders=params.band_orders,
             )
 
-        prediction = predict(task, checkpoints, params.part(PredictParams), store, imagery, predictor, learned)
+        how = params.part(PredictParams)
+        with nullcontext(spread) if spread is not None else Spread(how, store) as processes:
+            prediction = predict(task, checkpoints, how, store, imagery, predictor, learned, processes)
         buildings = find_buildings(prediction, params.part(BuildingParams), store, reuse_older=task.reuse_older)
         return publish_map(task, prediction, buildings, params.part(PublishParams), store, imagery)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 from torch import Tensor, nn
 
 from siamese.model.body import Body
@@ -16,6 +15,8 @@ class ConvolutionalBody(Body):
     def __init__(self, name: str, bands: int) -> None:
         super().__init__()
         self._made_of: dict[str, Any] = {"model_name": name, "features_only": True, "in_chans": bands}
+        import timm
+
         self.net = timm.create_model(**self._made_of)
         self.channels = tuple(self.net.feature_info.channels())
         self.reductions = tuple(self.net.feature_info.reduction())
@@ -39,4 +40,6 @@ class ConvolutionalBody(Body):
 
     def load_from_hub(self) -> None:
         """Loads ImageNet weights from timm's hub; raises whatever the hub's client raises."""
+        import timm
+
         self.net.load_state_dict(timm.create_model(**self._made_of, pretrained=True).state_dict())

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Sequence
 from itertools import pairwise
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +43,8 @@ class Encoder(nn.Module):
         self.body = _body(name, bands)
         self.channels, self.reductions = self.body.channels, self.body.reductions
         quicken_depthwise(self.body)
+        import timm
+
         known = timm.get_pretrained_cfg(name) if name != PLAIN else None
         mean, std = (known.mean, known.std) if known else ((0.5,) * 3, (0.5,) * 3)
         self.register_buffer("mean", _for_bands(mean, bands))
@@ -70,6 +71,8 @@ def _body(name: str, bands: int) -> Body:
     where = f"network.encoder: {name!r}"
     if name == PLAIN:
         return PlainBody(bands)
+    import timm
+
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, [PLAIN, *timm.list_models()], n=3)
         fix = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all"

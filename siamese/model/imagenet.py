@@ -7,7 +7,6 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor
 
@@ -68,6 +67,8 @@ def convert(weights: dict[str, Tensor], encoder: Encoder) -> dict[str, Tensor]:
     if len(theirs) != len(expected):
         raise _foreign(encoder, f"{len(theirs)} tensors instead of {len(expected)}")
     if encoder.bands != 3:
+        import timm
+
         theirs[0] = (theirs[0][0], timm.models.adapt_input_conv(encoder.bands, theirs[0][1]))
     converted: dict[str, Tensor] = {}
     for (name, tensor), (ours, slot) in zip(theirs, expected.items(), strict=True):
@@ -88,6 +89,8 @@ def _foreign(encoder: Encoder, what: str) -> SiameseError:
 def _from_hub(encoder: Encoder) -> str | None:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
         return "HF_HUB_OFFLINE is set"
+    import timm
+
     known = timm.get_pretrained_cfg(encoder.name) if encoder.name != PLAIN else None
     if known is None or not known.has_weights:
         return "timm names none"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import timm
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,6 +49,8 @@ class VitBody(Body):
     @staticmethod
     def fits(name: str) -> bool:
         """Returns whether timm's network of that name is a plain ViT."""
+        import timm
+
         return timm.model_entrypoint(name).__module__ in {
             "timm.models.vision_transformer",
             "timm.models.deit",
@@ -76,6 +77,8 @@ class VitBody(Body):
         self.net.load_state_dict(self._create(pretrained=True).state_dict())
 
     def _create(self, *, pretrained: bool) -> Any:  # noqa: ANN401
+        import timm
+
         net: Any = timm.create_model(**self._made_of, pretrained=pretrained)
         depth = len(net.blocks)
         self._depths = [depth * (number + 1) // len(_SCALES) - 1 for number in range(len(_SCALES))]

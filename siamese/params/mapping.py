@@ -75,6 +75,19 @@ class PredictParams(Section):
     post_bands: tuple[int, ...] | None = Field(
         None, min_length=1, description="The same of the post images; null: as for the pre images."
     )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes of this machine that the windows of one map are spread over; 1: all in one process.",
+        json_schema_extra=HOW_ONLY,
+    )
+    scheduler: str | None = Field(
+        None,
+        description="Address of a Dask scheduler, tcp://… or tls://…, over whose workers the windows of one map are "
+        "spread instead; they need siamese, and the same object storage in their environment.",
+        json_schema_extra=HOW_ONLY,
+    )
     asset: str | None = Field(
         None, description="Key of the asset to read of STAC items; null: the visual image, else the first image."
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from siamese.learning.engine import learn
 from siamese.manifests import PairSet, Pretraining
 from siamese.params import NetworkParams, PretrainingParams
 from siamese.pretraining.task import SelfSupervisedTask
@@ -33,4 +32,6 @@ def pretrain(pairs: PairSet, network: NetworkParams, params: PretrainingParams, 
         SiameseError: There is nothing to learn from, the encoder is unknown or does not fit the views, the loss is not
             a number, or the run was asked to stop (its state is kept).
     """
+    from siamese.learning.engine import learn  # imports Lightning, which only a training run needs
+
     return learn(partial(SelfSupervisedTask, pairs, network, params), store)

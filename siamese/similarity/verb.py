@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from siamese.learning.engine import learn
 from siamese.manifests import ItemSet, SimilarityModel
 from siamese.params import SimilarityParams
 from siamese.similarity.task import SimilarityTask
@@ -26,4 +25,6 @@ def train_similarity(items: ItemSet, params: SimilarityParams, store: ObjectStor
         SiameseError: There is nothing to learn from, the params do not fit the items, the loss is not a number, or the
             run was asked to stop (its state is kept).
     """
+    from siamese.learning.engine import learn  # imports Lightning, which only a training run needs
+
     return learn(partial(SimilarityTask, items, params), store)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from siamese.learning.engine import learn
 from siamese.manifests import Checkpoint, PairSet, Pretraining
 from siamese.params import NetworkParams, TrainingParams
 from siamese.store import ObjectStore
@@ -43,4 +42,6 @@ def train(
     """
     if reuse_older and (found := CHECKPOINT.find(store, plan_training(pairs, network, params, parent), older=True)):
         return found
+    from siamese.learning.engine import learn  # imports Lightning, which only a training run needs
+
     return learn(partial(DamageTask, pairs, network, params, parent), store)

@@ -17,9 +17,11 @@ from siamese.mapping.decide import Given, decide_buildings, footprint_shifts
 from siamese.mapping.footprints import Footprints
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.placing import place_images
-from siamese.mapping.predict import Rules, align, plan_block, plan_windows, predict_block, read_window
+from siamese.mapping.plans import Rules, plan_block, plan_windows
+from siamese.mapping.predict import align
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.publish import write_files
+from siamese.mapping.running import predict_block, read_window
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.task import lay_imagery
 from siamese.mapping.windows import Window

@@ -175,7 +175,9 @@ def test_a_killed_retraining_goes_on_and_nothing_is_done_twice(project: Project)
     (outcome,) = [line.split()[0] for line in lake if "/outcome-" in line]
     assert project.read(outcome)["digest"] == pointer.split("/")[4]
 
-    params = project.root / "params.yaml"
+
+def test_a_working_copy_reaches_no_run_and_dvc_finds_what_flows_made(project: Project) -> None:
+    lake, params = project.lake(), project.root / "params.yaml"
     params.write_text(yaml.safe_dump(PARAMS | {"training": {"epochs": 1}}))
     project.deploy_run("retrain/cpu")
     assert project.lake() == lake, "what a working copy says reaches no run until it is published"

@@ -6,8 +6,7 @@ import json
 import random
 import secrets
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from builders.kept_maps import bytes_of, other_buckets, records, the_map
 from builders.made_rasters import PLACE, SMALL, Colours, pair, write
 from killed_map import Job
 
@@ -26,7 +26,6 @@ from siamese.mapping.decide import find_buildings
 from siamese.mapping.inputs import find_images, identity
 from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import BuildingParams, MappingParams
-from siamese.settings import Settings
 from siamese.store import ObjectStore, S3Uri
 
 
@@ -48,10 +47,10 @@ def scene(folder: Path, height: int, width: int) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"simplify_px": 3.0}, {"minimum_building_m2": 200.0}]
+    "change", [{"review_below": 0.9}, {"picture_px": 256}, {"right_angles": False}, {"minimum_building_m2": 200.0}]
 )
 def test_only_the_steps_that_a_param_decides_are_done_again(
-    store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], change: dict[str, float]
+    store: ObjectStore, checkpoint: Checkpoint, files: tuple[str, str], change: dict[str, float | bool]
 ) -> None:
     network = Colours()
     first = map_pair([files[0]], [files[1]], checkpoint, SMALL, store, predictor=network)
@@ -67,7 +66,7 @@ def test_only_the_steps_that_a_param_decides_are_done_again(
         == {
             "review_below": {"buildings", "geojson"},
             "picture_px": {"picture"},
-            "simplify_px": {"buildings", "geojson"},
+            "right_angles": {"buildings", "geojson"},
             "minimum_building_m2": {"classes", "buildings", "geojson", "picture"},
         }[next(iter(change))]
     )
@@ -208,10 +207,10 @@ def test_a_block_that_was_changed_is_refused_and_one_that_is_gone_is_made_again(
     shelf = BlockShelf(store)
     store.put(S3Uri.parse(block.data.uri), b"x" * block.data.size)
     with pytest.raises(SiameseError, match="is not what was published"):
-        find_buildings(prediction, BuildingParams(simplify_px=2), store)
+        find_buildings(prediction, BuildingParams(simplify_px=2, right_angles=False), store)
     assert shelf.find(block.key) is None
     whole = BlockShelf(store).read(prediction.blocks[6])
-    assert shelf.keep(block.key, whole).sha256 != block.data.sha256, "a record that points at nothing is replaced"
+    assert shelf.keep(block.key, whole).data.sha256 != block.data.sha256, "a record that points at nothing is replaced"
     assert shelf.find(block.key) is not None
 
 
@@ -264,24 +263,6 @@ def test_every_step_says_what_it_was_made_of(
     assert buildings.origin.params == {"mapping": {"minimum_building_m2": 0, "minimum_building_px": 0}}
 
 
-def records(store: ObjectStore) -> list[str]:
-    """Keys of the blocks that are finished."""
-    found = store.list(store.lake / "prediction" / "blocks")
-    return [info.uri.key for info in found if info.uri.key.endswith("record.json")]
-
-
-def bytes_of(store: ObjectStore, made: DamageMap) -> dict[str, str]:
-    """The sha256 of every object of a map and of its steps, by key; each checked against its bytes."""
-    prediction = Prediction.load(store, str(made.prediction))
-    buildings = BuildingSet.load(store, str(made.building_set))
-    blobs = [*made.blobs(), *prediction.blobs(), *buildings.blobs()]
-    for blob in blobs:
-        blob.read(store)
-    # These say when the map was predicted, and where its sources lie.
-    timed = {made.products[name].uri for name in ("stac_item", "stac_collection", "report_pdf")}
-    return {S3Uri.parse(blob.uri).key: blob.sha256 for blob in blobs if blob.uri not in timed}
-
-
 def bands(path: Path) -> np.ndarray:
     """An image as ``(H, W, bands)``."""
     with rasterio.open(path) as dataset:
@@ -292,23 +273,3 @@ def ended(process: BaseProcess) -> int | None:
     """The exit code of a process, once it has one."""
     process.join(400)
     return process.exitcode
-
-
-def the_map(store: ObjectStore) -> DamageMap:
-    """The only map that was published."""
-    (found,) = store.list(store.lake / DamageMap.kind)
-    return DamageMap.load(store, found.uri)
-
-
-@contextmanager
-def other_buckets(store: ObjectStore, tmp_path: Path) -> Iterator[ObjectStore]:
-    """A store of three fresh buckets beside the first one's."""
-    names = {f"{use}_bucket": f"{getattr(store.settings, f'{use}_bucket')}-2" for use in ("raw", "lake", "maps")}
-    other = ObjectStore(Settings(home=tmp_path / "other", **names))
-    for name in names.values():
-        other.client.create_bucket(Bucket=name)
-    try:
-        yield other
-    finally:
-        for name in names.values():
-            other.client.delete_bucket(Bucket=name)

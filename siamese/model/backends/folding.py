@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from siamese.model.backends.padding import FixedConv2d
@@ -20,6 +19,8 @@ def fold_batch_norms(network: nn.Module, run: Callable[[], object]) -> None:
         network: Must be in eval mode; changed in place.
         run: Runs it once, to trace which layer follows which.
     """
+    from timm.layers.norm_act import BatchNormAct2d
+
     pairs = _pairs(network, run)
     for norm, conv in pairs.items():
         _fold(norm, conv)
@@ -56,6 +57,8 @@ def _pairs(network: nn.Module, run: Callable[[], object]) -> dict[nn.Module, Con
 
 
 def _is_plain(module: nn.Module) -> bool:
+    from timm.layers.norm_act import BatchNormAct2d
+
     return type(module) in {nn.BatchNorm2d, BatchNormAct2d} and getattr(module, "running_mean", None) is not None
 
 

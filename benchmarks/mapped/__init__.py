@@ -1,0 +1,1 @@
+"""What ``benchmarks/mapping.py`` maps, and how each contender does it."""
