@@ -4,7 +4,11 @@ It swipes, keeps the destroyed buildings alone, teaches twelve and assesses thir
 presses. What a building truly is comes from an xBD label of the same ground: the class of the outline that its middle
 lies in, no building where there is none. Run `siamese view MAP --no-browser` first. Prints one JSON line.
 
-    python benchmarks/hour.py http://127.0.0.1:PORT/ --label data/scenes/labels/NAME_post_disaster.json --out FOLDER
+    siamese sample truth --scenes 1 --event wind --seed 31
+    python benchmarks/hour.py http://127.0.0.1:PORT/ --label truth/labels/NAME_post_disaster.json --out docs
+    python benchmarks/hour.py --files maps/export --out docs
+
+The last writes pictures of a map's picture.png and report.html.
 """
 
 from __future__ import annotations
@@ -156,8 +160,9 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("address", help="where `siamese view` serves the page")
-    parser.add_argument("--label", type=Path, required=True, help="xBD label of the post image")
+    parser.add_argument("page", nargs="?", help="where `siamese view` serves the page")
+    parser.add_argument("--label", type=Path, help="xBD label of the post image")
+    parser.add_argument("--files", type=Path, help="folder that `siamese export` wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures and labels")
     parser.add_argument("--teach", type=int, default=12, help="buildings to teach")
     parser.add_argument("--assess", type=int, default=30, help="buildings to assess")
@@ -166,19 +171,25 @@ def main() -> None:
     parser.add_argument("--dark", action="store_true", help="in dark colours")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.page and not given.label:
+        parser.error("a page needs --label")
+    found: dict[str, Any] = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         size = {"width": given.width, "height": given.height}
         page = browser.new_page(viewport=size, color_scheme="dark" if given.dark else "light")
         page.set_default_timeout(_PATIENCE_MS)
-        page.goto(given.address)
-        page.wait_for_selector("html[data-idle=true]")
-        hour = Hour(page, Truth(given.label), given.out)
-        found = hour.look()
-        if given.teach:
-            found["teach"] = hour.teach(given.teach)
-        if given.assess:
-            found["assess"] = hour.assess(given.assess)
+        if given.page:
+            page.goto(given.page)
+            page.wait_for_selector("html[data-idle=true]")
+            hour = Hour(page, Truth(given.label), given.out)
+            found |= hour.look()
+            found |= {"teach": hour.teach(given.teach)} if given.teach else {}
+            found |= {"assess": hour.assess(given.assess)} if given.assess else {}
+        if given.files:
+            page.goto((given.files / "report.html").absolute().as_uri())
+            write_picture(page.screenshot(), given.out / "hour-report.jpg")
+            write_picture((given.files / "picture.png").read_bytes(), given.out / "hour-map.jpg")
         browser.close()
     print(json.dumps(found, ensure_ascii=False))
 
