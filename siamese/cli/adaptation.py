@@ -252,7 +252,7 @@ def _table(found: Assessment) -> Table:
     from rich.text import Text
 
     title = Text(f"{found.event}: {found.sampled} of {found.buildings:,} buildings labelled; 95 % intervals")
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
     # Intervals stand below their values: six columns fit into the 80 characters of a small terminal or a log.
     table.add_column("class", no_wrap=True)
     for column in ("mapped", "truly there", "precision", "recall", "F1"):

@@ -14,7 +14,9 @@ from siamese.manifests import Assessment, ClassAssessment, Interval
 def test_every_figure_is_readable_in_80_columns() -> None:
     share = Interval(estimate=0.68, low=0.37, high=0.92)
     many = Interval(estimate=31_220, low=20_110, high=46_330)
-    one = ClassAssessment(mapped=38_440, buildings=many, precision=share, recall=share, f1=share)
+    one = ClassAssessment(
+        labelled=30, standard_error=1.0, mapped=38_440, buildings=many, precision=share, recall=share, f1=share
+    )
     found = Assessment.model_construct(
         event="[red]town", sampled=30, buildings=1370, classes=dict.fromkeys(DAMAGE_CLASSES, one), damaged=one,
         accuracy=share, macro_f1=share,
