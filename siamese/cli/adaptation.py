@@ -196,10 +196,9 @@ def assess(
         return
     from rich.console import Console
 
-    console = Console()
-    console.print(_table(found))
+    Console().print(_table(found))
     for note in found.notes:
-        console.print(f"  {note}")
+        typer.echo(f"  {note}")
 
 
 def _draw(geojson: bytes, made: DamageMap, sheet: Path, store: ObjectStore) -> None:
@@ -250,21 +249,25 @@ def _told(before: DamageMap, after: DamageMap, files: list[Path]) -> str:
 def _table(found: Assessment) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    title = f"{found.event}: {found.sampled} of {found.buildings:,} buildings labelled; 95 % intervals"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("class")
+    title = Text(f"{found.event}: {found.sampled} of {found.buildings:,} buildings labelled; 95 % intervals")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    # Intervals stand below their values: six columns fit into the 80 characters of a small terminal or a log.
+    table.add_column("class", no_wrap=True)
     for column in ("mapped", "truly there", "precision", "recall", "F1"):
         table.add_column(column, justify="right", no_wrap=True)
     rows: dict[str, Any] = {**found.classes, "damaged": found.damaged}
     for name, one in rows.items():
-        there = f"{one.buildings.estimate:,.0f} ({one.buildings.low:,.0f} to {one.buildings.high:,.0f})"
+        there = f"{one.buildings.estimate:,.0f}\n{one.buildings.low:,.0f} to {one.buildings.high:,.0f}"
         table.add_row(
             name.replace("_", " "), f"{one.mapped:,}", there, _share(one.precision), _share(one.recall), _share(one.f1)
         )
-    table.add_row("all", "", "", f"right {_share(found.accuracy)}", "macro F1", _share(found.macro_f1))
+    table.add_section()
+    table.add_row("share right", "", "", "", "", _share(found.accuracy))
+    table.add_row("mean F1", "", "", "", "", _share(found.macro_f1))
     return table
 
 
 def _share(one: Interval) -> str:
-    return f"{one.estimate:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.estimate:.2f}\n{one.low:.2f} to {one.high:.2f}"

@@ -35,6 +35,9 @@ def emit(value: BaseModel | dict[str, Any], text: RenderableType, *, as_json: bo
     """Prints a verb's result as text for people, or as one JSON object."""
     if as_json:
         typer.echo(dump(value))
+    elif isinstance(text, str):
+        # Paths stay whole where a terminal or a log is narrow, and brackets in names are no markup.
+        typer.echo(text)
     else:
         Console().print(text)
 

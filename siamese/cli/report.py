@@ -27,7 +27,6 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "csv": ("summary", "summary_areas_csv"),
     "picture": ("picture",),
     "report": ("report_html", "report_pdf"),
-    "page": ("page",),
     "stac": ("stac_item", "stac_collection"),
 }
 """Files of each format, by their names in the manifest."""
@@ -72,7 +71,7 @@ def export(
     for one in wanted:
         if one not in FORMATS:
             raise SiameseError("no such format", where=f"--format {one}", fix=f"one of {', '.join(FORMATS)}")
-    found, files, copied = _hand_on(damage_map, out, wanted, areas, params_file, overrides)
+    found, files, copied = _hand_on(damage_map, out, wanted, areas, params_file, overrides, asked=bool(formats))
     emit(_result(found, files), _told(found, copied), as_json=as_json)
 
 
@@ -83,6 +82,8 @@ def _hand_on(
     areas: str | None,
     params_file: Path,
     overrides: Sequence[str] | None,
+    *,
+    asked: bool = False,
 ) -> tuple[DamageMap, Mapping[str, Blob], list[Path]]:
     from siamese.params import PublishParams, load_params
     from siamese.store import ObjectStore
@@ -96,6 +97,10 @@ def _hand_on(
     params: PublishParams = mapping.part(PublishParams)
     made = find_map(reference, store)
     files = current_products(made, params, store, assessment=find_assessment(made, store))
+    for one in formats if asked else ():
+        if not any(name in files for name in FORMATS[one]):
+            fix = "maps without georeference or without buildings lack some formats; leave it out"
+            raise SiameseError(f"has nothing in the format {one}", where=f"map {made.digest}", fix=fix)
     names = [name for one in formats for name in FORMATS[one] if name in files]
     return made, files, copy_files(made, {name: files[name] for name in names}, out, store)
 

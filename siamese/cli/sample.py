@@ -19,6 +19,10 @@ def sample(
     event: Annotated[
         Literal["wind", "flood", "fire", "mixed"] | None, typer.Option(help="What struck. [default: params.yaml]")
     ] = None,
+    imagery: Annotated[
+        bool,
+        typer.Option("--imagery", help="Write georeferenced GeoTIFFs to DIR/pre and DIR/post instead, without labels."),
+    ] = False,
     params: ParamsFile = DEFAULT_PARAMS,
     overrides: Overrides = None,
     as_json: Json = False,
@@ -32,13 +36,22 @@ def sample(
     The same scenes, seed and event give the same bytes. Run again after an interruption, it resumes;
     with more scenes, it adds the new ones. DIR must contain nothing else.
 
+    With --imagery, the same scenes come as imagery does after a disaster: GeoTIFFs that know their place, and nobody
+    has labelled them. `siamese map --pre DIR/pre --post DIR/post` makes a map of them.
+
     Next: siamese upload DIR s3://raw/scenes
     """
-    from siamese.sample import write_sample
+    from siamese.sample import write_imagery, write_sample
 
     chosen = {"scenes": scenes, "seed": seed, "event": event}
     given = [f"sample.{name}={value}" for name, value in chosen.items() if value is not None]
-    made = write_sample(folder, load_params(params, [*(overrides or ()), *given]).sample)
+    wanted = load_params(params, [*(overrides or ()), *given]).sample
+    if imagery:
+        files = write_imagery(folder, wanted)
+        names = [str(path) for path in files]
+        emit({"folder": str(folder), "files": names}, "\n".join(names), as_json=as_json)
+        return
+    made = write_sample(folder, wanted)
     table = Table("subtype", "buildings", title=f"{made.scenes} scenes in {folder}, {made.empty} without buildings")
     table.columns[1].justify = "right"
     for subtype, count in made.buildings.items():

@@ -345,7 +345,8 @@ def _difference(grid: Grid, tile: Tile) -> str:
         found.append("not north up")
     sides = _sides(grid.transform)
     if not (_FINER <= pixel.across / sides[0] <= 1 / _FINER and _FINER <= pixel.down / sides[1] <= 1 / _FINER):
-        wide, high = f"{pixel.across:.3g}", f"{pixel.down:.3g}"
+        # Two digits: pixels of one sensor differ in the third from tile to tile.
+        wide, high = f"{pixel.across:.2g}", f"{pixel.down:.2g}"
         found.append(f"pixels of {wide}" if wide == high else f"pixels of {wide} x {high}")
     return ", ".join(found) or "shifted by parts of a pixel"
 

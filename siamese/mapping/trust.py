@@ -25,6 +25,8 @@ _FEW: Final = 20
 """A disaster type is known from this many scenes on."""
 _ALIKE: Final = 0.75
 """Below this share of samples that look like the training images, the map says so."""
+_TOLD: Final = 0.005
+"""A smaller share would be told as 0 %."""
 _CLASSES: Final = ("no_damage", "minor_damage", "major_damage", "destroyed")
 
 
@@ -123,7 +125,8 @@ def state_trust(
     if unlike:
         lines.append(f"{unlike:.0%} of the ground looks like nothing that the model was trained on")
     if buildings.unknown_share:
-        why = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in buildings.reason_shares.items())
+        shares = {name: share for name, share in buildings.reason_shares.items() if share >= _TOLD}
+        why = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in shares.items())
         lines.append(f"{buildings.unknown_share:.0%} of the ground is unknown{f' ({why})' if why else ''}")
     if review_share is not None:
         lines.append(f"{review_share:.0%} of the buildings are for a person to look at")

@@ -111,19 +111,22 @@ class KnownError:
 def estimate_by_probabilities(total: Floats, variance: Floats) -> list[dict[str, Interval]]:
     """Estimates numbers of buildings from the probabilities of each, for a model that nobody evaluated.
 
-    They are calibrated on the model's own validation scenes at most, so that the intervals are too narrow elsewhere.
+    No estimate exceeds the buildings that were found. Probabilities are calibrated on the model's own validation scenes
+    at most, so that the intervals are too narrow elsewhere.
 
     Args:
         total: ``(areas, 5)`` sums of the probabilities of each class, and of any damage.
         variance: ``(areas, 5)`` sums of p (1 - p).
     """
     spread = 1.96 * np.sqrt(variance)
+    found = np.maximum(total[:, :_CLASSES].sum(axis=1), total[:, _CLASSES])[:, None]
+    lows, highs = np.maximum(total - spread, 0.0), np.minimum(total + spread, found)
     return [
         {
-            name: Interval(estimate=float(value), low=max(0.0, float(value - off)), high=float(value + off))
-            for name, value, off in zip(ROWS, values, offs, strict=True)
+            name: Interval(estimate=float(value), low=float(low), high=float(high))
+            for name, value, low, high in zip(ROWS, *rows, strict=True)
         }
-        for values, offs in zip(total, spread, strict=True)
+        for rows in zip(total, lows, highs, strict=True)
     ]
 
 

@@ -16,7 +16,7 @@ _RAMP: Final = ((255, 255, 204), (254, 217, 118), (253, 141, 60), (189, 0, 38))
 
 
 def buildings_style() -> str:
-    """Returns the style of buildings: filled by damage class, outlined in the same colour, those to review dashed."""
+    """Returns the style of buildings: filled by damage class, outlined in the same colour."""
     document = _document()
     renderer = SubElement(
         document,

@@ -24,6 +24,10 @@ _DPI: Final = 150
 _INK: Final = "#263238"
 
 
+HATCHED: Final = "Hatched ground is unknown, or was not mapped."
+"""Caption of the overview."""
+
+
 @dataclass(frozen=True)
 class CountRow:
     """One class in the table of counts."""
@@ -75,6 +79,8 @@ class Report:
     basis: str
     warnings: tuple[str, ...]
     areas: tuple[AreaRow, ...]
+    areas_told: str
+    """What the areas are; may be empty."""
     chips: tuple[ChipCell, ...]
     assessment: tuple[tuple[str, str], ...]
     """Figures by name; empty without an assessment."""
@@ -102,6 +108,8 @@ def compose(
     rows = tuple(_count_row(name, summary) for name in (*ROWS, "unknown"))
     dates = " and ".join(f"{one:%-d %B %Y}" for one in (facts.pre_date, facts.post_date) if one is not None)
     taken = f"images of {dates}" if dates else "dates of the images not known"
+    # How far to trust the map comes first: paper has room for few lines.
+    warnings = (*(made.trust.statements if made.trust else ()), *made.warnings)
     return Report(
         title=made.event,
         subtitle=f"Building damage map · {taken} · by {made.model}",
@@ -110,8 +118,9 @@ def compose(
         chart=_chart(summary),
         counts=rows,
         basis=f"Intervals (95 %) rest on {summary.basis}. Unknown buildings are in no estimate.",
-        warnings=made.warnings,
+        warnings=warnings,
         areas=tuple(_area_row(row) for row in worst_areas(summary.areas, _WORST)),
+        areas_told=summary.cells,
         chips=tuple(_chip_cell(one) for one in chips),
         assessment=_assessment(assessment),
         limits=_limits(facts, summary),

@@ -6,7 +6,7 @@ import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from siamese.products.report import Report
+from siamese.products.report import HATCHED, Report
 
 
 def print_html(report: Report) -> bytes:
@@ -15,7 +15,7 @@ def print_html(report: Report) -> bytes:
         loader=PackageLoader("siamese.products"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["data"] = _data
-    return environment.get_template("report.html").render(report=report).encode()
+    return environment.get_template("report.html").render(report=report, hatched=HATCHED).encode()
 
 
 def _data(image: bytes) -> str:

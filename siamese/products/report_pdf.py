@@ -13,7 +13,7 @@ from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from PIL import Image
 
-from siamese.products.report import Report
+from siamese.products.report import HATCHED, Report
 
 _FONT: Final = "DejaVu"
 _MARGIN: Final = 14.0
@@ -26,7 +26,7 @@ _WARN: Final = (255, 248, 225)
 _PAIRS: Final = 5
 """Chips in a row."""
 _GAP: Final = 2.0
-_MOST_WARNINGS: Final = 4
+_MOST_WARNINGS: Final = 7
 _MISSING: Final = "□"
 
 
@@ -104,7 +104,8 @@ def _first_page(page: _Page, report: Report) -> None:
         _warnings(page, report)
     table = 8 + 5.2 * (len(report.counts) + 1) + 10
     chart_height = _WIDTH * 0.62 * 2.3 / 6.2
-    _picture(page, report.overview, min(page.room - table - 6, 150))
+    _picture(page, report.overview, min(page.room - table - 10, 150))
+    page.say(HATCHED, 7, grey=True)
     page.head("Buildings by damage")
     page.image(io.BytesIO(report.chart), x=_MARGIN + _WIDTH * 0.53, y=page.get_y(), w=_WIDTH * 0.47)
     top = page.get_y()
@@ -125,6 +126,8 @@ def _second_page(page: _Page, report: Report) -> None:
         ]
         names = ("Area", "Buildings", "Destroyed", "Damaged", "Share", "Damaged, 95 %")
         _table(page, names, rows, (62, 22, 22, 22, 18, 36))
+        if report.areas_told:
+            page.say(report.areas_told, 7, grey=True)
     if report.chips:
         page.head("Sample buildings, drawn at random: before and after")
         _chips(page, report)

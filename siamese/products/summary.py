@@ -82,6 +82,8 @@ class Summary:
     """Where the intervals come from, for people."""
     evaluated: bool
     """Whether they rest on an evaluation, and not on the model's own probabilities."""
+    cells: str = ""
+    """What the areas are, for people; empty if somebody gave them, as their names then say it."""
 
 
 def summarise(
@@ -113,7 +115,11 @@ def summarise(
         basis = "the model's own probabilities: its errors were not measured on labelled buildings"
     made = [AreaSummary(row.area, dict(row.mapped), row.review, one) for row, one in zip(rows, estimates, strict=True)]
     ranked = sorted(made[1:], key=lambda row: (-_damaged(row), -row.buildings, row.area))
-    return Summary(made[0], tuple(ranked), counter.polygons(), basis, known is not None)
+    cells = ""
+    if placed and areas is None:
+        size = h3.average_hexagon_area(h3_resolution, unit="km^2")
+        cells = f"Areas are H3 cells of resolution {h3_resolution}, about {size:.2g} km² each, by their index."
+    return Summary(made[0], tuple(ranked), counter.polygons(), basis, known is not None, cells)
 
 
 def _damaged(row: AreaSummary) -> int:

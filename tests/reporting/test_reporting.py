@@ -30,7 +30,7 @@ def test_an_older_map_gets_its_products_once(older: DamageMap, damage_map: Damag
     files = current_products(older, params, store)
     assert {name for name in files if not name.startswith("stac")} == {
         *("damage", "confidence", "reasons", "buildings", "geojson", "geopackage", "summary", "summary_areas"),
-        *("summary_areas_csv", "picture", "report_html", "report_pdf"),
+        *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles"),
     }
     for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas"):
         assert files[name].sha256 == damage_map.products[name].sha256, name

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import rasterio
 import shapely
 from waiting import until
 
@@ -22,7 +23,7 @@ from siamese.classes import SUBTYPES
 from siamese.errors import SiameseError
 from siamese.ingest.labels import parse_label
 from siamese.params import SampleParams
-from siamese.sample import write_sample
+from siamese.sample import write_imagery, write_sample
 
 SCENES = SampleParams(scenes=4, seed=1)
 NAME = re.compile(r"^[a-z0-9-]+_\d{8}_(pre|post)_disaster\.(png|json)$")
@@ -194,3 +195,29 @@ def test_two_at_once_leave_one_whole_set(folder: Path, tmp_path: Path) -> None:
     runs = [start(tmp_path / "set") for _ in range(2)]
     assert [run.wait(120) for run in runs] == [0, 0]
     assert digests(tmp_path / "set") == digests(folder)
+
+
+def test_imagery_has_the_pixels_and_the_place_of_the_labelled_scene(tmp_path: Path) -> None:
+    params = SampleParams(scenes=1, seed=4, event="wind")
+    write_sample(tmp_path / "scenes", params)
+    files = write_imagery(tmp_path / "new", params)
+    assert [str(path.relative_to(tmp_path / "new")) for path in files] == [
+        "pre/sample-wind_00000000_pre_disaster.tif",
+        "post/sample-wind_00000000_post_disaster.tif",
+    ]
+    label = json.loads((tmp_path / "scenes/labels/sample-wind_00000000_post_disaster.json").read_text())["features"]
+    pixels, degrees = (shapely.from_wkt(label[kind][0]["wkt"]) for kind in ("xy", "lng_lat"))
+    for path in files:
+        png = tmp_path / "scenes/images" / f"{path.stem}.png"
+        with rasterio.open(path) as found:
+            assert found.crs.to_epsg() == 4326
+            shown = cv2.cvtColor(cv2.imread(str(png)), cv2.COLOR_BGR2RGB)
+            np.testing.assert_array_equal(found.read().transpose(1, 2, 0), shown)
+            corner = found.transform @ pixels.exterior.coords[0]
+            np.testing.assert_allclose(corner, degrees.exterior.coords[0], atol=1e-8)
+    before = digests(tmp_path / "new")
+    assert write_imagery(tmp_path / "new", params) == files
+    assert digests(tmp_path / "new") == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SiameseError, match="cannot be written"):
+        write_imagery(tmp_path / "file", params)

@@ -53,7 +53,7 @@ function told(value: unknown): HTMLElement {
 
 /** Warnings stand on every tab, above all else. */
 export function warnings(page: Page): HTMLElement | null {
-  const all = [...new Set([...(page.about.map.warnings ?? []), ...(page.about.map.trust?.statements ?? [])])];
+  const all = [...new Set([...(page.about.map.trust?.statements ?? []), ...(page.about.map.warnings ?? [])])];
   const { absent } = page.about.imagery;
   if (absent) all.push(t("noimagery", { why: absent }));
   if (!all.length) return null;
