@@ -42,7 +42,7 @@ def place_images(
     folder: Path,
     bands: tuple[int, int],
     *,
-    place: Place | None = None,
+    places: Sequence[Place] = (),
     crs: str | None = None,
     value_range: tuple[float, float] | None = None,
     orders: BandOrders = (None, None),
@@ -51,14 +51,14 @@ def place_images(
 
     The two images of an xBD scene share one pixel grid, so one fit of its labels is used for both; two fits would
     shift the images against each other. For the same reason, if only one image of a catalogued scene has a
-    georeference, both images get it.
+    georeference, both images get it; so does each scene of a mosaic.
 
     Args:
         before: Images before the disaster.
         after: Images after it.
         folder: Folder for images that must be rewritten.
         bands: Number of bands to read for each date.
-        place: Georeference of both dates, from the catalog.
+        places: Georeferences from the catalog, one for each pre image and the post image at its position.
         crs: CRS of images that have coordinates but name no CRS.
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
         orders: Positions of the bands to read of each date, counted from 1; None: by the images' metadata.
@@ -74,25 +74,25 @@ def place_images(
         open_tiles([image for image, _ in date], folder, count, value_range, order)
         for date, count, order in zip(looked, bands, orders, strict=True)
     )
-    places = [[found for _, found in date] for date in looked]
-    shared = place if len(pre) == len(post) == 1 else None
-    if (
-        not shared
-        and len(pre) == len(post) == 1
-        and all(isinstance(found, Unplaced) for date in places for found in date)
-    ):
-        shared = _from_label(before[0], after[0], pre[0], post[0])
-    if shared and any(isinstance(date[0], Unplaced) for date in places) and _same_size(pre[0], post[0]):
-        both = Georeference("label", *shared)
-        places = [[both], [both]]
+    found = [[place for _, place in date] for date in looked]
+    shared = tuple(places)
+    if not shared and len(pre) == len(post) == 1 and all(isinstance(date[0], Unplaced) for date in found):
+        label = _from_label(before[0], after[0], pre[0], post[0])
+        shared = (label,) if label else ()
+    if len(shared) == len(pre) == len(post):
+        for number, place in enumerate(shared):
+            unknown = any(isinstance(date[number], Unplaced) for date in found)
+            if unknown and _same_size(pre[number], post[number]):
+                for date in found:
+                    date[number] = Georeference("label", *place)
     unplaced = [
-        (tile, found)
-        for tiles, date in ((pre, places[0]), (post, places[1]))
-        for tile, found in zip(tiles, date, strict=True)
-        if isinstance(found, Unplaced)
+        (tile, place)
+        for tiles, date in ((pre, found[0]), (post, found[1]))
+        for tile, place in zip(tiles, date, strict=True)
+        if isinstance(place, Unplaced)
     ]
     if not unplaced:
-        return PlacedImages(_on_ground(pre, places[0]), _on_ground(post, places[1]), _notes(places))
+        return PlacedImages(_on_ground(pre, found[0]), _on_ground(post, found[1]), _notes(found))
     return _in_pixels(pre, post, unplaced, len(pre) + len(post), crs)
 
 

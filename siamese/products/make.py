@@ -17,6 +17,7 @@ from siamese.products.report_html import print_html
 from siamese.products.report_pdf import print_pdf
 from siamese.products.stac import ASSETS
 from siamese.products.summary import Areas, Summary, summarise, summary_csv, write_areas
+from siamese.tiling.buildings import write_building_tiles
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
         write_areas(summary, files["summary_areas"])
         table = summary_csv(summary.areas, area=True).encode()
         files["summary_areas_csv"] = _written(folder / ASSETS["summary_areas_csv"].file, table)
+        tiles = folder / ASSETS["tiles"].file
+        if write_building_tiles(sources.buildings, tiles, name=facts.map.event):
+            files["tiles"] = tiles
     files["geopackage"] = folder / ASSETS["geopackage"].file
     write_geopackage(
         sources.buildings, files["geopackage"], placed=placed, about=about, areas=files.get("summary_areas")
