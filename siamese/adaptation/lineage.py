@@ -10,6 +10,7 @@ import numpy as np
 from siamese.adaptation.buildings import MapBuildings, read_map_buildings
 from siamese.adaptation.labels import Label
 from siamese.adaptation.labelset import read_labels
+from siamese.classes import DAMAGE_CLASSES
 from siamese.embedding import embed_map, read_vectors
 from siamese.embedding.references import find_source
 from siamese.embedding.vectors import Floats
@@ -48,6 +49,11 @@ class Lineage:
     """The label sets that the map was adapted with, oldest first."""
     labels: Mapping[int, Label]
     """By position of the building; of several labels of one building the newest."""
+
+    @property
+    def known(self) -> Mapping[int, Label]:
+        """Those labels that are damage classes."""
+        return {place: one for place, one in self.labels.items() if one.damage_class in DAMAGE_CLASSES}
 
     def current(self, store: ObjectStore) -> MapBuildings:
         """Returns the buildings as the map has them now."""

@@ -57,7 +57,5 @@ def by_disaster(scenes: Iterable[Scene]) -> tuple[tuple[Disaster, ...], tuple[Sc
             groups.setdefault(scene.disaster, []).append(scene)
         else:
             alone.append(scene)
-    disasters = (
-        Disaster(name, tuple(sorted(members, key=lambda one: one.scene))) for name, members in groups.items()
-    )
+    disasters = (Disaster(name, tuple(sorted(members, key=lambda one: one.scene))) for name, members in groups.items())
     return tuple(disasters), tuple(alone)

@@ -32,6 +32,11 @@ def scene_of(names: Sequence[str], event: str) -> str | None:
     return event if _SCENE.fullmatch(event) else None
 
 
+def disaster_of(event: str) -> str:
+    """Returns the disaster of an event that is named like an xBD scene; any other event is a disaster itself."""
+    return event.rpartition("_")[0] if _SCENE.fullmatch(event) else event
+
+
 def place_event(first: FoundImage, grid: Grid) -> str:
     """Returns an event name derived from the map's location.
 

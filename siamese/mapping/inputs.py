@@ -7,7 +7,7 @@ scenes.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -124,9 +124,8 @@ def scene_images(scenes: Sequence[Scene], date: Literal["pre", "post"]) -> tuple
     """
     found = [(one.scene, one.pre_image if date == "pre" else one.post_image) for one in scenes]
     times = [one.pre_date if date == "pre" else one.post_date for one in scenes]
-    shared = Counter(image.uri for _, image in found if image is not None)
     return tuple(
-        catalogued(image, taken, f"{scene}_{date}_disaster" if shared[image.uri] > 1 or _is_member(image) else "")
+        catalogued(image, taken, f"{scene}_{date}_disaster" if _is_member(image) else "")
         for (scene, image), taken in zip(found, times, strict=True)
         if image is not None
     )
