@@ -60,15 +60,21 @@ class Lineage:
         return self.buildings if self.map.digest == self.root.digest else read_map_buildings(self.map, store)
 
 
+def root_of(damage_map: DamageMap, store: ObjectStore) -> DamageMap:
+    """Goes back from a map to the one that the network made, without reading its buildings."""
+    root = damage_map
+    while root.parent is not None:
+        root = DamageMap.load(store, root.parent)
+    return root
+
+
 def trace(damage_map: DamageMap, store: ObjectStore) -> Lineage:
     """Goes back from a map to the one that the network made.
 
     Raises:
         SiameseError: A manifest or object is missing or damaged, or the map has no building.
     """
-    root = damage_map
-    while root.parent is not None:
-        root = DamageMap.load(store, root.parent)
+    root = root_of(damage_map, store)
     buildings = read_map_buildings(root, store)
     if not len(buildings):
         fix = "there is nothing to label; map imagery that shows buildings"

@@ -275,6 +275,7 @@ def _published(
             model=f"{root.model}, adapted to {count} label{'s' * (count != 1)}",
             pre=root.pre,
             post=root.post,
+            dates=root.taken,
             parent=lineage.map.digest,
             labels=tuple(one.digest for one in lineage.sets),
             warnings=(*notes, *warnings),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamese.manifests import DamageMap
-    from siamese.params import PublishParams
+    from siamese.params import Params, PublishParams
     from siamese.store import Blob, ObjectStore
 
 _MAP: Final = "An event, or a map's digest, address or map.json."
@@ -89,15 +89,31 @@ def _hand_on(
 
     check_out(out)
     chosen = [*(overrides or ()), *([f"mapping.areas={areas}"] if areas is not None else [])]
-    store, mapping = ObjectStore(), load_params(params_file, chosen).mapping
+    store, loaded = ObjectStore(), load_params(params_file, chosen)
     from siamese.adaptation.lineage import find_map
     from siamese.reporting import current_products, find_assessment
 
-    params: PublishParams = mapping.part(PublishParams)
+    params: PublishParams = loaded.mapping.part(PublishParams)
     made = find_map(reference, store)
     files = current_products(made, params, store, assessment=find_assessment(made, store))
+    if "page" in formats:
+        files = {**files, **_page(made, files, loaded, store, needed=len(formats) == 1)}
     names = [name for one in formats for name in FORMATS[one] if name in files]
     return made, files, copy_files(made, {name: files[name] for name in names}, out, store)
+
+
+def _page(
+    made: DamageMap, files: Mapping[str, Blob], params: Params, store: ObjectStore, *, needed: bool
+) -> Mapping[str, Blob]:
+    """Returns the page of a map, and STAC documents that name it; nothing where the map is too large for one file."""
+    from siamese.viewing.publishing import publish_page
+    from siamese.viewing.verb import ViewParams
+
+    page = publish_page(made, files, ViewParams(params.adaptation, params.embedding), store)
+    if page is None and needed:
+        fix = f"write it as a folder: `siamese view {made.event} --out DIR`"
+        raise SiameseError("is too large for a page in one file", where=f"map {made.digest}", fix=fix)
+    return page.products if page else {}
 
 
 def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: ObjectStore) -> list[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, Final
 
 from affine import Affine
@@ -25,7 +24,6 @@ def facts_of(
     prediction: Prediction | None,
     buildings: BuildingSet | None,
     *,
-    dates: tuple[datetime | None, datetime | None] = (None, None),
     evaluation: Evaluation | None = None,
 ) -> MapFacts:
     """Returns what is known of a map.
@@ -35,7 +33,6 @@ def facts_of(
         store: Holds the manifests.
         prediction: What it was decided from; None of maps that older versions made in one step.
         buildings: Its buildings; None likewise.
-        dates: When the images before and after the disaster were taken.
         evaluation: How the model was scored.
     """
     steps: dict[str, Manifest] = {"publish": made}
@@ -57,8 +54,9 @@ def facts_of(
         map=made,
         made=source.created,
         transform=prediction.transform if prediction is not None and prediction.crs is not None else None,
-        pre_date=dates[0],
-        post_date=dates[1],
+        pre_date=made.taken[0],
+        post_date=made.taken[1],
+        seconds=prediction.seconds if prediction is not None else None,
         lineage=_lineage(made),
         inputs={
             name: source.origin.inputs[name] for name in ("pre", "post", "place") if source.origin.inputs.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -106,6 +107,7 @@ def predict(
     origin = plan_prediction(task, checkpoints, params)
     if found := PREDICTION.find(store, origin, older=task.reuse_older):
         return found
+    begun = time.monotonic()
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
     notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
@@ -126,6 +128,7 @@ def predict(
     shelf = BlockShelf(store)
     done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
     missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
+    at_once = not done
     if missing:
         # The backend is chosen for the whole map, so that a resumed map equals an uninterrupted one.
         network = predictor or Predictor.load(store, *checkpoints, expected_pairs=len(layout), flips=params.flips)
@@ -136,6 +139,7 @@ def predict(
         origin=origin,
         checkpoint=checkpoints[0].digest,
         further=tuple(one.digest for one in checkpoints[1:]),
+        seconds=time.monotonic() - begun if at_once else None,
         disaster_type=task.disaster_type,
         decision=decision.model_dump(mode="json"),
         bands=bands,

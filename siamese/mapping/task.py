@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +48,14 @@ class MapTask:
     """Area of interest; None: all that the pre images show."""
     footprints: ShapeSource | None = None
     """Outlines of buildings that people gave."""
+
+    @property
+    def dates(self) -> tuple[datetime | None, datetime | None]:
+        """When the first pre image and the last post image were taken; None where that is not known of every image."""
+        before, after = ([image.taken for image in images] for images in (self.pre, self.post))
+        known = [[one for one in times if one is not None] for times in (before, after)]
+        first = min(known[0]) if len(known[0]) == len(before) else None
+        return first, max(known[1]) if len(known[1]) == len(after) else None
 
     def imagery_inputs(self) -> dict[str, str]:
         """Returns identities of the imagery and what was given with it, which are known before any image is read."""

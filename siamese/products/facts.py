@@ -20,8 +20,9 @@ class MapFacts:
     transform: tuple[float, ...] | None = None
     """Affine a b c d e f from (column, row) to coordinates of the crs."""
     pre_date: datetime | None = None
-    """When the image before the disaster was taken."""
+    """When the first image before the disaster was taken."""
     post_date: datetime | None = None
+    """When the last image after it was taken."""
     lineage: str = ""
     """How the map was made, in a sentence."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
