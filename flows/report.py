@@ -25,6 +25,8 @@ LINKED = {
     "picture": "picture",
 }
 """Title of a link, and the name of the map's file."""
+_SHOWN = {"html": "text/html; charset=utf-8", "pdf": "application/pdf", "json": "application/json", "png": "image/png"}
+"""Media types of files that a browser shows instead of saving them."""
 MOST_ROWS = 1000
 """Of a table of scenes; its description has the whole number."""
 
@@ -117,7 +119,11 @@ def _row(made: DamageMap, pages: Mapping[str, str], store: ObjectStore) -> dict[
     """Returns counts of a map and links to its files; an older map has fewer."""
     page = MapPage.load(store, pages[made.digest]).products if made.digest in pages else {}
     files = {"damage": made.classes, "picture": made.picture, **made.products, **page}
-    links = {title: _link(store, files[name]) for title, name in LINKED.items() if name in files}
+    links = {
+        title: store.share(S3Uri.parse(files[name].uri), LINK_SECONDS, _SHOWN.get(files[name].uri.rpartition(".")[2]))
+        for title, name in LINKED.items()
+        if name in files
+    }
     return {"event": made.event, "buildings": sum(made.counts.values()), **made.counts, **links}
 
 
@@ -142,7 +148,3 @@ def publish_indexes(indexes: Mapping[str, str], failures: Mapping[str, str]) -> 
 
 def _inline(store: ObjectStore, picture: Blob) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.read(store)).decode()
-
-
-def _link(store: ObjectStore, blob: Blob) -> str:
-    return store.share(S3Uri.parse(blob.uri), LINK_SECONDS)

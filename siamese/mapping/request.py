@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -64,7 +65,7 @@ class MapRequest:
         _refuse(whole, "per: scene", "scenes that are mapped one by one take none of these", fix)
 
 
-def _refuse(given: dict[str, object], where: str, what: str, fix: str) -> None:
+def _refuse(given: Mapping[str, object], where: str, what: str, fix: str) -> None:
     names = ", ".join(name for name, value in given.items() if value is not None)
     if names:
         raise SiameseError(what, where=f"{where}: {names}" if where else names, fix=fix)
