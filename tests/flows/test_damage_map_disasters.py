@@ -1,4 +1,4 @@
-"""The flow ``damage_map`` on a whole disaster: one map, adapted to the labels on the bucket, with links to its files."""
+"""The flow ``damage_map`` on a whole disaster: one map, adapted to the labels on the bucket, with links to files."""
 
 from __future__ import annotations
 
