@@ -28,7 +28,7 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "picture": ("picture",),
     "report": ("report_html", "report_pdf"),
     "page": ("page",),
-    "stac": ("stac_item", "stac_collection"),
+    "stac": ("stac_item", "stac_collection", "stac_model"),
 }
 """Files of each format, by their names in the manifest."""
 
@@ -118,7 +118,7 @@ def _page(
 
 def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: ObjectStore) -> list[Path]:
     """Copies files of a map to a folder, with its manifest; a STAC item there names the files beside it."""
-    from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, local_documents
+    from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, MODEL_FILE, local_documents
     from siamese.store import S3Uri
 
     copied = []
@@ -134,6 +134,9 @@ def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: Obj
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_bytes(data)
             copied.append(out / name)
+    if "stac_model" in files:
+        (out / MODEL_FILE).write_bytes(files["stac_model"].read(store))
+        copied.append(out / MODEL_FILE)
     write_json(made, out / "map.json")
     return [*copied, out / "map.json"]
 

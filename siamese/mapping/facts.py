@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any, Final
 
 from affine import Affine
+from pydantic import ValidationError
 
-from siamese.errors import NotPublishedError
+from siamese.errors import NotPublishedError, SiameseError
 from siamese.evaluation.report import Report
 from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, PairSet, Prediction, Split
 from siamese.mapping.grid import Grid
+from siamese.params import NetworkParams
 from siamese.products.facts import MapFacts
+from siamese.products.model_item import Network
+from siamese.progress import LOGGER
 from siamese.store import Manifest, ObjectStore
 from siamese.store.manifest import MANIFEST
 
@@ -65,9 +70,26 @@ def facts_of(
         code={title: f"{step.revision}, code {step.origin.code}" for title, step in steps.items()},
         derived_from=tuple(sources),
         predecessor=_address(DamageMap, made.parent, store) if made.parent else None,
+        networks=_networks(made, store),
         score=_score(evaluation, made.checkpoint, store) if evaluation else None,
         km2=pixel * made.width * made.height / 1e6 if pixel else None,
     )
+
+
+def _networks(made: DamageMap, store: ObjectStore) -> tuple[Network, ...]:
+    """Returns what is known of the networks of a map; nothing if one of their checkpoints is gone."""
+    found = []
+    for digest in (made.checkpoint, *made.further):
+        try:
+            checkpoint = Checkpoint.load(store, digest)
+            config = json.loads(checkpoint.network.read(store))
+            params, start = NetworkParams.model_validate(config["network"]), str(config["start"])
+        except (SiameseError, ValidationError, ValueError, KeyError) as error:
+            LOGGER.warning(f"the model of the map is not described: checkpoint {digest}: {error}")
+            return ()
+        address = str(checkpoint.uri(store))
+        found.append(Network(digest, address, checkpoint.created, params, start, checkpoint.weights))
+    return tuple(found)
 
 
 def _score(evaluation: Evaluation, checkpoint: str, store: ObjectStore) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from siamese.manifests import DamageMap
+from siamese.products.model_item import Network
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class MapFacts:
     """Title and address of what the map was made from."""
     predecessor: str | None = None
     """Address of the map that this one replaces."""
+    networks: tuple[Network, ...] = ()
+    """What predicted it; empty where a checkpoint is gone."""
     score: Mapping[str, Any] | None = None
     """How good the model is, as evaluated."""
     seconds: float | None = None

@@ -76,8 +76,8 @@ def publish_page(made: DamageMap, files: Mapping[str, Blob], params: ViewParams,
         named = made.model_copy(update={"products": {name: blob for name, blob in files.items() if name in ASSETS}})
         target = store.maps / f"{made.digest}-{origin.digest}"
         products = put_products(replace(known_facts(made, store), map=named), {"page": page}, target, store)
-        names = ("page", "stac_item", "stac_collection")
-        return MapPage(origin=origin, map=made.digest, products={name: products[name] for name in names}).publish(store)
+        new = {name: blob for name, blob in products.items() if name == "page" or name.startswith("stac_")}
+        return MapPage(origin=origin, map=made.digest, products=new).publish(store)
 
 
 def _no_page(made: DamageMap) -> str | None:

@@ -112,6 +112,7 @@ def test_the_stac_item_is_valid_and_names_every_file(
     assert (properties["version"], properties["siamese:event"]) == (made.digest, HOSTILE)
     assert properties["siamese:counts"] == made.counts
     sources = [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
+    assert sources.pop() == "./model.json"
     assert len(sources) == 3
     assert all(store.head(S3Uri.parse(address)) for address in sources)
     assert (item["geometry"] is None) == (not georeferenced)

@@ -101,11 +101,13 @@ def test_files_are_copied_by_format_and_the_item_names_those_beside_it(
     assert {"buildings.pmtiles", "page.html"} <= names
     item = json.loads((out / "item.json").read_text())
     assert {asset["href"] for asset in item["assets"].values()} == {
-        f"./{name}" for name in names - {"item.json", "collection.json", "map.json"}
+        f"./{name}" for name in names - {"item.json", "collection.json", "model.json", "map.json"}
     }
     few = tmp_path / "few"
     assert run("export", damage_map.digest, "--out", str(few), "--format", "gpkg", "--format", "stac") == 0
-    assert {path.name for path in few.iterdir()} == {"map.gpkg", "item.json", "collection.json", "map.json"}
+    assert {path.name for path in few.iterdir()} == {
+        "map.gpkg", "item.json", "collection.json", "model.json", "map.json",
+    }  # fmt: skip
     assert set(json.loads((few / "item.json").read_text())["assets"]) == {"geopackage"}
     assert run("report", str(few / "map.json"), "--out", str(tmp_path / "report")) == 0
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
