@@ -32,7 +32,7 @@ from siamese.progress import LOGGER, progress
 from siamese.registry import model_name, resolve_model
 from siamese.reporting import current_products
 from siamese.store import ObjectStore, S3Uri
-from siamese.viewing.publishing import publish_page
+from siamese.viewing.publishing import publish_page, why_no_page
 from siamese.viewing.verb import ViewParams
 
 BATCH = 32
@@ -250,6 +250,9 @@ def publish_pages(run: str, maps: list[str]) -> PublishedPages:
     with progress("pages", len(maps)) as advance:
         for digest in maps:
             made = DamageMap.load(store, digest)
+            if why := why_no_page(made):
+                done["notes"][made.event] = f"has no page in one file: {why}"
+                continue
             try:
                 embed_map(root_of(made, store), params.embedding, store)
                 files = current_products(made, params.mapping.part(PublishParams), store)

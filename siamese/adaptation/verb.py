@@ -170,8 +170,11 @@ def adapt_to_kept(
         SiameseError: The map's vectors cannot be had, or an object is missing or damaged.
     """
     kept = in_order(about(damage_map, LabelSet.every(store) if sets is None else sets), damage_map, store)
-    if not kept or not sum(damage_map.counts.values()):
+    if not kept:
         return damage_map, ()
+    if not sum(damage_map.counts.values()):
+        told = "1 label set is" if len(kept) == 1 else f"{len(kept)} label sets are"
+        return damage_map, (f"the map has no buildings, so {told} not used",)
     lineage = trace(damage_map, store)
     placed = [(one, place_labels(one, lineage.buildings, store, event=damage_map.event)) for one in kept]
     notes = tuple(note for one, found in placed for note in left_out(one, found))

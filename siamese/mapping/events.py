@@ -18,9 +18,9 @@ _DIGITS: Final = 4
 """Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
 
 
-def xbd_scene(first: FoundImage) -> str | None:
+def xbd_scene(name: str) -> str | None:
     """Returns the xBD scene in an image's name, e.g. ``joplin-tornado_00000001``; None if it is not in xBD's form."""
-    named = _XBD.fullmatch(PurePosixPath(first.name.replace("\\", "/")).stem)
+    named = _XBD.fullmatch(PurePosixPath(name.replace("\\", "/")).stem)
     return named["scene"] if named else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from siamese.errors import SiameseError
 from siamese.geo.georeference import Georeference, Unplaced, find_georeference
 from siamese.geo.rectify import rectify
 from siamese.geo.sidecars import MOST_BYTES, parse_crs
+from siamese.mapping.events import xbd_scene
 from siamese.mapping.inputs import BandOrders, ImageFile
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles, opened
 
@@ -51,7 +52,8 @@ def place_images(
 
     The two images of an xBD scene share one pixel grid, so one fit of its labels is used for both; two fits would
     shift the images against each other. For the same reason, if only one image of a catalogued scene has a
-    georeference, both images get it; so does each scene of a mosaic.
+    georeference, both images get it. Of several scenes, each is placed so; without a catalog, the names in xBD's form
+    tell which images belong together.
 
     Args:
         before: Images before the disaster.
@@ -75,16 +77,17 @@ def place_images(
         for date, count, order in zip(looked, bands, orders, strict=True)
     )
     found = [[place for _, place in date] for date in looked]
-    shared = tuple(places)
-    if not shared and len(pre) == len(post) == 1 and all(isinstance(date[0], Unplaced) for date in found):
-        label = _from_label(before[0], after[0], pre[0], post[0])
-        shared = (label,) if label else ()
-    if len(shared) == len(pre) == len(post):
-        for number, place in enumerate(shared):
-            unknown = any(isinstance(date[number], Unplaced) for date in found)
-            if unknown and _same_size(pre[number], post[number]):
-                for date in found:
-                    date[number] = Georeference("label", *place)
+    if places:
+        given = [(number, number, place) for number, place in enumerate(places)]
+        unknown = [one for one in given if any(isinstance(date[one[0]], Unplaced) for date in found)]
+    else:
+        scenes = _by_scene(before, after)
+        both = [(i, j) for i, j in scenes if all(isinstance(one, Unplaced) for one in (found[0][i], found[1][j]))]
+        labels = ((i, j, _from_label(before[i], after[j], pre[i], post[j])) for i, j in both)
+        unknown = [(i, j, place) for i, j, place in labels if place]
+    for i, j, place in unknown:
+        if _same_size(pre[i], post[j]):
+            found[0][i] = found[1][j] = Georeference("label", *place)
     unplaced = [
         (tile, place)
         for tiles, date in ((pre, found[0]), (post, found[1]))
@@ -112,6 +115,18 @@ def _content(path: Path) -> bytes:
     if path.stat().st_size > MOST_BYTES:
         raise SiameseError("is too large to be what its name says", where=str(path), fix="take it away")
     return path.read_bytes()
+
+
+def _by_scene(before: Sequence[ImageFile], after: Sequence[ImageFile]) -> Iterator[tuple[int, int]]:
+    """Yields positions of the pre and the post image of each scene, by their names in xBD's form."""
+    if len(before) == len(after) == 1:
+        yield 0, 0
+        return
+    later = {xbd_scene(image.name): number for number, image in enumerate(after)}
+    for number, image in enumerate(before):
+        scene = xbd_scene(image.name)
+        if scene is not None and scene in later:
+            yield number, later[scene]
 
 
 def _from_label(before: ImageFile, after: ImageFile, pre: Tile, post: Tile) -> Place | None:

@@ -84,7 +84,7 @@ def map_pair(
     before = find_images(pre, "pre", store, replace(wanted, before=disaster_date))
     after = find_images(post, "post", store, replace(wanted, since=disaster_date))
     checkpoints = [checkpoint, *further]
-    named = event or xbd_scene(before[0])
+    named = event or xbd_scene(before[0].name)
     task = MapTask(
         before,
         after,

@@ -52,7 +52,7 @@ def publish_page(made: DamageMap, files: Mapping[str, Blob], params: ViewParams,
     Raises:
         SiameseError: An object of the map is missing or damaged.
     """
-    why = _no_page(made)
+    why = why_no_page(made)
     if why is not None:
         LOGGER.warning(f"{made.event} has no page in one file: {why}")
         return None
@@ -80,7 +80,8 @@ def publish_page(made: DamageMap, files: Mapping[str, Blob], params: ViewParams,
         return MapPage(origin=origin, map=made.digest, products=new).publish(store)
 
 
-def _no_page(made: DamageMap) -> str | None:
+def why_no_page(made: DamageMap) -> str | None:
+    """Returns why a map cannot have a page in one file; None if it can, unless the file would become too large."""
     if made.prediction is None or made.building_set is None:
         return "it was made by a version that did not keep what a page shows"
     if made.width * made.height > MOST_PX:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
-from builders.made_rasters import SMALL, Colours
+import shapely
+from builders.made_rasters import SMALL, Colours, pair, write
 from builders.quake_archive import BUILDINGS, SIDE, quake_catalog
-from builders.tinyscenes import DEGREES_PER_PX
+from builders.tinyscenes import DEGREES_PER_PX, scene_label
 
 from siamese.embedding.reopening import map_parts, reopened
 from siamese.errors import SiameseError
@@ -16,7 +20,8 @@ from siamese.ingest.catalog import ObjectRef, Scene, read_catalog
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping import map_disaster, map_scene
 from siamese.mapping.disasters import by_disaster
-from siamese.mapping.inputs import scene_images
+from siamese.mapping.inputs import ImageFile, scene_images
+from siamese.mapping.placing import place_images
 from siamese.mapping.queue import in_order_of_need
 from siamese.mapping.request import MapRequest
 from siamese.mapping.task import MapTask
@@ -123,3 +128,24 @@ def test_parameters_that_go_together() -> None:
     assert not MapRequest(source="s3://raw/x", scenes=("flood_00000001",), event="flood").names_imagery
     assert not MapRequest(per="disaster", event="flood", aoi="1,2,3,4", disaster_type="flooding").names_imagery
     assert MapRequest(pre=("a",), post=("b",), event="flood", disaster_date=date(2026, 1, 2), aoi="x").names_imagery
+
+
+def test_named_scenes_are_placed_by_their_own_labels(tmp_path: Path) -> None:
+    names = [f"quake_{number:08d}" for number in (2, 1)]
+    files: dict[str, list[ImageFile]] = {"pre": [], "post": []}
+    for name, (place, when) in product(names, enumerate(files)):
+        shape = shapely.box(10, 12, 40 + place, 50)
+        image = write(tmp_path / f"{name}_{when}_disaster.png", pair(64, 64)[place], crs=None, driver="PNG")
+        label = image.with_suffix(".json")
+        east = 64 * DEGREES_PER_PX * int(name[-1]) + place * 3e-6
+        label.write_bytes(
+            scene_label(name, date, [(shape, shape, "no-damage")], "earthquake", east=east, size=(64, 64))
+        )
+        files[when].append(ImageFile(image, str(image), name, label))
+    placed = place_images(files["pre"], files["post"][::-1], tmp_path / "work", (3, 3))
+    lefts = {tile.name.rpartition("/")[2][:14]: tile.transform.c for tile in placed.pre}
+    assert lefts == pytest.approx({name: 64 * DEGREES_PER_PX * int(name[-1]) for name in names})
+    assert {tile.name.rpartition("/")[2][:14]: tile.transform.c for tile in placed.post} == lefts, "one fit a scene"
+    stray = [*files["post"][:1], replace(files["post"][1], name="elsewhere.png")]
+    with pytest.raises(SiameseError, match="cannot be placed"):
+        place_images(files["pre"], stray, tmp_path / "other", (3, 3))
