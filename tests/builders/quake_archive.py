@@ -18,6 +18,8 @@ from siamese.params import IngestParams
 from siamese.store import ObjectStore
 
 SIDE = 128
+WEST = 3.0
+"""Longitude of the first scene's western edge: the middle of a UTM zone, where rows of the scenes are rows of a map."""
 BUILDINGS = ((14, 16, 28, 24, 0), (20, 80, 22, 26, 1), (70, 20, 30, 30, 2), (76, 76, 26, 28, 3))
 """Row, column, height, width and damage class of the buildings of each scene."""
 SUBTYPES = ("no-damage", "minor-damage", "major-damage", "destroyed")
@@ -39,7 +41,7 @@ def quake_catalog(store: ObjectStore, scenes: int, unplaced: Sequence[int] = ())
             for date, image in zip(("pre", "post"), pair(SIDE, SIDE, *there), strict=True):
                 shapes = [box(col, row, col + wide, row + tall) for row, col, tall, wide, _ in there]
                 labels = [(one, one, SUBTYPES[place[4]]) for one, place in zip(shapes, there, strict=True)]
-                east = number * SIDE * DEGREES_PER_PX
+                east = WEST + number * SIDE * DEGREES_PER_PX
                 label = scene_label(name, date, labels, "earthquake", east=east, size=(SIDE, SIDE))
                 png = cv2.imencode(".png", (image + noise)[..., ::-1])[1].tobytes()
                 for path, data in (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import shapely
 from builders.made_rasters import SMALL, Colours, pair, write
-from builders.quake_archive import BUILDINGS, SIDE, quake_catalog
+from builders.quake_archive import BUILDINGS, SIDE, WEST, quake_catalog
 from builders.tinyscenes import DEGREES_PER_PX, scene_label
 
 from siamese.embedding.reopening import map_parts, reopened
@@ -49,7 +49,8 @@ def test_scenes_of_a_disaster_are_one_map_like_their_own_maps(store: ObjectStore
     fresh = network.asked
     assert made.event == "quake"
     assert made.counts == {"no_damage": 3, "minor_damage": 3, "major_damage": 3, "destroyed": 3, "unknown": 0}
-    assert made.bounds == pytest.approx((0, 10 - SIDE * DEGREES_PER_PX, 3 * SIDE * DEGREES_PER_PX, 10), abs=2e-5)
+    across = SIDE * DEGREES_PER_PX
+    assert made.bounds == pytest.approx((WEST, 10 - across, WEST + 3 * across, 10), abs=2e-5)
     assert made.pre == tuple(f"{store.raw}quake/scenes.tar#quake_{n:08d}_pre_disaster" for n in range(3))
     for one in whole.scenes:
         assert sum(map_scene(one, checkpoint, PARAMS, store, predictor=Colours()).counts.values()) == len(BUILDINGS)
