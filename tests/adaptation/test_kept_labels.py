@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import shapely
-from adaptation.conftest import EMBEDDING, SIDE, layout
-from builders.labelled import feature, write_labels
+from builders.labelled import SIDE, feature, layout, write_labels
 from builders.made_rasters import SMALL, Colours, pair, write
 
 from siamese.adaptation.buildings import MapBuildings, read_map_buildings
@@ -22,10 +21,11 @@ from siamese.adaptation.verb import adapt_map, adapt_to_kept
 from siamese.classes import DAMAGE_CLASSES
 from siamese.manifests import BuildingSet, Checkpoint, DamageMap, LabelSet
 from siamese.mapping import map_pair
-from siamese.params import AdaptationParams, MappingParams
+from siamese.params import AdaptationParams, EmbeddingParams, MappingParams
 from siamese.store import ObjectStore
 
 PARAMS = AdaptationParams()
+EMBEDDING = EmbeddingParams(window_px=128, margin_px=32)
 GIVEN = {0: "destroyed", 1: "no_damage", 2: "minor_damage", 7: "major_damage", 20: "no_building"}
 
 
