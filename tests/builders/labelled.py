@@ -14,7 +14,7 @@ SIDE = 256
 
 
 def layout() -> list[tuple[int, int, int, int, int]]:
-    """Row, column, height, width and damage class of each building of that map, in its order."""
+    """Row, column, height, width and damage class of each building of that map, row by row."""
     places = [(row, col) for row in range(4, SIDE - 32, 42) for col in range(4, SIDE - 28, 31)]
     return [(row, col, 22, 20, number % 4) for number, (row, col) in enumerate(places)]
 

@@ -37,8 +37,8 @@ def quake_catalog(store: ObjectStore, scenes: int, unplaced: Sequence[int] = ())
     with tarfile.open(fileobj=written, mode="w") as tar:
         for number in range(scenes):
             name, there = f"quake_{number:08d}", () if number in unplaced else BUILDINGS
-            noise = np.random.default_rng(number).integers(0, 6, (SIDE, SIDE, 3), np.uint8)
             for date, image in zip(("pre", "post"), pair(SIDE, SIDE, *there), strict=True):
+                noise = np.random.default_rng([number, len(date)]).integers(0, 6, (SIDE, SIDE, 3), np.uint8)
                 shapes = [box(col, row, col + wide, row + tall) for row, col, tall, wide, _ in there]
                 labels = [(one, one, SUBTYPES[place[4]]) for one, place in zip(shapes, there, strict=True)]
                 east = WEST + number * SIDE * DEGREES_PER_PX

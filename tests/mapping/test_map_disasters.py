@@ -42,6 +42,7 @@ def scene(name: str, disaster_type: str | None = "earthquake", **more: Any) -> S
 
 def test_scenes_of_a_disaster_are_one_map_like_their_own_maps(store: ObjectStore, checkpoint: Checkpoint) -> None:
     catalog = quake_catalog(store, 4, unplaced=[3])
+    catalog.mark_latest(store)
     (whole,), alone = by_disaster(read_catalog(store, catalog))
     assert (whole.name, whole.type, [one.scene for one in alone]) == ("quake", "earthquake", ["quake_00000003"])
     network = Colours()
