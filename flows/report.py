@@ -103,9 +103,9 @@ def publish_maps(
     maps = sorted((DamageMap.load(store, digest) for digest in digests), key=_damaged, reverse=True)
     if not maps:
         return
-    rows = [_row(made, pages or {}, store) for made in maps[:MOST_ROWS]]
-    create_table_artifact(rows, key="damage-maps", description=f"{len(maps)} damage maps")
-    worst, links = maps[0], rows[0]
+    listed = [_row(made, pages or {}, store) for made in maps[:MOST_ROWS]]
+    create_table_artifact(listed, key="damage-maps", description=f"{len(maps)} damage maps")
+    worst, links = maps[0], listed[0]
     create_image_artifact(_inline(store, worst.picture), key="most-damaged", description=worst.event)
     if "page" in links:
         create_link_artifact(str(links["page"]), f"{worst.event}: the page", key="page", description=worst.event)
