@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from shapely import box
+from shapely import affinity, box
+from shapely.geometry import mapping
 
 from builders.made_rasters import pair
 from builders.tinyscenes import DEGREES_PER_PX, scene_label
@@ -53,3 +55,15 @@ def quake_catalog(store: ObjectStore, scenes: int, unplaced: Sequence[int] = ())
                     tar.addfile(entry, io.BytesIO(data))
     store.put(store.raw / "quake" / "scenes.tar", written.getvalue())
     return ingest(store.raw / "quake", IngestParams(), store)
+
+
+def quake_footprints(scenes: int) -> bytes:
+    """The buildings of the first scenes as GeoJSON."""
+    shapes = [
+        box(number * SIDE + col, row, number * SIDE + col + wide, row + tall)
+        for number in range(scenes)
+        for row, col, tall, wide, _ in BUILDINGS
+    ]
+    placed = [affinity.affine_transform(one, [DEGREES_PER_PX, 0, 0, -DEGREES_PER_PX, WEST, 10]) for one in shapes]
+    features = [{"type": "Feature", "properties": {}, "geometry": mapping(one)} for one in placed]
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from builders.quake_archive import quake_catalog
+from builders.quake_archive import BUILDINGS, quake_catalog, quake_footprints
 from prefect.artifacts import Artifact
 
 from flows.damage_map import damage_map
@@ -33,9 +33,11 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
         "embedding: {window_px: 128, margin_px: 32}\n"
     )
     crown(1)
+    store.put(store.raw / "footprints.geojson", quake_footprints(2))
+    asked = {"per": "disaster", "event": "quake", "footprints": str(store.raw / "footprints.geojson")}
     with pytest.raises(SiameseError, match="disaster_date: is only for STAC catalogs"):
         damage_map(per="disaster", disaster_date=date(2026, 1, 2))
-    ended = damage_map(per="disaster", event="quake", return_state=True)
+    ended = damage_map(**asked, return_state=True)
     assert ended.message == "2 maps by siamese-damage version 1; 0 scenes quarantined"
     assert ended.result()["notes"] == {"quake_00000002": "has no georeference, so it is mapped on its own"}
     assert DamageMap.mapped_events(store) == {"quake", "quake_00000002"}
@@ -44,9 +46,10 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
     assert whole.digest in ended.result()["pages"]
 
     buildings = read_map_buildings(whole, store)
+    assert len(buildings) == 2 * len(BUILDINGS), "each footprint is one"
     given = [Label(0, "destroyed"), Label(len(buildings) - 1, "no_damage")]
     labels = keep_labels(whole, buildings, given, store, author="Ana", source="labels.geojson")
-    ended = damage_map(per="disaster", event="quake", return_state=True)
+    ended = damage_map(**asked, return_state=True)
     adapted = DamageMap.current(store, "quake")
     assert (adapted.parent, adapted.labels) == (whole.digest, (labels.digest,))
     assert adapted.digest in ended.result()["maps"]
@@ -55,7 +58,7 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
 
     predictions = len(list(store.list(store.lake / Prediction.kind / "")))
     objects = len(list(store.list(store.maps)))
-    assert damage_map(per="disaster", event="quake", return_state=True).result() == ended.result()
+    assert damage_map(**asked, return_state=True).result() == ended.result()
     assert DamageMap.current(store, "quake") == adapted
     assert len(list(store.list(store.maps))) == objects, "nothing is made again"
     assert len(list(store.list(store.lake / Prediction.kind / ""))) == predictions
@@ -71,5 +74,5 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
         kept = MapPage.load(store, ended.result()["pages"][adapted.digest])
         assert page.read() == kept.products["page"].read(store)
 
-    damage_map(per="disaster", event="quake", adapt=False, pages=False)
+    damage_map(**asked, adapt=False, pages=False)
     assert DamageMap.current(store, "quake") == whole
