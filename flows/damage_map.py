@@ -1,7 +1,9 @@
-"""Batch production of damage maps for every scene under a prefix that this model has not mapped yet."""
+"""Batch production of damage maps: of scenes under a prefix, of whole disasters, or of imagery that is named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import date
 from functools import partial
 from typing import TypedDict
 
@@ -11,15 +13,28 @@ from prefect.states import Completed
 from flows.report import publish_maps
 from flows.retrain import ingest_scenes
 from flows.steps import Overrides, begin_run, join_run, step
+from flows.windows import spread_over_tasks
+from siamese.adaptation.lineage import root_of
+from siamese.adaptation.verb import adapt_to_kept
+from siamese.embedding import embed_map
 from siamese.errors import SiameseError, TransientError
 from siamese.ingest.catalog import read_catalog
-from siamese.manifests import Checkpoint, DamageMap, SceneCatalog
-from siamese.mapping import map_scene
+from siamese.manifests import Checkpoint, DamageMap, LabelSet, SceneCatalog
+from siamese.mapping import map_disaster, map_pair, map_scene
+from siamese.mapping.area import find_area
+from siamese.mapping.disasters import NOT_PLACED, by_disaster
+from siamese.mapping.inputs import check_files
 from siamese.mapping.queue import in_order_of_need
+from siamese.mapping.request import MapRequest, Per
+from siamese.mapping.shapes import find_shapes
 from siamese.model import DeferredPredictor
+from siamese.params import Params, PublishParams
 from siamese.progress import LOGGER, progress
 from siamese.registry import model_name, resolve_model
+from siamese.reporting import current_products
 from siamese.store import ObjectStore, S3Uri
+from siamese.viewing.publishing import publish_page, why_no_page
+from siamese.viewing.verb import ViewParams
 
 BATCH = 32
 CHAMPION = "models:/siamese-damage@champion"
@@ -38,20 +53,37 @@ class ChosenScenes(TypedDict):
     """Scenes to map, and scenes that cannot be mapped."""
 
     scenes: list[str]
-    """Names, the most needed first."""
+    """Names of those that get a map of their own, the most needed first."""
+    disasters: dict[str, list[str]]
+    """Names of the scenes that become one map, by disaster, the most needed first."""
     quarantined: dict[str, str]
     """Why a scene under the source was refused at ingest, by scene."""
     failures: dict[str, str]
-    """Why a scene that was asked for cannot be mapped, by scene."""
+    """Why a scene or disaster that was asked for cannot be mapped, by its name."""
+    notes: dict[str, str]
+    """Why a scene is not part of its disaster's map, by scene."""
 
 
 class MappedBatch(TypedDict):
-    """The maps of a batch of scenes."""
+    """The maps of a batch of events."""
 
     maps: list[str]
     """Digests."""
     failures: dict[str, str]
-    """Why there is no map, by scene."""
+    """Why there is no map, by event."""
+    not_adapted: dict[str, str]
+    """Why a map could not be adapted to the labels that there are, by event."""
+    notes: dict[str, str]
+    """Which labels could not be used, by event."""
+
+
+class PublishedPages(TypedDict):
+    """The pages of maps."""
+
+    pages: dict[str, str]
+    """Digest of the MapPage, by that of its map."""
+    notes: dict[str, str]
+    """Why a map has none, by event."""
 
 
 @step
@@ -64,25 +96,41 @@ def settle_models(models: list[str]) -> ResolvedModel:
 
 
 @step
-def choose_scenes(catalog: str, asked: list[str] | None) -> ChosenScenes:
+def choose_scenes(catalog: str, asked: list[str] | None, event: str | None = None, per: Per = "scene") -> ChosenScenes:
     """Picks the scenes to map: the requested ones, or all with both images; new disasters before the archive."""
     store = ObjectStore()
     found = SceneCatalog.load(store, catalog)
-    rows = [row for row in read_catalog(store, found) if asked is None or row.scene in asked]
+    rows = [
+        row
+        for row in read_catalog(store, found)
+        if (asked is None or row.scene in asked) and (event is None or row.disaster == event)
+    ]
     quarantined = {row.scene: "; ".join(row.reasons) for row in rows if row.verdict == "quarantined"}
     written = {str(info.uri): info.modified for info in store.list(S3Uri.parse(found.source)) if info.modified}
     usable = [row for row in rows if row.verdict != "quarantined"]
-    ordered = in_order_of_need(usable, DamageMap.mapped_events(store), written)
+    mapped = DamageMap.mapped_events(store)
     failures = {}
     if asked is not None:
         absent = set(asked) - {row.scene for row in rows}
         failures = dict.fromkeys(sorted(absent), f"there is no such scene under {found.source}")
         failures |= {scene: f"quarantined: {reasons}" for scene, reasons in quarantined.items()}
-    return {"scenes": [row.scene for row in ordered], "quarantined": quarantined, "failures": failures}
+    if event is not None and not rows and not failures:
+        failures[event] = f"there is no scene of this disaster under {found.source}"
+    chosen: ChosenScenes = {
+        "scenes": [], "disasters": {}, "quarantined": quarantined, "failures": failures, "notes": {},
+    }  # fmt: skip
+    if per == "scene":
+        chosen["scenes"] = [row.scene for row in in_order_of_need(usable, mapped, written)]
+        return chosen
+    disasters, alone = by_disaster(in_order_of_need(usable, mapped, written, lambda row: row.disaster))
+    chosen["disasters"] = {one.name: [scene.scene for scene in one.scenes] for one in disasters}
+    chosen["scenes"] = [scene.scene for scene in alone]
+    chosen["notes"] = {scene.scene: NOT_PLACED for scene in alone}
+    return chosen
 
 
 @step
-def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel) -> MappedBatch:
+def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel, *, adapt: bool = True) -> MappedBatch:
     """Maps a batch of scenes, loading the networks at most once; a scene that fails does not hold up the others."""
     store, params = join_run(run)
     found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
@@ -95,20 +143,133 @@ def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel) -
         predictor=predictor,
         reuse_older=not params.runs.redo_older,
     )
-    maps, failures = [], {}
-    with progress("map scenes", len(scenes)) as advance:
-        for scene in scenes:
+    jobs = {scene: partial(by_model, found[scene], first, params.mapping, store) for scene in scenes}
+    return _map_each("map scenes", jobs, params, store, adapt=adapt)
+
+
+@step
+def map_whole(
+    run: str, catalog: str, disaster: str, scenes: list[str], model: ResolvedModel, request: MapRequest, *, adapt: bool
+) -> MappedBatch:
+    """Maps scenes of a disaster as one mosaic."""
+    store, params = join_run(run)
+    rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes]
+    (whole,), _ = by_disaster(rows)
+    first, *further = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
+    with spread_over_tasks(params.mapping, store) as spread:
+        job = partial(
+            map_disaster,
+            whole,
+            first,
+            params.mapping,
+            store,
+            further=further,
+            model=model["name"],
+            spread=spread,
+            reuse_older=not params.runs.redo_older,
+            aoi=request.aoi,
+            footprints=request.footprints,
+            disaster_type=request.disaster_type,
+        )
+        return _map_each("map disasters", {disaster: job}, params, store, adapt=adapt)
+
+
+@step
+def map_imagery(run: str, model: ResolvedModel, request: MapRequest, *, adapt: bool) -> MappedBatch:
+    """Maps imagery that was named; headers are read before anything else."""
+    store, params = join_run(run)
+    pre, post = list(request.pre or ()), list(request.post or ())
+    check_files(pre, post, store)
+    if request.aoi is not None:
+        find_area(request.aoi, store)
+    if request.footprints is not None:
+        find_shapes(request.footprints, "footprints", store)
+    first, *further = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
+    with spread_over_tasks(params.mapping, store) as spread:
+        job = partial(
+            map_pair,
+            pre,
+            post,
+            first,
+            params.mapping,
+            store,
+            further=further,
+            model=model["name"],
+            spread=spread,
+            reuse_older=not params.runs.redo_older,
+            event=request.event,
+            aoi=request.aoi,
+            footprints=request.footprints,
+            disaster_type=request.disaster_type,
+            disaster_date=request.disaster_date,
+        )
+        return _map_each("map imagery", {request.event or pre[0]: job}, params, store, adapt=adapt)
+
+
+def _map_each(
+    title: str, jobs: Mapping[str, Callable[[], DamageMap]], params: Params, store: ObjectStore, *, adapt: bool
+) -> MappedBatch:
+    """Makes maps and adapts them to the labels that there are; each becomes its event's current map."""
+    done: MappedBatch = {"maps": [], "failures": {}, "not_adapted": {}, "notes": {}}
+    sets = LabelSet.every(store) if adapt else ()
+    with progress(title, len(jobs)) as advance:
+        for event, job in jobs.items():
             try:
-                made = by_model(found[scene], first, params.mapping, store)
-                made.mark_current(store)
-                maps.append(made.digest)
+                made = job()
+                done["maps"].append(_adapted(made, sets, params, store, done).digest)
             except TransientError:
                 raise
             except SiameseError as error:
-                failures[scene] = str(error)
-                LOGGER.error(f"{scene} has no map: {error}")
-            advance(note=scene)
-    return {"maps": maps, "failures": failures}
+                done["failures"][event] = str(error)
+                LOGGER.error(f"{event} has no map: {error}")
+            advance(note=event)
+    return done
+
+
+def _adapted(
+    made: DamageMap, sets: tuple[LabelSet, ...], params: Params, store: ObjectStore, done: MappedBatch
+) -> DamageMap:
+    """Returns the map that is current from now on: adapted, if there are labels."""
+    try:
+        adapted, notes = adapt_to_kept(made, params.adaptation, params.embedding, params.mapping, store, sets=sets)
+    except TransientError:
+        raise
+    except SiameseError as error:
+        done["not_adapted"][made.event] = str(error)
+        LOGGER.error(f"{made.event} is not adapted to its labels: {error}")
+        adapted, notes = made, ()
+    if notes:
+        done["notes"][made.event] = "; ".join(notes)
+    # What people have corrected stays current until the new map can learn it too.
+    if made.event not in done["not_adapted"] or made.event not in DamageMap.mapped_events(store):
+        adapted.mark_current(store)
+    return adapted
+
+
+@step
+def publish_pages(run: str, maps: list[str]) -> PublishedPages:
+    """Publishes the page of each map that is small enough, with the vectors that it learns from labels with."""
+    store, params = join_run(run)
+    done: PublishedPages = {"pages": {}, "notes": {}}
+    wanted = ViewParams(params.adaptation, params.embedding)
+    with progress("pages", len(maps)) as advance:
+        for digest in maps:
+            made = DamageMap.load(store, digest)
+            if why := why_no_page(made):
+                done["notes"][made.event] = f"has no page in one file: {why}"
+                continue
+            try:
+                embed_map(root_of(made, store), params.embedding, store)
+                files = current_products(made, params.mapping.part(PublishParams), store)
+                if page := publish_page(made, files, wanted, store):
+                    done["pages"][digest] = page.digest
+            except TransientError:
+                raise
+            except SiameseError as error:
+                done["notes"][made.event] = f"has no page: {error}"
+                LOGGER.error(f"{made.event} has no page: {error}")
+            advance(note=made.event)
+    return done
 
 
 @flow(name="damage_map", persist_result=True, result_serializer="json")
@@ -117,16 +278,40 @@ def damage_map(
     scenes: list[str] | None = None,
     model: str = CHAMPION,
     further: list[str] | None = None,
+    per: Per = "scene",
+    pre: list[str] | None = None,
+    post: list[str] | None = None,
+    event: str | None = None,
+    disaster_type: str | None = None,
+    disaster_date: date | None = None,
+    aoi: str | None = None,
+    footprints: str | None = None,
+    adapt: bool = True,
+    pages: bool | None = None,
     overrides: Overrides | None = None,
     run: str | None = None,
 ) -> State[dict[str, object]]:
-    """Publishes a damage map of each scene under a prefix; maps that this model has already made are reused.
+    """Publishes damage maps of scenes under a prefix, or of named imagery; maps that exist already are reused.
 
     Args:
         source: Prefix of the scenes, ``s3://…``; by default ``ingest.source`` of the published params.
         scenes: Only these, by name (``disaster_number``); by default all that are not quarantined.
         model: MLflow model URI, or the digest of a checkpoint. It is resolved once, when the run begins.
         further: Additional models, whose probabilities are averaged with those of ``model``.
+        per: ``scene``: a map of each scene. ``disaster``: one map of all its scenes that have a georeference; others
+            are mapped one by one.
+        pre: In place of scenes, imagery before a disaster: prefixes, objects, STAC items, collections or catalogs, as
+            `siamese map` takes them.
+        post: The same after it.
+        event: With pre and post, the name of their map; by default made from its location. Otherwise: only scenes of
+            this disaster.
+        disaster_type: What struck, for networks that were trained with it; by default what the scenes say.
+        disaster_date: Day of the disaster: of STAC catalogs, items from before it are read for pre, later ones for
+            post.
+        aoi: Area of interest: address of polygons, or ``west,south,east,north`` in degrees.
+        footprints: Address of building footprints, each of which gets a class or is unknown.
+        adapt: Adapt each map to the labels of its disaster that people have handed in, and make that map current.
+        pages: Publish each map's page too, as one HTML file; by default of disasters and named imagery.
         overrides: Changes to the published params for this run.
         run: Digest of a RunSpecification to use instead of source and overrides.
 
@@ -134,23 +319,64 @@ def damage_map(
         The final state, whose message counts maps and quarantined scenes; its result names them all.
 
     Raises:
-        SiameseError: Some scenes could not be mapped; all others were.
+        SiameseError: Parameters contradict each other; or some maps could not be made or not be adapted to labels, all
+            others were.
     """
+    request = MapRequest(
+        source=source,
+        scenes=tuple(scenes) if scenes is not None else None,
+        per=per,
+        pre=tuple(pre) if pre is not None else None,
+        post=tuple(post) if post is not None else None,
+        event=event,
+        disaster_type=disaster_type,
+        disaster_date=disaster_date,
+        aoi=aoi,
+        footprints=footprints,
+    )
     run = begin_run(overrides, source, run)
     settled = settle_models([model, *(further or ())])
-    catalog = ingest_scenes(run)
-    chosen = choose_scenes(catalog, scenes)
-    names, quarantined, failures = chosen["scenes"], chosen["quarantined"], dict(chosen["failures"])
+    chosen: ChosenScenes = {"scenes": [], "disasters": {}, "quarantined": {}, "failures": {}, "notes": {}}
+    if request.names_imagery:
+        batches = [map_imagery(run, settled, request, adapt=adapt)]
+    else:
+        catalog = ingest_scenes(run)
+        chosen = choose_scenes(catalog, scenes, event, per)
+        batches = [
+            map_whole(run, catalog, disaster, members, settled, request, adapt=adapt)
+            for disaster, members in chosen["disasters"].items()
+        ]
+        names = chosen["scenes"]
+        batches += [
+            map_batch(run, catalog, names[start : start + BATCH], settled, adapt=adapt)
+            for start in range(0, len(names), BATCH)
+        ]
     maps: list[str] = []
-    for start in range(0, len(names), BATCH):
-        done = map_batch(run, catalog, names[start : start + BATCH], settled)
+    failures, not_adapted, notes = dict(chosen["failures"]), dict[str, str](), dict(chosen["notes"])
+    for done in batches:
         maps += done["maps"]
         failures |= done["failures"]
-    publish_maps(maps, failures, quarantined)
-    summary = f"{len(maps)} maps by {settled['name']}; {len(quarantined)} scenes quarantined"
+        not_adapted |= done["not_adapted"]
+        notes |= done["notes"]
+    published: PublishedPages = {"pages": {}, "notes": {}}
+    if maps and (pages if pages is not None else request.names_imagery or per == "disaster"):
+        published = publish_pages(run, maps)
+    notes |= published["notes"]
+    publish_maps(maps, failures, chosen["quarantined"], not_adapted=not_adapted, notes=notes, pages=published["pages"])
+    summary = f"{len(maps)} maps by {settled['name']}; {len(chosen['quarantined'])} scenes quarantined"
     if failures:
-        scene, reason = next(iter(failures.items()))
-        what = f"{len(failures)} scenes have no map, the first: {scene}: {reason}; {summary}"
         fix = "see the artifact scenes-without-map; the others are published"
-        raise SiameseError(what, where="damage_map", fix=fix)
-    return Completed(message=summary, data={"run": run, **settled, "maps": maps, "quarantined": quarantined})
+        raise SiameseError(f"{_first(failures, 'have no map')}; {summary}", where="damage_map", fix=fix)
+    if not_adapted:
+        what = f"{_first(not_adapted, 'are not adapted to the labels of people')}; {summary}"
+        raise SiameseError(what, where="damage_map", fix="see the artifact maps-not-adapted")
+    result = {
+        "run": run, **settled, "maps": maps, "quarantined": chosen["quarantined"], "notes": notes,
+        "pages": published["pages"],
+    }  # fmt: skip
+    return Completed(message=summary, data=result)
+
+
+def _first(failures: Mapping[str, str], what: str) -> str:
+    name, reason = next(iter(failures.items()))
+    return f"{len(failures)} events {what}, the first: {name}: {reason}"

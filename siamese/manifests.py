@@ -340,11 +340,16 @@ class Prediction(Manifest):
     """A network's output for a pair of images, before any decision. Made by the first step of ``map``."""
 
     kind: ClassVar[str] = "prediction"
-    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "warnings"})
+    described: ClassVar[frozenset[str]] = frozenset({"checkpoint", "further", "warnings", "seconds"})
 
     checkpoint: str = Field(description="Digest of the Checkpoint.")
     further: tuple[str, ...] = Field(
         (), description="Digests of further Checkpoints, whose probabilities are averaged."
+    )
+    seconds: float | None = Field(
+        None,
+        ge=0,
+        description="From opening the images to the last window; None where an earlier run had predicted some windows.",
     )
     disaster_type: str | None = None
     decision: dict[str, Any] = Field(description="The checkpoint's thresholds, weights and temperatures.")
@@ -448,7 +453,7 @@ class DamageMap(Manifest):
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
         {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
-        | {"products", "trust", "alignment", "footprint_alignment"}
+        | {"products", "trust", "alignment", "footprint_alignment", "taken"}
     )
 
     event: str
@@ -459,6 +464,11 @@ class DamageMap(Manifest):
     )
     pre: tuple[str, ...] = Field(description="Images before the disaster, as they were named.")
     post: tuple[str, ...] = Field(description="Images after it.")
+    taken: tuple[AwareDatetime | None, AwareDatetime | None] = Field(
+        (None, None),
+        description="When the first image before the disaster and the last one after it were taken; None: not known of "
+        "all images of that date.",
+    )
     crs: str | None = Field(description="Of the raster; None: the imagery has no georeference, all is in pixels.")
     bounds: tuple[float, float, float, float] | None = Field(description="West, south, east, north in degrees.")
     width: int = Field(gt=0, description="Pixels.")
@@ -550,6 +560,15 @@ class MapProducts(Manifest):
     map: str = Field(description="Digest of the DamageMap.")
     assessment: str | None = Field(None, description="Digest of the Assessment that the report shows; None without.")
     products: dict[str, Blob] = Field(description="Files by name, as in the DamageMap.")
+
+
+class MapPage(Manifest):
+    """The page of a map as one file, for maps that are small enough. Made by ``export`` and the damage_map flow."""
+
+    kind: ClassVar[str] = "map-page"
+
+    map: str = Field(description="Digest of the DamageMap.")
+    products: dict[str, Blob] = Field(description="`page`, and STAC documents that name it beside the map's files.")
 
 
 class LabelSet(Manifest):

@@ -25,6 +25,7 @@ from siamese.similarity.stage import ITEM_SET, SIMILARITY_EVALUATION, SIMILARITY
 from siamese.store import Stage
 from siamese.store.provenance import code_version
 from siamese.training.stage import CHECKPOINT
+from siamese.viewing.stage import MAP_PAGE
 
 STAGES: tuple[Stage[Any], ...] = (
     CATALOG,
@@ -44,6 +45,7 @@ STAGES: tuple[Stage[Any], ...] = (
     SAMPLE,
     ASSESSMENT,
     MAP_PRODUCTS,
+    MAP_PAGE,
     EMBEDDING_INDEX,
     SEARCH_INDEX,
     ITEM_SET,

@@ -136,7 +136,7 @@ def _windows(job: Job) -> dict[str, Any]:
     checkpoint = Checkpoint.load(store, job.checkpoint)
     params = PredictParams(workers=job.workers, flips=1, coarsest_m=5.0 + job.workers / 100)
     found = find_images([job.pre], "pre", store), find_images([job.post], "post", store)
-    task = MapTask(*found, None, f"bench {job.workers}", "bench", None)
+    task = MapTask(*found, (), f"bench {job.workers}", "bench", None)
     with tempfile.TemporaryDirectory() as folder, Spread(params, store) as spread:
         if job.workers > 1:
             spread.start()

@@ -139,7 +139,7 @@ def _located(
     if not len(shapes):
         return []
     tree = shapely.STRtree(buildings.geometry)
-    found = [_best(tree, buildings, one, iou) for one in shapes]
+    found = [best_match(tree, one, iou) for one in shapes]
     missed = [number for number, place in enumerate(found) if place is None]
     if missed:
         area = _area(buildings)
@@ -155,12 +155,13 @@ def _located(
     return [place for place in found if place is not None]
 
 
-def _best(tree: shapely.STRtree, buildings: MapBuildings, wanted: BaseGeometry, iou: float) -> int | None:
+def best_match(tree: shapely.STRtree, wanted: BaseGeometry, iou: float) -> int | None:
+    """Returns the position of the outline that a shape means, by the rule of :func:`match_labels`; None if none."""
     point = shapely.point_on_surface(wanted)
     if wanted.area > 0:
         near = tree.query(wanted, predicate="intersects")
         if len(near):
-            there = buildings.geometry[near]
+            there = tree.geometries[near]
             shared = shapely.area(shapely.intersection(there, wanted))
             overlap = shared / (shapely.area(there) + wanted.area - shared)
             if overlap.max() >= iou:

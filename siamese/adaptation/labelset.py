@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -14,15 +15,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 from affine import Affine
+from shapely.geometry.base import BaseGeometry
 
-from siamese.adaptation.buildings import MapBuildings
-from siamese.adaptation.labels import LABEL_CLASSES, Label
+from siamese.adaptation.buildings import Geometries, MapBuildings
+from siamese.adaptation.labels import LABEL_CLASSES, Label, best_match
 from siamese.adaptation.stage import LABEL_SET
+from siamese.geo.globe import reproject_points
 from siamese.manifests import DamageMap, LabelSet
 from siamese.mapping.events import scene_of
+from siamese.mapping.grid import Grid
 from siamese.store import ObjectStore, put_blob
 from siamese.store.stage import Input
 
+CARRIED_IOU: Final = 0.25
+"""Intersection over union from which a label means a building of another map. No param: what a label set means for a
+map must not depend on who reads it."""
+_SAME_IOU: Final = 0.5
+"""Intersection over union from which a building of the same id is the labelled one."""
+_NEARLY_PX: Final = 1e-3
 SCHEMA: Final = pa.schema(
     [
         pa.field("building", pa.string(), nullable=False),
@@ -98,11 +108,90 @@ def keep_labels(
     ).publish(store)
 
 
+@dataclass(frozen=True)
+class PlacedLabels:
+    """The labels of a set on the buildings of a map."""
+
+    labels: tuple[Label, ...] = ()
+    """One a building."""
+    lost: int = 0
+    """Labels on the ground of the map where it has no building; of its own event, also those outside."""
+    torn: tuple[str, ...] = ()
+    """Ids of buildings that several labels of different classes mean; they count as not labelled."""
+
+
 def read_labels(labels: LabelSet, buildings: MapBuildings, store: ObjectStore) -> tuple[Label, ...]:
     """Returns the labels of a set that are about buildings of a map; others are of buildings that it lacks."""
+    return place_labels(labels, buildings, store).labels
+
+
+def place_labels(
+    labels: LabelSet, buildings: MapBuildings, store: ObjectStore, *, event: str | None = None
+) -> PlacedLabels:
+    """Finds the buildings of a map that the labels of a set mean, which may have been given to another map.
+
+    A label means the building of its id, if that stands where the label was given; or else the one that it overlaps
+    most, as in :func:`siamese.adaptation.labels.match_labels`. So labels carry over to maps of other models.
+
+    Args:
+        labels: The set.
+        buildings: The buildings of the map.
+        store: Holds the set.
+        event: Event of the map.
+
+    Raises:
+        SiameseError: The set's table is missing or damaged.
+    """
     rows = pq.read_table(io.BytesIO(labels.table.read(store))).to_pylist()
-    return tuple(
-        Label(buildings.places[row["building"]], row["damage_class"], row["author"], labels.digest)
-        for row in rows
-        if row["building"] in buildings.places
+    shapes = _in_pixels(labels, [row["geometry"] for row in rows], buildings.grid)
+    if shapes is None:
+        return PlacedLabels(lost=len(rows) if labels.event == event else 0)
+    named = [buildings.places.get(row["building"]) for row in rows]
+    places = [
+        place if place is not None and _one_place(shape, buildings.outlines[place]) else None
+        for place, shape in zip(named, shapes, strict=True)
+    ]
+    if None in places:
+        tree = shapely.STRtree(buildings.outlines)
+        places = [
+            best_match(tree, shape, CARRIED_IOU) if place is None else place
+            for place, shape in zip(places, shapes, strict=True)
+        ]
+    ground = shapely.box(0, 0, buildings.grid.width, buildings.grid.height)
+    missed = [shape for place, shape in zip(places, shapes, strict=True) if place is None]
+    given: dict[int, list[Label]] = {}
+    for place, row in zip(places, rows, strict=True):
+        if place is not None:
+            one = Label(place, row["damage_class"], row["author"], labels.digest)
+            given.setdefault(place, []).append(one)
+    torn = [place for place, several in given.items() if len({one.damage_class for one in several}) > 1]
+    return PlacedLabels(
+        labels=tuple(several[-1] for place, several in sorted(given.items()) if place not in torn),
+        lost=sum(labels.event == event or bool(shape.intersects(ground)) for shape in missed),
+        torn=tuple(buildings.ids[place] for place in sorted(torn)),
     )
+
+
+def _in_pixels(labels: LabelSet, shapes: Sequence[bytes], grid: Grid) -> Geometries | None:
+    """Returns shapes of a set in pixels of a grid; None if only one of both is placed on the ground."""
+    found: Geometries = np.empty(len(shapes), object)
+    found[:] = shapely.from_wkb(np.array(shapes, object))
+    if (labels.crs is None) != (grid.crs is None):
+        return None
+    if labels.crs is not None and grid.crs is not None:
+        crs, target = labels.crs, grid.crs
+        same = crs == target
+        found[:] = shapely.transform(
+            found, lambda points: grid.to_pixels(points if same else reproject_points(points, crs, target))
+        )
+        far = [not np.isfinite(shapely.get_coordinates(one)).all() for one in found]
+        found[far] = shapely.Polygon()
+    return np.asarray(shapely.make_valid(found), object)
+
+
+def _one_place(shape: BaseGeometry, outline: BaseGeometry) -> bool:
+    """Returns whether a label was given where a building stands."""
+    if shapely.equals_exact(shape, outline, _NEARLY_PX):
+        return True
+    shared = shape.intersection(outline).area
+    return bool(shared >= _SAME_IOU * (shape.area + outline.area - shared) > 0)

@@ -10,6 +10,7 @@ import numpy as np
 from siamese.adaptation.buildings import MapBuildings, read_map_buildings
 from siamese.adaptation.labels import Label
 from siamese.adaptation.labelset import read_labels
+from siamese.classes import DAMAGE_CLASSES
 from siamese.embedding import embed_map, read_vectors
 from siamese.embedding.references import find_source
 from siamese.embedding.vectors import Floats
@@ -49,9 +50,22 @@ class Lineage:
     labels: Mapping[int, Label]
     """By position of the building; of several labels of one building the newest."""
 
+    @property
+    def known(self) -> Mapping[int, Label]:
+        """Those labels that are damage classes."""
+        return {place: one for place, one in self.labels.items() if one.damage_class in DAMAGE_CLASSES}
+
     def current(self, store: ObjectStore) -> MapBuildings:
         """Returns the buildings as the map has them now."""
         return self.buildings if self.map.digest == self.root.digest else read_map_buildings(self.map, store)
+
+
+def root_of(damage_map: DamageMap, store: ObjectStore) -> DamageMap:
+    """Goes back from a map to the one that the network made, without reading its buildings."""
+    root = damage_map
+    while root.parent is not None:
+        root = DamageMap.load(store, root.parent)
+    return root
 
 
 def trace(damage_map: DamageMap, store: ObjectStore) -> Lineage:
@@ -60,9 +74,7 @@ def trace(damage_map: DamageMap, store: ObjectStore) -> Lineage:
     Raises:
         SiameseError: A manifest or object is missing or damaged, or the map has no building.
     """
-    root = damage_map
-    while root.parent is not None:
-        root = DamageMap.load(store, root.parent)
+    root = root_of(damage_map, store)
     buildings = read_map_buildings(root, store)
     if not len(buildings):
         fix = "there is nothing to label; map imagery that shows buildings"

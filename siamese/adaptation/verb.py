@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy.typing as npt
 from siamese.adaptation.buildings import MapBuildings
 from siamese.adaptation.contradictions import contradictions
 from siamese.adaptation.decided import write_decided
+from siamese.adaptation.kept import about, in_order, left_out
 from siamese.adaptation.labels import NO_BUILDING, UNCLEAR, Label, match_labels, read_label_file
-from siamese.adaptation.labelset import keep_labels
+from siamese.adaptation.labelset import keep_labels, place_labels
 from siamese.adaptation.lineage import Lineage, latest, trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
 from siamese.adaptation.picturing import map_images
@@ -126,32 +127,89 @@ def adapt_map(
     Raises:
         SiameseError: The labels cannot be used (the message names them), or the map's vectors cannot be had.
     """
-    lineage = trace(damage_map, store)
+    earlier = trace(damage_map, store)
     written = read_label_file(labels)
-    given = match_labels(written, lineage.buildings, iou=params.match_iou, where=str(labels))
-    merged = latest([lineage.labels.values(), given])
-    known = {place: one for place, one in merged.items() if one.damage_class in DAMAGE_CLASSES}
-    if not known:
+    given = match_labels(written, earlier.buildings, iou=params.match_iou, where=str(labels))
+    lineage = replace(earlier, labels=latest([earlier.labels.values(), given]))
+    if not lineage.known:
         fix = f"give some buildings one of {', '.join(DAMAGE_CLASSES)}"
         raise SiameseError("no label is a damage class", where=str(labels), fix=fix)
     vectors = vectors_of(lineage, embedding, store, index)
     kept = keep_labels(damage_map, lineage.buildings, given, store, author=author, source=str(labels))
-    sets = (*(one for one in lineage.sets if one.digest != kept.digest), kept)
-    notes = (*_changed_minds(lineage, given), *_one_class(known), *_skipped(merged))
+    lineage = replace(lineage, sets=(*(one for one in lineage.sets if one.digest != kept.digest), kept))
+    return _learn(lineage, vectors, _changed_minds(earlier, given), params, mapping, store)
+
+
+def adapt_to_kept(
+    damage_map: DamageMap,
+    params: AdaptationParams,
+    embedding: EmbeddingParams,
+    mapping: PublishParams,
+    store: ObjectStore,
+    *,
+    sets: Sequence[LabelSet] | None = None,
+) -> tuple[DamageMap, tuple[str, ...]]:
+    """Adapts a map with all labels of its disaster that people have handed in, whichever map they labelled.
+
+    The labels are found by place, so they carry over to the map of another model, of more images, or of one scene of a
+    mosaic. Assessments are left out: they judge maps, and a map that had learned from them would flatter itself.
+
+    Args:
+        damage_map: The map.
+        params: Strengths of the model.
+        embedding: What the vectors are made of, if they have to be made.
+        mapping: Threshold for review, and the picture's size.
+        store: Where the map and the labels lie, and where the new map goes.
+        sets: All label sets on storage, if they are known.
+
+    Returns:
+        The adapted map, which is made once for the same labels; or the given one, if no label says anything about it.
+        And what was strange about the labels, one line each.
+
+    Raises:
+        SiameseError: The map's vectors cannot be had, or an object is missing or damaged.
+    """
+    kept = in_order(about(damage_map, LabelSet.every(store) if sets is None else sets), damage_map, store)
+    if not kept:
+        return damage_map, ()
+    if not sum(damage_map.counts.values()):
+        told = "1 label set is" if len(kept) == 1 else f"{len(kept)} label sets are"
+        return damage_map, (f"the map has no buildings, so {told} not used",)
+    lineage = trace(damage_map, store)
+    placed = [(one, place_labels(one, lineage.buildings, store, event=damage_map.event)) for one in kept]
+    notes = tuple(note for one, found in placed for note in left_out(one, found))
+    used = tuple(one for one, found in placed if found.labels)
+    lineage = replace(lineage, labels=latest(found.labels for _, found in placed), sets=used)
+    if not lineage.known:
+        return damage_map, notes
+    vectors = vectors_of(lineage, embedding, store)
+    return _learn(lineage, vectors, notes, params, mapping, store), notes
+
+
+def _learn(
+    lineage: Lineage,
+    vectors: npt.NDArray[np.float32],
+    notes: tuple[str, ...],
+    params: AdaptationParams,
+    mapping: PublishParams,
+    store: ObjectStore,
+) -> DamageMap:
+    """Decides the buildings of a map from its labels and publishes the map."""
+    known = lineage.known
+    notes += (*_one_class(known), *_skipped(lineage.labels))
     classes = {place: DAMAGE_CLASSES.index(one.damage_class) for place, one in known.items()}
     along = directions_of(vectors, params)
     notes += contradictions(along, classes, lineage.buildings.ids)
     for note in notes:
         LOGGER.warning(note)
-    found = _decided(lineage, along, classes, sets, params, store)
-    return _published(lineage, found, len(known), sets, notes, mapping, store)
+    found = _decided(lineage, along, classes, params, store)
+    return _published(lineage, found, len(known), notes, mapping, store)
 
 
 def _decided(
     lineage: Lineage,
     along: npt.NDArray[np.float64],
     labels: Mapping[int, int],
-    sets: Sequence[LabelSet],
     params: AdaptationParams,
     store: ObjectStore,
 ) -> BuildingSet:
@@ -208,7 +266,6 @@ def _published(
     lineage: Lineage,
     found: BuildingSet,
     count: int,
-    sets: Sequence[LabelSet],
     notes: Sequence[str],
     params: PublishParams,
     store: ObjectStore,
@@ -216,17 +273,18 @@ def _published(
     root = lineage.root
     prediction = Prediction.load(store, str(root.prediction))
     with map_images(root, store) as (found_images, warnings):
-        about = MapSubject(
+        subject = MapSubject(
             event=root.event,
             model=f"{root.model}, adapted to {count} label{'s' * (count != 1)}",
             pre=root.pre,
             post=root.post,
+            dates=root.taken,
             parent=lineage.map.digest,
-            labels=tuple(one.digest for one in sets),
+            labels=tuple(one.digest for one in lineage.sets),
             warnings=(*notes, *warnings),
         )
         identities = {name: root.origin.inputs.get(name, "") for name in ("pre", "post", "place")}
-        return publish_about(about, prediction, found, params, store, lambda: found_images, identities)
+        return publish_about(subject, prediction, found, params, store, lambda: found_images, identities)
 
 
 def _fingerprint(along: npt.NDArray[np.float64]) -> str:

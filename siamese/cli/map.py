@@ -93,9 +93,10 @@ def map(  # noqa: A001 - the verb's name
     Written to DIR, and published in the bucket `maps`: damage.tif (cloud-optimised GeoTIFF: 0 background, 1-4 no,
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
     probabilities of each building, map.gpkg (GeoPackage with a QGIS style), confidence.tif, reasons.tif, summary.csv,
-    areas.parquet and areas.csv (counts with intervals), report.html and report.pdf, a STAC item.json and
-    collection.json, picture.png, and map.json, the manifest. Predictions are kept block by block in the
-    bucket `lake`: an interrupted map resumes, and changed params of buildings or files do not run the network again.
+    areas.parquet and areas.csv (counts with intervals), buildings.pmtiles (vector tiles), report.html and report.pdf,
+    a STAC item.json, collection.json and model.json, picture.png, and map.json, the manifest.
+    Predictions are kept block by block in the bucket `lake`: an interrupted map resumes, and changed params of
+    buildings or files do not run the network again.
     """
     from siamese.params import load_params
     from siamese.store import ObjectStore

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from siamese.manifests import DamageMap
-    from siamese.params import PublishParams
+    from siamese.params import Params, PublishParams
     from siamese.store import Blob, ObjectStore
 
 _MAP: Final = "An event, or a map's digest, address or map.json."
@@ -27,7 +27,8 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "csv": ("summary", "summary_areas_csv"),
     "picture": ("picture",),
     "report": ("report_html", "report_pdf"),
-    "stac": ("stac_item", "stac_collection"),
+    "page": ("page",),
+    "stac": ("stac_item", "stac_collection", "stac_model"),
 }
 """Files of each format, by their names in the manifest."""
 
@@ -90,13 +91,15 @@ def _hand_on(
 
     check_out(out)
     chosen = [*(overrides or ()), *([f"mapping.areas={areas}"] if areas is not None else [])]
-    store, mapping = ObjectStore(), load_params(params_file, chosen).mapping
+    store, loaded = ObjectStore(), load_params(params_file, chosen)
     from siamese.adaptation.lineage import find_map
     from siamese.reporting import current_products, find_assessment
 
-    params: PublishParams = mapping.part(PublishParams)
+    params: PublishParams = loaded.mapping.part(PublishParams)
     made = find_map(reference, store)
     files = current_products(made, params, store, assessment=find_assessment(made, store))
+    if "page" in formats:
+        files = {**files, **_page(made, files, loaded, store, needed=len(formats) == 1)}
     for one in formats if asked else ():
         if not any(name in files for name in FORMATS[one]):
             fix = "maps without georeference or without buildings lack some formats; leave it out"
@@ -105,9 +108,23 @@ def _hand_on(
     return made, files, copy_files(made, {name: files[name] for name in names}, out, store)
 
 
+def _page(
+    made: DamageMap, files: Mapping[str, Blob], params: Params, store: ObjectStore, *, needed: bool
+) -> Mapping[str, Blob]:
+    """Returns the page of a map, and STAC documents that name it; nothing where the map is too large for one file."""
+    from siamese.viewing.publishing import publish_page
+    from siamese.viewing.verb import ViewParams
+
+    page = publish_page(made, files, ViewParams(params.adaptation, params.embedding), store)
+    if page is None and needed:
+        fix = f"write it as a folder: `siamese view {made.event} --out DIR`"
+        raise SiameseError("is too large for a page in one file", where=f"map {made.digest}", fix=fix)
+    return page.products if page else {}
+
+
 def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: ObjectStore) -> list[Path]:
     """Copies files of a map to a folder, with its manifest; a STAC item there names the files beside it."""
-    from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, local_documents
+    from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, MODEL_FILE, local_documents
     from siamese.store import S3Uri
 
     copied = []
@@ -123,6 +140,9 @@ def copy_files(made: DamageMap, files: Mapping[str, Blob], out: Path, store: Obj
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (out / name).write_bytes(data)
             copied.append(out / name)
+    if "stac_model" in files:
+        (out / MODEL_FILE).write_bytes(files["stac_model"].read(store))
+        copied.append(out / MODEL_FILE)
     write_json(made, out / "map.json")
     return [*copied, out / "map.json"]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from affine import Affine
 
@@ -15,16 +16,17 @@ from siamese.ingest.catalog import Scene, read_catalog
 from siamese.manifests import BuildingSet, DamageMap, Prediction, SceneCatalog
 from siamese.mapping.decide import grid_of
 from siamese.mapping.grid import Grid
-from siamese.mapping.inputs import FoundImage, catalogued, find_images, identity
+from siamese.mapping.inputs import FoundImage, catalogued, find_images, identity, scene_images
 from siamese.mapping.placing import Place
 from siamese.mapping.shifts import ShiftField
-from siamese.mapping.task import Imagery, MapTask, open_imagery
+from siamese.mapping.task import PLACES_APART, Imagery, MapTask, open_imagery
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.workplace import workplace
 from siamese.params import PredictParams
 from siamese.store import ObjectStore
 
 _PLACE = re.compile(r"(?P<crs>.+) \((?P<numbers>[^()]+)\)", re.DOTALL)
+Date = Literal["pre", "post"]
 
 
 @dataclass(frozen=True)
@@ -93,13 +95,13 @@ def _given_grid(parts: MapParts) -> Grid | None:
 
 def _find(parts: MapParts, store: ObjectStore) -> MapTask:
     told = parts.prediction.origin.inputs.get("place", "")
-    place = _place(told)
+    places = _places(told)
     before, after = _images(parts, "pre", parts.made.pre, store), _images(parts, "post", parts.made.post, store)
-    if place is not None or not told:
+    if places or not told:
         # A catalogued scene's place came from the catalog; what lies beside its images was not looked at.
         before, after = tuple(map(_alone, before)), tuple(map(_alone, after))
     made, disaster_type = parts.made, parts.prediction.disaster_type
-    task = MapTask(before, after, place, made.event, made.model, disaster_type, parts.params.crs)
+    task = MapTask(before, after, places, made.event, made.model, disaster_type, parts.params.crs)
     if task.imagery_inputs()["place"] != told:
         raise _changed(parts, "have another georeference now")
     return task
@@ -109,7 +111,7 @@ def _alone(image: FoundImage) -> FoundImage:
     return replace(image, label=None, label_identity="", beside=())
 
 
-def _images(parts: MapParts, date: str, names: tuple[str, ...], store: ObjectStore) -> tuple[FoundImage, ...]:
+def _images(parts: MapParts, date: Date, names: tuple[str, ...], store: ObjectStore) -> tuple[FoundImage, ...]:
     wanted = parts.prediction.origin.inputs.get(date)
     try:
         found = find_images(names, date, store)
@@ -122,7 +124,16 @@ def _images(parts: MapParts, date: str, names: tuple[str, ...], store: ObjectSto
             image = scene.pre_image if date == "pre" else scene.post_image
             if image is not None and identity([catalogued(image)]) == wanted:
                 return (catalogued(image),)
+    elif len(found := _of_scenes(names, date, store)) == len(names) and identity(found) == wanted:
+        return found
     raise _changed(parts, f"are missing or have changed ({date}: {names[0]}{', …' if len(names) > 1 else ''})")
+
+
+def _of_scenes(names: tuple[str, ...], date: Date, store: ObjectStore) -> tuple[FoundImage, ...]:
+    """Returns those images of the latest catalog that bear the names of a mosaic's images, in the names' order."""
+    scenes = [scene for scene in _scenes(store) if scene.pre_image is not None and scene.post_image is not None]
+    images = {image.name: image for image in scene_images(scenes, date)}
+    return tuple(images[name] for name in names if name in images)
 
 
 def _scenes(store: ObjectStore) -> Iterator[Scene]:
@@ -132,10 +143,10 @@ def _scenes(store: ObjectStore) -> Iterator[Scene]:
         return
 
 
-def _place(text: str) -> Place | None:
-    """Returns the georeference that a catalogued scene's map was given; None where images carry their own."""
-    match = _PLACE.fullmatch(text)
-    return (match["crs"], Affine(*map(float, match["numbers"].split(",")))) if match else None
+def _places(text: str) -> tuple[Place, ...]:
+    """Returns the georeferences that the map of catalogued scenes was given; none where images carry their own."""
+    found = [_PLACE.fullmatch(line) for line in text.split(PLACES_APART)]
+    return tuple((one["crs"], Affine(*map(float, one["numbers"].split(",")))) for one in found if one)
 
 
 def _changed(parts: MapParts, how: str) -> SiameseError:

@@ -9,13 +9,14 @@ if TYPE_CHECKING:
     from siamese.mapping.decide import find_buildings
     from siamese.mapping.publish import publish_map
     from siamese.mapping.running import PairPredictor
-    from siamese.mapping.verb import map_pair, map_scene
+    from siamese.mapping.verb import map_disaster, map_pair, map_scene
 
-__all__ = ["PairPredictor", "find_buildings", "map_pair", "map_scene", "publish_map"]
+__all__ = ["PairPredictor", "find_buildings", "map_disaster", "map_pair", "map_scene", "publish_map"]
 
 _MODULES: Final = {
-    "PairPredictor": "siamese.mapping.predict",
+    "PairPredictor": "siamese.mapping.running",
     "find_buildings": "siamese.mapping.decide",
+    "map_disaster": "siamese.mapping.verb",
     "map_pair": "siamese.mapping.verb",
     "map_scene": "siamese.mapping.verb",
     "publish_map": "siamese.mapping.publish",

@@ -18,9 +18,9 @@ _DIGITS: Final = 4
 """Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
 
 
-def xbd_scene(first: FoundImage) -> str | None:
+def xbd_scene(name: str) -> str | None:
     """Returns the xBD scene in an image's name, e.g. ``joplin-tornado_00000001``; None if it is not in xBD's form."""
-    named = _XBD.fullmatch(PurePosixPath(first.name.replace("\\", "/")).stem)
+    named = _XBD.fullmatch(PurePosixPath(name.replace("\\", "/")).stem)
     return named["scene"] if named else None
 
 
@@ -30,6 +30,11 @@ def scene_of(names: Sequence[str], event: str) -> str | None:
     if len(found) == 1 and found[0]:
         return found[0]["scene"]
     return event if _SCENE.fullmatch(event) else None
+
+
+def disaster_of(event: str) -> str:
+    """Returns the disaster of an event that is named like an xBD scene; any other event is a disaster itself."""
+    return event.rpartition("_")[0] if _SCENE.fullmatch(event) else event
 
 
 def place_event(first: FoundImage, grid: Grid) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
-from datetime import datetime
 from typing import Any, Final
 
 from affine import Affine
+from pydantic import ValidationError
 
-from siamese.errors import NotPublishedError
+from siamese.errors import NotPublishedError, SiameseError
 from siamese.evaluation.report import Report
 from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Evaluation, PairSet, Prediction, Split
 from siamese.mapping.grid import Grid
+from siamese.params import NetworkParams
 from siamese.products.facts import MapFacts
+from siamese.products.model_item import Network
+from siamese.progress import LOGGER
 from siamese.store import Manifest, ObjectStore
 from siamese.store.manifest import MANIFEST
 
@@ -25,7 +29,6 @@ def facts_of(
     prediction: Prediction | None,
     buildings: BuildingSet | None,
     *,
-    dates: tuple[datetime | None, datetime | None] = (None, None),
     evaluation: Evaluation | None = None,
 ) -> MapFacts:
     """Returns what is known of a map.
@@ -35,7 +38,6 @@ def facts_of(
         store: Holds the manifests.
         prediction: What it was decided from; None of maps that older versions made in one step.
         buildings: Its buildings; None likewise.
-        dates: When the images before and after the disaster were taken.
         evaluation: How the model was scored.
     """
     steps: dict[str, Manifest] = {"publish": made}
@@ -57,8 +59,9 @@ def facts_of(
         map=made,
         made=source.created,
         transform=prediction.transform if prediction is not None and prediction.crs is not None else None,
-        pre_date=dates[0],
-        post_date=dates[1],
+        pre_date=made.taken[0],
+        post_date=made.taken[1],
+        seconds=prediction.seconds if prediction is not None else None,
         lineage=_lineage(made),
         inputs={
             name: source.origin.inputs[name] for name in ("pre", "post", "place") if source.origin.inputs.get(name)
@@ -67,9 +70,26 @@ def facts_of(
         code={title: f"{step.revision}, code {step.origin.code}" for title, step in steps.items()},
         derived_from=tuple(sources),
         predecessor=_address(DamageMap, made.parent, store) if made.parent else None,
+        networks=_networks(made, store),
         score=_score(evaluation, made.checkpoint, store) if evaluation else None,
         km2=pixel * made.width * made.height / 1e6 if pixel else None,
     )
+
+
+def _networks(made: DamageMap, store: ObjectStore) -> tuple[Network, ...]:
+    """Returns what is known of the networks of a map; nothing if one of their checkpoints is gone."""
+    found = []
+    for digest in (made.checkpoint, *made.further):
+        try:
+            checkpoint = Checkpoint.load(store, digest)
+            config = json.loads(checkpoint.network.read(store))
+            params, start = NetworkParams.model_validate(config["network"]), str(config["start"])
+        except (SiameseError, ValidationError, ValueError, KeyError) as error:
+            LOGGER.warning(f"the model of the map is not described: checkpoint {digest}: {error}")
+            return ()
+        address = str(checkpoint.uri(store))
+        found.append(Network(digest, address, checkpoint.created, params, start, checkpoint.weights))
+    return tuple(found)
 
 
 def _score(evaluation: Evaluation, checkpoint: str, store: ObjectStore) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from siamese.errors import SiameseError
 from siamese.geo import Header, RangedFile, read_header, role_warnings
 from siamese.geo.sidecars import sidecar_names, sidecars_among
-from siamese.ingest.catalog import ObjectRef
+from siamese.ingest.catalog import ObjectRef, Scene
 from siamese.mapping.remote import WebFile, download_web, find_web, is_web, web_identity, web_ranges
 from siamese.mapping.stac import Wanted, check_order, find_stac, is_stac
 from siamese.progress import LOGGER, progress
@@ -102,9 +103,45 @@ def _found(given: str, store: ObjectStore, neighbours: _Neighbours, wanted: Want
             yield _found_file(path, neighbours)
 
 
-def catalogued(reference: ObjectRef) -> FoundImage:
-    """Returns an image of the scene catalog, which is a separate object or a byte range of an archive."""
-    return FoundImage(reference.uri, reference.sha256, reference)
+def catalogued(reference: ObjectRef, taken: str | None = None, member: str = "") -> FoundImage:
+    """Returns an image of the scene catalog, which is a separate object or a byte range of an archive.
+
+    Args:
+        reference: Where it lies.
+        taken: When it was taken, ISO 8601, if the catalog says so.
+        member: What to call it among several images of one archive, which share an address.
+    """
+    name = f"{reference.uri}#{member}" if member else reference.uri
+    return FoundImage(name, reference.sha256, reference, taken=_moment(taken))
+
+
+def scene_images(scenes: Sequence[Scene], date: Literal["pre", "post"]) -> tuple[FoundImage, ...]:
+    """Returns the images of several scenes of the catalog, each under a name of its own.
+
+    Args:
+        scenes: Scenes with both images.
+        date: Which images.
+    """
+    found = [(one.scene, one.pre_image if date == "pre" else one.post_image) for one in scenes]
+    times = [one.pre_date if date == "pre" else one.post_date for one in scenes]
+    return tuple(
+        catalogued(image, taken, f"{scene}_{date}_disaster" if _is_member(image) else "")
+        for (scene, image), taken in zip(found, times, strict=True)
+        if image is not None
+    )
+
+
+def _is_member(image: ObjectRef) -> bool:
+    return not image.uri.lower().endswith(SUFFIXES)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Returns a time of the catalog; one without a zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
 def bring_images(found: Sequence[FoundImage], date: str, folder: Path, store: ObjectStore) -> tuple[ImageFile, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from siamese.errors import SiameseError
 from siamese.geo.georeference import Georeference, Unplaced, find_georeference
 from siamese.geo.rectify import rectify
 from siamese.geo.sidecars import MOST_BYTES, parse_crs
+from siamese.mapping.events import xbd_scene
 from siamese.mapping.inputs import BandOrders, ImageFile
 from siamese.mapping.tiles import Tile, label_georeference, open_tiles, opened
 
@@ -42,7 +43,7 @@ def place_images(
     folder: Path,
     bands: tuple[int, int],
     *,
-    place: Place | None = None,
+    places: Sequence[Place] = (),
     crs: str | None = None,
     value_range: tuple[float, float] | None = None,
     orders: BandOrders = (None, None),
@@ -51,14 +52,15 @@ def place_images(
 
     The two images of an xBD scene share one pixel grid, so one fit of its labels is used for both; two fits would
     shift the images against each other. For the same reason, if only one image of a catalogued scene has a
-    georeference, both images get it.
+    georeference, both images get it. Of several scenes, each is placed so; without a catalog, the names in xBD's form
+    tell which images belong together.
 
     Args:
         before: Images before the disaster.
         after: Images after it.
         folder: Folder for images that must be rewritten.
         bands: Number of bands to read for each date.
-        place: Georeference of both dates, from the catalog.
+        places: Georeferences from the catalog, one for each pre image and the post image at its position.
         crs: CRS of images that have coordinates but name no CRS.
         value_range: Values that map to 0 and 255 in imagery wider than 8 bits; None: see :mod:`siamese.geo.values`.
         orders: Positions of the bands to read of each date, counted from 1; None: by the images' metadata.
@@ -74,25 +76,26 @@ def place_images(
         open_tiles([image for image, _ in date], folder, count, value_range, order)
         for date, count, order in zip(looked, bands, orders, strict=True)
     )
-    places = [[found for _, found in date] for date in looked]
-    shared = place if len(pre) == len(post) == 1 else None
-    if (
-        not shared
-        and len(pre) == len(post) == 1
-        and all(isinstance(found, Unplaced) for date in places for found in date)
-    ):
-        shared = _from_label(before[0], after[0], pre[0], post[0])
-    if shared and any(isinstance(date[0], Unplaced) for date in places) and _same_size(pre[0], post[0]):
-        both = Georeference("label", *shared)
-        places = [[both], [both]]
+    found = [[place for _, place in date] for date in looked]
+    if places:
+        given = [(number, number, place) for number, place in enumerate(places)]
+        unknown = [one for one in given if any(isinstance(date[one[0]], Unplaced) for date in found)]
+    else:
+        scenes = _by_scene(before, after)
+        both = [(i, j) for i, j in scenes if all(isinstance(one, Unplaced) for one in (found[0][i], found[1][j]))]
+        labels = ((i, j, _from_label(before[i], after[j], pre[i], post[j])) for i, j in both)
+        unknown = [(i, j, place) for i, j, place in labels if place]
+    for i, j, place in unknown:
+        if _same_size(pre[i], post[j]):
+            found[0][i] = found[1][j] = Georeference("label", *place)
     unplaced = [
-        (tile, found)
-        for tiles, date in ((pre, places[0]), (post, places[1]))
-        for tile, found in zip(tiles, date, strict=True)
-        if isinstance(found, Unplaced)
+        (tile, place)
+        for tiles, date in ((pre, found[0]), (post, found[1]))
+        for tile, place in zip(tiles, date, strict=True)
+        if isinstance(place, Unplaced)
     ]
     if not unplaced:
-        return PlacedImages(_on_ground(pre, places[0]), _on_ground(post, places[1]), _notes(places))
+        return PlacedImages(_on_ground(pre, found[0]), _on_ground(post, found[1]), _notes(found))
     return _in_pixels(pre, post, unplaced, len(pre) + len(post), crs)
 
 
@@ -112,6 +115,18 @@ def _content(path: Path) -> bytes:
     if path.stat().st_size > MOST_BYTES:
         raise SiameseError("is too large to be what its name says", where=str(path), fix="take it away")
     return path.read_bytes()
+
+
+def _by_scene(before: Sequence[ImageFile], after: Sequence[ImageFile]) -> Iterator[tuple[int, int]]:
+    """Yields positions of the pre and the post image of each scene, by their names in xBD's form."""
+    if len(before) == len(after) == 1:
+        yield 0, 0
+        return
+    later = {xbd_scene(image.name): number for number, image in enumerate(after)}
+    for number, image in enumerate(before):
+        scene = xbd_scene(image.name)
+        if scene is not None and scene in later:
+            yield number, later[scene]
 
 
 def _from_label(before: ImageFile, after: ImageFile, pre: Tile, post: Tile) -> Place | None:

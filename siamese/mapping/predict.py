@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -71,6 +72,7 @@ def predict(
     origin = plan_prediction(task, checkpoints, params)
     if found := PREDICTION.find(store, origin, older=task.reuse_older):
         return found
+    begun = time.monotonic()
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
     notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
@@ -91,6 +93,7 @@ def predict(
     shelf = BlockShelf(store)
     done = shelf.find_all([plan.key for plan in plans.values() if plan.key])
     missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
+    at_once = not done
     if missing:
         missing = _started_anywhere(missing)
         if spread is not None and spread.is_worth_it(len(missing)):
@@ -111,6 +114,7 @@ def predict(
         origin=origin,
         checkpoint=checkpoints[0].digest,
         further=tuple(one.digest for one in checkpoints[1:]),
+        seconds=time.monotonic() - begun if at_once else None,
         disaster_type=task.disaster_type,
         decision=decision.model_dump(mode="json"),
         bands=bands,

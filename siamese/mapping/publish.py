@@ -62,7 +62,11 @@ def publish_map(
     grid = grid_of(prediction)
     event = task.event or place_event(task.pre[0], grid)
     about = MapSubject(
-        event, task.model, tuple(image.name for image in task.pre), tuple(image.name for image in task.post)
+        event,
+        task.model,
+        tuple(image.name for image in task.pre),
+        tuple(image.name for image in task.post),
+        dates=task.dates,
     )
 
     def opened() -> BothDates:
@@ -108,7 +112,7 @@ class MapSubject:
     warnings: tuple[str, ...] = ()
     """Beside those of the prediction."""
     dates: tuple[datetime | None, datetime | None] = (None, None)
-    """When the images before and after the disaster were taken."""
+    """When the first image before and the last one after the disaster were taken."""
 
 
 def publish_about(
@@ -183,6 +187,7 @@ def publish_about(
             unknown_share=buildings.unknown_share,
             pre=about.pre,
             post=about.post,
+            taken=about.dates,
             prediction=prediction.digest,
             building_set=buildings.digest,
             parent=about.parent,
@@ -193,7 +198,7 @@ def publish_about(
             warnings=(*prediction.warnings, *about.warnings),
         )
         evaluation = _evaluation(draft, store)
-        facts = facts_of(draft, store, prediction, buildings, dates=about.dates, evaluation=evaluation)
+        facts = facts_of(draft, store, prediction, buildings, evaluation=evaluation)
         sources = MapSources(
             files.classes,
             files.buildings,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import shapely
 
@@ -20,6 +22,9 @@ from siamese.mapping.tiles import Tile, value_notes
 from siamese.progress import LOGGER
 from siamese.store import ObjectStore
 
+PLACES_APART: Final = "\n"
+"""Stands between the georeferences of a mosaic's scenes, of which each is one line."""
+
 
 @dataclass(frozen=True)
 class MapTask:
@@ -27,8 +32,9 @@ class MapTask:
 
     pre: tuple[FoundImage, ...]
     post: tuple[FoundImage, ...]
-    place: Place | None
-    """Georeference from the catalog; None: taken from the images, or from labels beside them."""
+    places: tuple[Place, ...]
+    """Georeferences from the catalog, one for each pre image and its post image; empty: taken from the images, or from
+    labels beside them."""
     event: str | None
     """None: named after the location of the map."""
     model: str
@@ -43,10 +49,18 @@ class MapTask:
     footprints: ShapeSource | None = None
     """Outlines of buildings that people gave."""
 
+    @property
+    def dates(self) -> tuple[datetime | None, datetime | None]:
+        """When the first pre image and the last post image were taken; None where that is not known of every image."""
+        before, after = ([image.taken for image in images] for images in (self.pre, self.post))
+        known = [[one for one in times if one is not None] for times in (before, after)]
+        first = min(known[0]) if len(known[0]) == len(before) else None
+        return first, max(known[1]) if len(known[1]) == len(after) else None
+
     def imagery_inputs(self) -> dict[str, str]:
         """Returns identities of the imagery and what was given with it, which are known before any image is read."""
         labels = (image.label_identity for image in (*self.pre, *self.post))
-        place = f"{self.place[0]} {tuple(self.place[1])[:6]}" if self.place else " ".join(labels).strip()
+        place = PLACES_APART.join(map(_told, self.places)) if self.places else " ".join(labels).strip()
         given = {"aoi": self.area, "footprints": self.footprints}
         also = {name: source.identity for name, source in given.items() if source is not None}
         return {"pre": identity(self.pre), "post": identity(self.post), "place": place, **also}
@@ -137,7 +151,7 @@ def open_imagery(
     before = bring_images(task.pre, "pre", folder / "pre", store)
     after = bring_images(task.post, "post", folder / "post", store)
     placed = place_images(
-        before, after, folder, bands, place=task.place, crs=task.crs, value_range=value_range, orders=orders
+        before, after, folder, bands, places=task.places, crs=task.crs, value_range=value_range, orders=orders
     )
     warnings = (*swapped, *value_notes(placed.pre, "pre"), *value_notes(placed.post, "post"))
     found = (*task.pre, *task.post)
@@ -188,6 +202,10 @@ def lay_imagery(
     warnings = (*placed.warnings, *([resampled] if resampled else []))
     corner = round(row), round(col)
     return Imagery(grid, earlier, later, corner, warnings, area.on(grid) if area else None)
+
+
+def _told(place: Place) -> str:
+    return f"{place[0]} {tuple(place[1])[:6]}"
 
 
 def _tile_identity(tile: Tile, identity: str) -> str:

@@ -19,8 +19,9 @@ from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.area import AreaSource, find_area
 from siamese.mapping.decide import find_buildings
+from siamese.mapping.disasters import Disaster, place_of
 from siamese.mapping.events import xbd_scene
-from siamese.mapping.inputs import catalogued, find_images
+from siamese.mapping.inputs import catalogued, find_images, scene_images
 from siamese.mapping.predict import predict
 from siamese.mapping.publish import publish_map
 from siamese.mapping.running import PairPredictor
@@ -88,11 +89,11 @@ def map_pair(
     before = find_images(pre, "pre", store, replace(wanted, before=disaster_date))
     after = find_images(post, "post", store, replace(wanted, since=disaster_date))
     checkpoints = [checkpoint, *further]
-    named = event or xbd_scene(before[0])
+    named = event or xbd_scene(before[0].name)
     task = MapTask(
         before,
         after,
-        None,
+        (),
         named,
         model or _named(checkpoints),
         disaster_type,
@@ -134,11 +135,72 @@ def map_scene(
     """
     if scene.pre_image is None or scene.post_image is None:
         raise SiameseError("has not both images", where=scene.scene, fix="map a scene that is not quarantined")
-    place = (scene.crs, scene.affine) if scene.crs and scene.affine else None
-    before, after = (catalogued(scene.pre_image),), (catalogued(scene.post_image),)
+    place = place_of(scene)
+    before = (catalogued(scene.pre_image, scene.pre_date),)
+    after = (catalogued(scene.post_image, scene.post_date),)
     checkpoints = [checkpoint, *further]
     task = MapTask(
-        before, after, place, scene.scene, model or _named(checkpoints), scene.disaster_type, params.crs, reuse_older
+        before,
+        after,
+        (place,) if place else (),
+        scene.scene,
+        model or _named(checkpoints),
+        scene.disaster_type,
+        params.crs,
+        reuse_older,
+    )
+    return _map(task, checkpoints, params, store, predictor, spread)
+
+
+def map_disaster(
+    disaster: Disaster,
+    checkpoint: Checkpoint,
+    params: MappingParams,
+    store: ObjectStore,
+    *,
+    further: Sequence[Checkpoint] = (),
+    model: str | None = None,
+    predictor: PairPredictor | None = None,
+    spread: Spread | None = None,
+    reuse_older: bool = True,
+    aoi: str | None = None,
+    footprints: str | None = None,
+    disaster_type: str | None = None,
+) -> DamageMap:
+    """Maps all catalogued scenes of a disaster as one mosaic, under the disaster's name.
+
+    A scene that comes later enlarges the map: windows that it does not touch are not predicted again.
+
+    Args:
+        disaster: Its scenes, all of which have a georeference.
+        checkpoint: The network.
+        params: Windows and least building.
+        store: Where scenes and map lie.
+        further: More networks; all their probabilities are averaged.
+        model: What the map says of its model; by default the checkpoints' digests.
+        predictor: The checkpoint's network (or the ensemble), when it is loaded already.
+        spread: Processes that windows are spread over; by default as the params say, for this map alone.
+        reuse_older: Take results that earlier versions of the stages made; false makes them again.
+        aoi: Area of interest; see :func:`map_pair`.
+        footprints: Building footprints; see :func:`map_pair`.
+        disaster_type: By default the one that all scenes state.
+
+    Raises:
+        SiameseError: The scenes lie so far apart that they are no mosaic, or an image has changed since it was
+            ingested.
+    """
+    checkpoints = [checkpoint, *further]
+    task = MapTask(
+        scene_images(disaster.scenes, "pre"),
+        scene_images(disaster.scenes, "post"),
+        tuple(place for scene in disaster.scenes if (place := place_of(scene))),
+        disaster.name,
+        model or _named(checkpoints),
+        disaster_type or disaster.type,
+        params.crs,
+        reuse_older,
+        area=find_area(aoi, store) if aoi is not None else None,
+        footprints=find_shapes(footprints, "footprints", store) if footprints is not None else None,
     )
     return _map(task, checkpoints, params, store, predictor, spread)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from siamese.manifests import DamageMap
+from siamese.products.model_item import Network
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class MapFacts:
     transform: tuple[float, ...] | None = None
     """Affine a b c d e f from (column, row) to coordinates of the crs."""
     pre_date: datetime | None = None
-    """When the image before the disaster was taken."""
+    """When the first image before the disaster was taken."""
     post_date: datetime | None = None
+    """When the last image after it was taken."""
     lineage: str = ""
     """How the map was made, in a sentence."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
@@ -34,6 +36,8 @@ class MapFacts:
     """Title and address of what the map was made from."""
     predecessor: str | None = None
     """Address of the map that this one replaces."""
+    networks: tuple[Network, ...] = ()
+    """What predicted it; empty where a checkpoint is gone."""
     score: Mapping[str, Any] | None = None
     """How good the model is, as evaluated."""
     seconds: float | None = None

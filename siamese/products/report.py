@@ -223,8 +223,6 @@ def _provenance(facts: MapFacts) -> tuple[tuple[str, str], ...]:
     lines += [(f"Images {date}", _listed(names)) for date, names in (("before", made.pre), ("after", made.post))]
     if made.labels:
         lines.append(("Labels by people", _listed(made.labels)))
-    if facts.km2_per_hour:
-        lines.append(("Speed", f"{facts.km2_per_hour:,.0f} km² an hour"))
     lines += [(f"Step {step}", told) for step, told in facts.code.items()]
     return tuple(lines)
 

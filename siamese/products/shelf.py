@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from siamese.products.facts import MapFacts
-from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, describe_map, map_files
+from siamese.products.stac import ASSETS, COLLECTION_FILE, ITEM_FILE, MODEL_FILE, describe_map, map_files
 from siamese.store import Blob, ObjectStore, S3Uri, put_file
 
 _ITEM: Final = "stac_item"
 _COLLECTION: Final = "stac_collection"
+_MODEL: Final = "stac_model"
 
 
 def put_products(facts: MapFacts, files: Mapping[str, Path], folder: S3Uri, store: ObjectStore) -> dict[str, Blob]:
@@ -38,6 +39,8 @@ def put_products(facts: MapFacts, files: Mapping[str, Path], folder: S3Uri, stor
     place = folder / f"stac-{documents.identity}"
     products[_ITEM] = _put(store, place / ITEM_FILE, documents.item, "application/geo+json")
     products[_COLLECTION] = _put(store, place / COLLECTION_FILE, documents.collection, "application/json")
+    if documents.model is not None:
+        products[_MODEL] = _put(store, place / MODEL_FILE, documents.model, "application/geo+json")
     return products
 
 

@@ -15,13 +15,13 @@ import shapely
 from siamese.classes import BACKGROUND, COLOURS, DAMAGE_CLASSES, UNCLASSIFIED
 from siamese.manifests import DamageMap
 from siamese.products.facts import MapFacts
+from siamese.products.model_item import FILE, describe_model
 from siamese.store import Blob
 from siamese.versions import software_version
 
 STAC_VERSION: Final = "1.1.0"
 _EXTENSION: Final = "https://stac-extensions.github.io"
 PROJECTION: Final = f"{_EXTENSION}/projection/v2.0.0/schema.json"
-FILE: Final = f"{_EXTENSION}/file/v2.1.0/schema.json"
 PROCESSING: Final = f"{_EXTENSION}/processing/v1.2.0/schema.json"
 VERSION: Final = f"{_EXTENSION}/version/v1.2.0/schema.json"
 CLASSIFICATION: Final = f"{_EXTENSION}/classification/v2.0.0/schema.json"
@@ -68,6 +68,7 @@ ASSETS: Final[dict[str, AssetKind]] = {
 """Every file that a map may have, in the order in which people should see them."""
 ITEM_FILE: Final = "item.json"
 COLLECTION_FILE: Final = "collection.json"
+MODEL_FILE: Final = "model.json"
 
 
 def map_files(made: DamageMap) -> dict[str, Blob]:
@@ -80,15 +81,17 @@ def map_files(made: DamageMap) -> dict[str, Blob]:
 
 @dataclass(frozen=True)
 class StacDocuments:
-    """The item and the collection of a map as JSON."""
+    """The item and the collection of a map, and the item of its model, as JSON."""
 
     item: bytes
     collection: bytes
+    model: bytes | None = None
+    """None where nothing is known of the model but its name."""
 
     @property
     def identity(self) -> str:
-        """Twelve digits that name both: they refer to each other, so neither can be named by its own hash."""
-        return hashlib.sha256(self.item + self.collection).hexdigest()[:12]
+        """Twelve digits that name all: they refer to each other, so none can be named by its own hash."""
+        return hashlib.sha256(self.item + self.collection + (self.model or b"")).hexdigest()[:12]
 
 
 def describe_map(facts: MapFacts, files: Mapping[str, Blob], hrefs: Mapping[str, str]) -> StacDocuments:
@@ -100,7 +103,8 @@ def describe_map(facts: MapFacts, files: Mapping[str, Blob], hrefs: Mapping[str,
         hrefs: Address of each file, relative to the item.
     """
     item = _item(facts, files, hrefs)
-    return StacDocuments(_bytes(item), _bytes(_collection(facts, item)))
+    model = describe_model(facts.map.model, facts.networks) if facts.networks else None
+    return StacDocuments(_bytes(item), _bytes(_collection(facts, item)), _bytes(model) if model else None)
 
 
 def local_documents(item: bytes, collection: bytes, files: Sequence[str]) -> tuple[bytes, bytes]:
@@ -250,6 +254,9 @@ def _links(facts: MapFacts) -> list[dict[str, str]]:
     links += [
         {"rel": "derived_from", "href": address, "type": _JSON, "title": title} for title, address in facts.derived_from
     ]
+    if facts.networks:
+        title = f"the model, {facts.map.model}"
+        links.append({"rel": "derived_from", "href": f"./{MODEL_FILE}", "type": _GEOJSON, "title": title})
     if facts.predecessor:
         title = "the map before it was adapted to labels"
         links.append({"rel": "predecessor-version", "href": facts.predecessor, "type": _JSON, "title": title})

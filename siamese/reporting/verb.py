@@ -16,10 +16,12 @@ from siamese.mapping.areas import bring_areas
 from siamese.mapping.decide import grid_of
 from siamese.mapping.facts import facts_of
 from siamese.mapping.publish import BothDates, bring_reasons, reader
+from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.trust import evaluation_of
 from siamese.mapping.workplace import workplace
 from siamese.params import PublishParams
 from siamese.products.chips import ReadSquare
+from siamese.products.facts import MapFacts
 from siamese.products.known_error import KnownError
 from siamese.products.make import MapSources, make_products
 from siamese.products.shelf import put_products
@@ -57,8 +59,7 @@ def make_again(
     origin = MAP_PRODUCTS.plan(inputs=inputs, params={"mapping": params})
     if found := MAP_PRODUCTS.find(store, origin):
         return found
-    prediction = Prediction.load(store, made.prediction) if made.prediction else None
-    buildings = BuildingSet.load(store, made.building_set) if made.building_set else None
+    prediction, buildings = _steps(made, store)
     with workplace(store) as folder, _images(made, prediction, store) as read, progress("products", 3) as advance:
         classes, table = folder / "classes.tif", folder / "published.parquet"
         store.download(S3Uri.parse(made.classes.uri), classes)
@@ -92,7 +93,7 @@ def current_products(
 ) -> Mapping[str, Blob]:
     """Returns all files of a map, by the names of :data:`siamese.products.stac.ASSETS`, and its STAC documents.
 
-    Those that it was published with, unless it has none or something came to be known since.
+    Those that it was published with, unless an older version made it or something came to be known since.
 
     Args:
         made: The map.
@@ -101,7 +102,8 @@ def current_products(
         assessment: What a person found out about it.
     """
     products: Mapping[str, Blob] = made.products
-    if not products or assessment is not None or params.areas is not None:
+    older = made.origin.version < DAMAGE_MAP.version
+    if older or assessment is not None or params.areas is not None:
         products = make_again(made, params, store, assessment=assessment).products
     documents = {name: blob for name, blob in products.items() if name.startswith("stac_")}
     return map_files(made.model_copy(update={"products": dict(products)})) | documents
@@ -115,6 +117,16 @@ def find_assessment(made: DamageMap, store: ObjectStore) -> Assessment | None:
         if info.uri.name == MANIFEST
     ]
     return max((one for one in found if one.map == made.digest), key=lambda one: one.created, default=None)
+
+
+def known_facts(made: DamageMap, store: ObjectStore) -> MapFacts:
+    """Returns what is known of a published map."""
+    return facts_of(made, store, *_steps(made, store), evaluation=_evaluation(made, store))
+
+
+def _steps(made: DamageMap, store: ObjectStore) -> tuple[Prediction | None, BuildingSet | None]:
+    prediction = Prediction.load(store, made.prediction) if made.prediction else None
+    return prediction, BuildingSet.load(store, made.building_set) if made.building_set else None
 
 
 def _evaluation(made: DamageMap, store: ObjectStore) -> Evaluation | None:

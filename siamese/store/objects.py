@@ -279,11 +279,17 @@ class ObjectStore:
             raise translated(error, prefix) from error
         return erased
 
-    def share(self, uri: S3Uri, seconds: int) -> str:
-        """Returns a URL that lets anyone read the object for so many seconds (a week at most)."""
-        return self.client.generate_presigned_url(
-            "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
-        )
+    def share(self, uri: S3Uri, seconds: int, content_type: str | None = None) -> str:
+        """Returns a URL that lets anyone read the object for so many seconds (a week at most).
+
+        Args:
+            uri: The object.
+            seconds: How long.
+            content_type: Media type that the answer states, so that a browser shows the object; None: the object's own.
+        """
+        wanted = {"Bucket": uri.bucket, "Key": uri.key}
+        wanted |= {"ResponseContentType": content_type} if content_type else {}
+        return self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
 
     def _explained(self, error: Exception, uri: S3Uri, version_id: str | None = None) -> SiameseError:
         """Returns the error behind an answer; if it has no body, repeats the request in a form whose answer has one."""

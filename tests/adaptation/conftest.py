@@ -8,22 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builders.labelled import SIDE, layout
 from builders.made_rasters import SMALL, Colours, pair, write
 from embedding.conftest import checkpoint, make_checkpoint  # noqa: F401
 
 from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping import map_pair
-from siamese.params import EmbeddingParams
 from siamese.store import ObjectStore
-
-EMBEDDING = EmbeddingParams(window_px=128, margin_px=32)
-SIDE = 256
-
-
-def layout() -> list[tuple[int, int, int, int, int]]:
-    """Row, column, height, width and damage class of each building, in the order of the map."""
-    places = [(row, col) for row in range(4, SIDE - 32, 42) for col in range(4, SIDE - 28, 31)]
-    return [(row, col, 22, 20, number % 4) for number, (row, col) in enumerate(places)]
 
 
 @pytest.fixture

@@ -9,6 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+SIDE = 256
+"""Of the map of ``tests/adaptation``, in pixels."""
+
+
+def layout() -> list[tuple[int, int, int, int, int]]:
+    """Row, column, height, width and damage class of each building of that map, row by row."""
+    places = [(row, col) for row in range(4, SIDE - 32, 42) for col in range(4, SIDE - 28, 31)]
+    return [(row, col, 22, 20, number % 4) for number, (row, col) in enumerate(places)]
+
 
 def write_labels(path: Path, features: list[dict[str, Any]], **head: object) -> Path:
     """Writes a feature collection."""

@@ -114,7 +114,7 @@ def test_one_catalog_gives_both_dates_on_disk_in_a_bucket_and_on_the_web(
     for path in maxar.rglob("*"):
         if path.is_file():
             store.upload(path, store.raw / "open" / path.relative_to(maxar).as_posix())
-    counts = []
+    counts, told = [], []
     with served(maxar) as web:
         for root in (str(maxar), f"{store.raw}open", web):
             given = [f"{root}/catalog.json"]
@@ -126,7 +126,12 @@ def test_one_catalog_gives_both_dates_on_disk_in_a_bucket_and_on_the_web(
             assert (len(made.pre), len(made.post)) == (2, 2)
             assert all(name.endswith("/pre/1-visual.tif") for name in made.pre)
             counts.append(made.counts)
+            told.append(json.loads(made.products["stac_item"].read(store))["properties"])
     assert counts[0] == counts[1] == counts[2]
+    assert all((one["start_datetime"], one["datetime"]) == (PRE, POST) for one in told), "when the images were taken"
+    assert all("are not known" not in one["description"] for one in told)
+    assert told[0]["siamese:km2_per_hour"] == pytest.approx(told[0]["siamese:km2"] / told[0]["siamese:seconds"] * 3600)
+    assert "siamese:seconds" not in told[1], "another run had predicted its windows"
     assert (counts[0]["minor_damage"], counts[0]["destroyed"]) == (1, 1)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,8 +26,10 @@ from rio_cogeo import cog_validate
 
 from siamese.classes import COLOURS
 from siamese.manifests import DamageMap
+from siamese.params import NetworkParams
 from siamese.products.geopackage import write_geopackage
-from siamese.store import ObjectStore, S3Uri
+from siamese.products.model_item import Network, describe_model
+from siamese.store import Blob, ObjectStore, S3Uri
 
 Bring = Callable[[DamageMap], dict[str, Path]]
 pystac = pytest.importorskip("pystac", reason="pystac carries the schemas of STAC")
@@ -112,6 +116,7 @@ def test_the_stac_item_is_valid_and_names_every_file(
     assert (properties["version"], properties["siamese:event"]) == (made.digest, HOSTILE)
     assert properties["siamese:counts"] == made.counts
     sources = [link["href"] for link in item["links"] if link["rel"] == "derived_from"]
+    assert sources.pop() == "./model.json"
     assert len(sources) == 3
     assert all(store.head(S3Uri.parse(address)) for address in sources)
     assert (item["geometry"] is None) == (not georeferenced)
@@ -128,6 +133,28 @@ def test_a_map_across_the_antimeridian_has_a_valid_item(make_map: Callable[..., 
     check("item", item)
     assert item["geometry"]["type"] == "MultiPolygon"
     assert item["bbox"][0] > item["bbox"][2]
+
+
+def test_a_model_is_described_by_the_rules_of_mlm() -> None:
+    blob = Blob(uri="s3://lake/checkpoint/1/weights.safetensors", size=3, sha256="0" * 64)
+    params = NetworkParams(relation="asymmetric", post_bands=1)
+    networks = [
+        Network(digest, f"s3://lake/{digest}", datetime(2026, 1, 2, tzinfo=UTC), params, "ImageNet", blob)
+        for digest in ("1" * 16, "2" * 16)
+    ]
+    item = describe_model("damage version 1 + checkpoint 22, adapted to 4 labels", networks)
+    check("item", item)
+    told = item["properties"]
+    # These rules stand in the schema of MLM 1.5.0, which no package carries.
+    assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_.\-\s]+[a-zA-Z0-9]", told["mlm:name"])
+    assert {"mlm:architecture", "mlm:tasks", "mlm:input", "mlm:output"} <= set(told)
+    assert [one["input"]["shape"] for one in told["mlm:input"]] == [[-1, 3, -1, -1], [-1, 1, -1, -1]]
+    for one in (*told["mlm:input"], *told["mlm:output"]):
+        structure = one.get("input") or one["result"]
+        assert len(structure["shape"]) == len(structure["dim_order"])
+        assert "bands" not in structure["dim_order"], "only where bands are named"
+    assert list(item["assets"]) == ["weights", "weights_2"]
+    assert all("mlm:model" in one["roles"] and one["mlm:artifact_type"] for one in item["assets"].values())
 
 
 def check(kind: str, document: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ def test_an_older_map_gets_its_products_once(older: DamageMap, damage_map: Damag
         *("damage", "confidence", "reasons", "buildings", "geojson", "geopackage", "summary", "summary_areas"),
         *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles"),
     }
-    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas"):
+    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas", "tiles"):
         assert files[name].sha256 == damage_map.products[name].sha256, name
     item = json.loads(files["stac_item"].read(store))
     place = S3Uri.parse(files["stac_item"].uri)
@@ -98,13 +98,16 @@ def test_files_are_copied_by_format_and_the_item_names_those_beside_it(
     assert run("export", damage_map.event, "--out", str(out)) == 0
     names = {path.name for path in out.iterdir()}
     assert {"map.gpkg", "confidence.tif", "report.pdf", "item.json", "collection.json", "map.json"} <= names
+    assert {"buildings.pmtiles", "page.html"} <= names
     item = json.loads((out / "item.json").read_text())
     assert {asset["href"] for asset in item["assets"].values()} == {
-        f"./{name}" for name in names - {"item.json", "collection.json", "map.json"}
+        f"./{name}" for name in names - {"item.json", "collection.json", "model.json", "map.json"}
     }
     few = tmp_path / "few"
     assert run("export", damage_map.digest, "--out", str(few), "--format", "gpkg", "--format", "stac") == 0
-    assert {path.name for path in few.iterdir()} == {"map.gpkg", "item.json", "collection.json", "map.json"}
+    assert {path.name for path in few.iterdir()} == {
+        "map.gpkg", "item.json", "collection.json", "model.json", "map.json",
+    }  # fmt: skip
     assert set(json.loads((few / "item.json").read_text())["assets"]) == {"geopackage"}
     assert run("report", str(few / "map.json"), "--out", str(tmp_path / "report")) == 0
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
