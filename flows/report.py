@@ -25,8 +25,6 @@ LINKED = {
     "picture": "picture",
 }
 """Title of a link, and the name of the map's file."""
-_SHOWN = {"html": "text/html; charset=utf-8", "pdf": "application/pdf", "json": "application/json", "png": "image/png"}
-"""Media types of files that a browser shows instead of saving them."""
 MOST_ROWS = 1000
 """Of a table of scenes; its description has the whole number."""
 
@@ -120,7 +118,7 @@ def _row(made: DamageMap, pages: Mapping[str, str], store: ObjectStore) -> dict[
     page = MapPage.load(store, pages[made.digest]).products if made.digest in pages else {}
     files = {"damage": made.classes, "picture": made.picture, **made.products, **page}
     links = {
-        title: store.share(S3Uri.parse(files[name].uri), LINK_SECONDS, _SHOWN.get(files[name].uri.rpartition(".")[2]))
+        title: store.share(S3Uri.parse(files[name].uri), LINK_SECONDS)
         for title, name in LINKED.items()
         if name in files
     }

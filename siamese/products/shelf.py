@@ -29,7 +29,10 @@ def put_products(facts: MapFacts, files: Mapping[str, Path], folder: S3Uri, stor
     Returns:
         The products that the map's manifest should name: its own, and these.
     """
-    made = {name: put_file(store, folder, ASSETS[name].file, path) for name, path in files.items()}
+    # Browsers show a report or a page that a link leads to, if its media type is known.
+    made = {
+        name: put_file(store, folder, ASSETS[name].file, path, ASSETS[name].media_type) for name, path in files.items()
+    }
     # Of a map that is published already, only these files are named anew, and its documents are written again.
     products = {**{name: blob for name, blob in facts.map.products.items() if name in ASSETS}, **made}
     whole = map_files(facts.map.model_copy(update={"products": products}))

@@ -294,7 +294,7 @@ def put_blob(store: ObjectStore, folder: S3Uri, name: str, data: bytes, content_
     return Blob(uri=str(uri), size=len(data), sha256=digest)
 
 
-def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path) -> Blob:
+def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path, content_type: str | None = None) -> Blob:
     """Writes a local file of any size in the same way as :func:`put_blob`.
 
     Args:
@@ -302,13 +302,14 @@ def put_file(store: ObjectStore, folder: S3Uri, name: str, path: Path) -> Blob:
         folder: The stage's folder.
         name: E.g. ``"scenes.parquet"``; becomes ``scenes-<12 digits>.parquet``.
         path: The local file.
+        content_type: Media type; by default that of plain bytes.
     """
     digest, size = file_sha256(path), path.stat().st_size
     stem, dot, suffix = name.partition(".")
     uri = folder / f"{stem}-{digest[:12]}{dot}{suffix}"
     found = store.head(uri)
     if found is None or (found.size, found.sha256) != (size, digest):
-        store.upload(path, uri)
+        store.upload(path, uri, content_type=content_type)
     return Blob(uri=str(uri), size=size, sha256=digest)
 
 

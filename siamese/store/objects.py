@@ -218,19 +218,28 @@ class ObjectStore:
             raise translated(error, uri) from error
         return ObjectInfo(uri, len(data), answer["ETag"], answer.get("VersionId"), digest.hexdigest())
 
-    def upload(self, path: Path, uri: S3Uri, *, on_bytes: Callable[[int], None] | None = None) -> ObjectInfo:
+    def upload(
+        self,
+        path: Path,
+        uri: S3Uri,
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+        content_type: str | None = None,
+    ) -> ObjectInfo:
         """Uploads a file of any size, in parts when large, with its sha256 as metadata.
 
         Args:
             path: Local file.
             uri: Destination.
             on_bytes: Called with the number of bytes sent since the last call.
+            content_type: Media type; by default that of plain bytes.
 
         Raises:
             SiameseError: Storage refuses, or what arrived differs in size.
         """
         digest = file_sha256(path)
-        extra = {"Metadata": {_SHA256: digest}, "ChecksumAlgorithm": "SHA256"}
+        extra: dict[str, Any] = {"Metadata": {_SHA256: digest}, "ChecksumAlgorithm": "SHA256"}
+        extra |= {"ContentType": content_type} if content_type else {}
         try:
             self.client.upload_file(
                 str(path), uri.bucket, uri.key, ExtraArgs=extra, Config=_TRANSFER, Callback=on_bytes
@@ -279,17 +288,11 @@ class ObjectStore:
             raise translated(error, prefix) from error
         return erased
 
-    def share(self, uri: S3Uri, seconds: int, content_type: str | None = None) -> str:
-        """Returns a URL that lets anyone read the object for so many seconds (a week at most).
-
-        Args:
-            uri: The object.
-            seconds: How long.
-            content_type: Media type that the answer states, so that a browser shows the object; None: the object's own.
-        """
-        wanted = {"Bucket": uri.bucket, "Key": uri.key}
-        wanted |= {"ResponseContentType": content_type} if content_type else {}
-        return self.client.generate_presigned_url("get_object", Params=wanted, ExpiresIn=seconds)
+    def share(self, uri: S3Uri, seconds: int) -> str:
+        """Returns a URL that lets anyone read the object for so many seconds (a week at most)."""
+        return self.client.generate_presigned_url(
+            "get_object", Params={"Bucket": uri.bucket, "Key": uri.key}, ExpiresIn=seconds
+        )
 
     def _explained(self, error: Exception, uri: S3Uri, version_id: str | None = None) -> SiameseError:
         """Returns the error behind an answer; if it has no body, repeats the request in a form whose answer has one."""
