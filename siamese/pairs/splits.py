@@ -55,8 +55,8 @@ def assign_splits(
     """
     ordered, known = sorted(candidates, key=lambda candidate: candidate.scene), known or {}
     if not ordered:
-        fix = "`siamese ingest` tells why each was refused"
-        raise SiameseError("holds no accepted scene", where="catalog", fix=fix)
+        fix = "bring labelled scenes; `siamese ingest` counts those without labels, and says why others were refused"
+        raise SiameseError("holds no scene with labels of its own", where="catalog", fix=fix)
     match params.split:
         case "official":
             splits = _official(ordered)

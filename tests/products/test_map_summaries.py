@@ -78,6 +78,8 @@ def test_nothing_mapped_is_nothing_estimated_and_probabilities_stand_in() -> Non
     (found,) = estimate_by_probabilities(np.array([[3.0, 1, 0, 1, 2]]), np.array([[0.25, 0.25, 0, 0.04, 0.25]]))
     assert found["no_damage"].low == pytest.approx(3 - 1.96 * 0.5)
     assert found["minor_damage"].low == pytest.approx(0.02, abs=0.001)
+    (one,) = estimate_by_probabilities(np.array([[0.9, 0.1, 0, 0, 0.1]]), np.array([[0.09, 0.09, 0, 0, 0.09]]))
+    assert one["no_damage"].high == pytest.approx(1), "one building was found"
 
 
 def test_every_building_is_counted_once_in_the_whole_and_where_it_lies(damage_map: DamageMap, brought: Bring) -> None:
