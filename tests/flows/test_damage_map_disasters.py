@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from builders.quake_archive import BUILDINGS, quake_catalog, quake_footprints
 from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
 
 from flows.damage_map import damage_map
 from flows.report import LINKED
@@ -21,6 +24,13 @@ from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, DamageMap, MapPage, Prediction
 from siamese.store import ObjectStore
 
+
+def task_runs() -> list[TaskRun]:
+    """The tasks that Prefect knows of, the latest first."""
+    with get_client(sync_client=True) as client:
+        return client.read_task_runs(sort=TaskRunSort.EXPECTED_START_TIME_DESC, limit=50)
+
+
 pytestmark = pytest.mark.usefixtures("prefect_server", "worker", "one_thread")
 
 
@@ -29,7 +39,8 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
 ) -> None:
     quake_catalog(store, 3, unplaced=[2])
     (worker / "params.yaml").write_text(
-        f"ingest: {{source: {store.raw / 'quake'}}}\nmapping: {{picture_px: 256}}\n"
+        f"ingest: {{source: {store.raw / 'quake'}}}\n"
+        "mapping: {picture_px: 256, tile_px: 128, overlap_px: 32, workers: 2}\n"
         "embedding: {window_px: 128, margin_px: 32}\n"
     )
     crown(1)
@@ -41,6 +52,7 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
     assert ended.message == "2 maps by siamese-damage version 1; 0 scenes quarantined"
     assert ended.result()["notes"] == {"quake_00000002": "has no georeference, so it is mapped on its own"}
     assert DamageMap.mapped_events(store) == {"quake", "quake_00000002"}
+    assert any(run.name.startswith("predict-windows") for run in task_runs()), "windows are tasks on a cluster"
     whole = DamageMap.current(store, "quake")
     assert (len(whole.pre), len(whole.post), whole.parent) == (2, 2, None)
     assert whole.digest in ended.result()["pages"]
