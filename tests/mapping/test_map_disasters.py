@@ -17,7 +17,7 @@ from builders.tinyscenes import DEGREES_PER_PX, scene_label
 from siamese.embedding.reopening import map_parts, reopened
 from siamese.errors import SiameseError
 from siamese.ingest.catalog import ObjectRef, Scene, read_catalog
-from siamese.manifests import Checkpoint, DamageMap
+from siamese.manifests import Checkpoint, DamageMap, Prediction
 from siamese.mapping import map_disaster, map_scene
 from siamese.mapping.disasters import by_disaster
 from siamese.mapping.inputs import ImageFile, scene_images
@@ -66,6 +66,9 @@ def test_scenes_of_a_disaster_are_one_map_like_their_own_maps(store: ObjectStore
     wider = map_disaster(larger, checkpoint, PARAMS, store, predictor=network)
     assert sum(wider.counts.values()) == 4 * len(BUILDINGS)
     assert 0 < network.asked < fresh, "windows that the new scene does not touch are kept"
+    seconds = [Prediction.load(store, str(one.prediction)).seconds for one in (made, wider)]
+    assert seconds[0]
+    assert seconds[1] is None, "other runs had predicted some of its windows"
     wider.mark_current(store)
     assert DamageMap.current(store, "quake") == wider
 
