@@ -67,6 +67,8 @@ def test_a_report_shows_the_newest_assessment(
     made = assess_map(damage_map, sample, labels, params, store, author="a person")
     assert find_assessment(damage_map, store) == made
     files = current_products(damage_map, PublishParams(), store, assessment=made)
+    damaged = made.damaged.buildings
+    assert f"{damaged.low:,.0f} to {damaged.high:,.0f}" in files["report_html"].read(store).decode()
     assert "Assessment by a person" in files["report_html"].read(store).decode()
     assert files["geopackage"].sha256 == damage_map.products["geopackage"].sha256
     other = damage_map.model_copy(update={"origin": damage_map.origin.model_copy(update={"digest": "f" * 16})})
