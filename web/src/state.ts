@@ -87,7 +87,7 @@ export class State {
       this.probabilities.set(found.probabilities);
       for (let i = 0; i < buildings.n; i++) {
         const c = found.classes[i];
-        this.confidence[i] = c === UNKNOWN ? NaN : found.probabilities[4 * i + c] * buildings.building[i];
+        this.confidence[i] = c === UNKNOWN ? NaN : found.probabilities[4 * i + c] * (buildings.footprints?.[i] == null ? buildings.building[i] : 1);
       }
     }
     this.applyFilter();
