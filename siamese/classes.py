@@ -21,13 +21,13 @@ SUBTYPES: Final = {
 """Mask value of each ``subtype`` that an xBD label may carry."""
 
 COLOURS: Final = {
-    "no_damage": (56, 142, 60),
-    "minor_damage": (251, 192, 45),
-    "major_damage": (245, 124, 0),
-    "destroyed": (198, 40, 40),
-    "unknown": (158, 158, 158),
+    "no_damage": (47, 127, 193),
+    "minor_damage": (255, 225, 77),
+    "major_damage": (245, 130, 32),
+    "destroyed": (163, 0, 79),
+    "unknown": (154, 163, 171),
 }
-"""RGB of each class in pictures and maps."""
+"""RGB of each class in pictures and maps, which people with any colour vision tell apart; the page has the same."""
 
 DISASTER_TYPES: Final = ("unknown", "earthquake", "fire", "flooding", "tsunami", "volcano", "wind")
 """What struck, as xBD's metadata names it; a network takes its position in this list, 0 where nobody said."""

@@ -49,8 +49,8 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
     done, last_line = 0.0, time.monotonic()
 
     def line(note: str) -> None:
-        of = f" of {total:,.0f}" if total is not None else ""
-        LOGGER.info(f"{label}: {done:,.0f}{of} {note}".rstrip())
+        count = f"{done:,.0f} done" if total is None else f"{done:,.0f} of {total:,.0f}"
+        LOGGER.info(f"{label}: {count}" + (f", {note}" if note else ""))
 
     def advance_plain(amount: float = 1, /, *, note: str = "") -> None:
         nonlocal done, last_line

@@ -63,7 +63,7 @@ def draw_sample(damage_map: DamageMap, size: int, params: AdaptationParams, stor
     if found := SAMPLE.find(store, origin):
         return found
     buildings = lineage.current(store)
-    taken = _known(lineage)
+    taken = _known(lineage, buildings)
     free = np.ones(len(buildings), bool)
     free[list(taken)] = False
     order = random_order(buildings.ids, lineage.root.buildings.sha256)
@@ -114,14 +114,15 @@ def assess_map(
         have = "1 building of the sample has" if len(missing) == 1 else f"{len(missing)} buildings of the sample have"
         raise SiameseError(f"{have} no label: {named(missing)}", where=where, fix=fix)
     used = [by_place[place] for place in sorted(places)]
-    notes = _notes(len(given) - len(used), used, lineage)
+    known = _known(lineage, buildings)
+    notes = _notes(len(given) - len(used), used, len(known) if lineage.labels else None)
     kept = keep_labels(
         damage_map, buildings, used, store, author=author, source=where, purpose="assessment", notes=notes
     )
     origin = ASSESSMENT.plan(inputs={"sample": sample, "labels": kept}, params={})
     if found := ASSESSMENT.find(store, origin):
         return found
-    told = estimate(sampled(buildings, _known(lineage), used))
+    told = estimate(sampled(buildings, known, used))
     return Assessment(
         origin=origin,
         event=damage_map.event,
@@ -187,10 +188,11 @@ def to_label(
     return json.dumps(head | {"features": features}, indent=1).encode()
 
 
-def _known(lineage: Lineage) -> dict[int, int]:
+def _known(lineage: Lineage, current: MapBuildings) -> dict[int, int]:
+    """Returns the classes that people gave before, by position in the map as it is now."""
     return {
         place: DAMAGE_CLASSES.index(one.damage_class)
-        for place, one in lineage.labels.items()
+        for place, one in lineage.labels_of(current).items()
         if one.damage_class in DAMAGE_CLASSES
     }
 
@@ -214,7 +216,7 @@ def _drawn(sample: AssessmentSample, store: ObjectStore) -> list[str]:
     return names
 
 
-def _notes(others: int, used: Sequence[Label], lineage: Lineage) -> tuple[str, ...]:
+def _notes(others: int, used: Sequence[Label], known: int | None) -> tuple[str, ...]:
     notes = []
     if others:
         notes.append(f"{others} labelled building{'s are' if others > 1 else ' is'} not of the sample, so not counted")
@@ -222,7 +224,7 @@ def _notes(others: int, used: Sequence[Label], lineage: Lineage) -> tuple[str, .
     if unclear:
         are = "buildings that nobody could judge are" if unclear > 1 else "building that nobody could judge is"
         notes.append(f"{unclear} {are} taken to be like the others of their mapped class")
-    if lineage.labels:
-        notes.append(f"{len(_known(lineage))} buildings that the map was adapted with count as certain")
+    if known is not None:
+        notes.append(f"{known} buildings that the map was adapted with count as certain")
     notes.append("buildings that the map missed are in no figure: the sample is drawn from those that it found")
     return tuple(notes)

@@ -60,6 +60,17 @@ class MapBuildings:
         side = np.sqrt(self.grid.pixel_m2() or 1.0)
         return np.asarray(shapely.get_coordinates(shapely.centroid(self.outlines)).reshape(-1, 2) * side, np.float64)
 
+    def take(self, places: npt.NDArray[np.int64]) -> MapBuildings:
+        """Returns some of the buildings, by position."""
+        return MapBuildings(
+            ids=tuple(self.ids[place] for place in places),
+            classes=self.classes[places],
+            probabilities=self.probabilities[places],
+            geometry=self.geometry[places],
+            outlines=self.outlines[places],
+            grid=self.grid,
+        )
+
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """``(n,)`` whether the map says how damaged the building is."""

@@ -26,7 +26,7 @@ from siamese.errors import SiameseError
 from siamese.geo.globe import WGS84
 
 NO_BUILDING: Final = "no_building"
-"""Label of a building that is none; an assessment counts it, ``adapt`` leaves such a building as it is."""
+"""Label of a building that is none; an assessment counts it, ``adapt`` takes such a building out of the map."""
 UNCLEAR: Final = "unclear"
 """Label of a building whose damage nobody can tell from the images."""
 LABEL_CLASSES: Final = (*DAMAGE_CLASSES, NO_BUILDING, UNCLEAR)

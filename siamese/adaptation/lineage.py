@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from siamese.adaptation.buildings import MapBuildings, read_map_buildings
-from siamese.adaptation.labels import Label
+from siamese.adaptation.labels import NO_BUILDING, Label
 from siamese.adaptation.labelset import read_labels
 from siamese.classes import DAMAGE_CLASSES
 from siamese.embedding import embed_map, read_vectors
@@ -55,9 +56,47 @@ class Lineage:
         """Those labels that are damage classes."""
         return {place: one for place, one in self.labels.items() if one.damage_class in DAMAGE_CLASSES}
 
+    @property
+    def absent(self) -> frozenset[int]:
+        """Positions of buildings that are none, as labels say: the adapted map leaves them out."""
+        return frozenset(place for place, one in self.labels.items() if one.damage_class == NO_BUILDING)
+
     def current(self, store: ObjectStore) -> MapBuildings:
         """Returns the buildings as the map has them now."""
         return self.buildings if self.map.digest == self.root.digest else read_map_buildings(self.map, store)
+
+    def places_of(self, current: MapBuildings) -> npt.NDArray[np.int64]:
+        """Returns the position in the root of each building that the map has now.
+
+        An adapted map has the buildings of its root in their order, without those that labels took out.
+
+        Args:
+            current: The buildings as the map has them now.
+
+        Raises:
+            SiameseError: It has a building that its root lacks.
+        """
+        places: list[int] = []
+        wanted = iter(current.ids)
+        name = next(wanted, None)
+        for place, one in enumerate(self.buildings.ids):
+            if one == name:
+                places.append(place)
+                name = next(wanted, None)
+        if name is not None:
+            fix = "adapt the map that its network made again, from the same labels"
+            raise SiameseError(
+                f"has building {name}, which its root lacks", where=f"damage map {self.map.digest}", fix=fix
+            )
+        return np.array(places, np.int64)
+
+    def labels_of(self, current: MapBuildings) -> dict[int, Label]:
+        """Returns the labels by position in the map as it is now; of buildings that it lacks there are none."""
+        return {
+            number: replace(self.labels[place], place=number)
+            for number, place in enumerate(self.places_of(current).tolist())
+            if place in self.labels
+        }
 
 
 def root_of(damage_map: DamageMap, store: ObjectStore) -> DamageMap:

@@ -14,9 +14,9 @@ from siamese.adaptation.buildings import MapBuildings
 from siamese.adaptation.contradictions import contradictions
 from siamese.adaptation.decided import write_decided
 from siamese.adaptation.kept import about, in_order, left_out
-from siamese.adaptation.labels import NO_BUILDING, UNCLEAR, Label, match_labels, read_label_file
+from siamese.adaptation.labels import NO_BUILDING, UNCLEAR, Label, match_labels, named, read_label_file
 from siamese.adaptation.labelset import keep_labels, place_labels
-from siamese.adaptation.lineage import Lineage, latest, trace, vectors_of
+from siamese.adaptation.lineage import Lineage, latest, root_of, trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
 from siamese.adaptation.picturing import map_images
 from siamese.adaptation.selection import entropy, select
@@ -75,12 +75,14 @@ def select_buildings(
         raise SiameseError(f"{count} buildings were asked for", where="-n", fix="ask for 1 or more")
     lineage = trace(damage_map, store)
     buildings = lineage.current(store)
-    asked = np.flatnonzero(lineage.buildings.known)
-    labelled = [place for place in lineage.labels if lineage.buildings.known[place]]
+    there = lineage.places_of(buildings)
+    known = lineage.buildings.known[there]
+    asked = np.flatnonzero(known)
+    labelled = [place for place in lineage.labels_of(buildings) if known[place]]
     if len(labelled) >= len(asked):
         what = "every building whose damage can be told is labelled"
         raise SiameseError(what, where=f"damage map {damage_map.digest}", fix="`siamese adapt` with other labels")
-    along = directions_of(vectors_of(lineage, embedding, store, index), params)
+    along = directions_of(vectors_of(lineage, embedding, store, index), params)[there]
     renumbered = {int(place): number for number, place in enumerate(asked)}
     chosen = select(
         along[asked],
@@ -112,7 +114,8 @@ def adapt_map(
     """Decides all buildings of a map anew from a person's labels, and publishes the map.
 
     No network runs, unless the buildings have no vectors yet. Labels that the map was adapted with before still count;
-    a new label of the same building replaces them.
+    a new label of the same building replaces them. A building that a label calls none is taken out of the map, and
+    comes back when a later label calls it something else.
 
     Args:
         damage_map: The map.
@@ -131,10 +134,10 @@ def adapt_map(
     written = read_label_file(labels)
     given = match_labels(written, earlier.buildings, iou=params.match_iou, where=str(labels))
     lineage = replace(earlier, labels=latest([earlier.labels.values(), given]))
-    if not lineage.known:
-        fix = f"give some buildings one of {', '.join(DAMAGE_CLASSES)}"
+    if not (lineage.known or lineage.absent or earlier.absent):
+        fix = f"give some buildings one of {', '.join(DAMAGE_CLASSES)} or {NO_BUILDING}"
         raise SiameseError("no label is a damage class", where=str(labels), fix=fix)
-    vectors = vectors_of(lineage, embedding, store, index)
+    vectors = vectors_of(lineage, embedding, store, index) if lineage.known else None
     kept = keep_labels(damage_map, lineage.buildings, given, store, author=author, source=str(labels))
     lineage = replace(lineage, sets=(*(one for one in lineage.sets if one.digest != kept.digest), kept))
     return _learn(lineage, vectors, _changed_minds(earlier, given), params, mapping, store)
@@ -172,7 +175,7 @@ def adapt_to_kept(
     kept = in_order(about(damage_map, LabelSet.every(store) if sets is None else sets), damage_map, store)
     if not kept:
         return damage_map, ()
-    if not sum(damage_map.counts.values()):
+    if not sum(root_of(damage_map, store).counts.values()):
         told = "1 label set is" if len(kept) == 1 else f"{len(kept)} label sets are"
         return damage_map, (f"the map has no buildings, so {told} not used",)
     lineage = trace(damage_map, store)
@@ -180,71 +183,64 @@ def adapt_to_kept(
     notes = tuple(note for one, found in placed for note in left_out(one, found))
     used = tuple(one for one, found in placed if found.labels)
     lineage = replace(lineage, labels=latest(found.labels for _, found in placed), sets=used)
-    if not lineage.known:
+    if not (lineage.known or lineage.absent):
         return damage_map, notes
-    vectors = vectors_of(lineage, embedding, store)
+    vectors = vectors_of(lineage, embedding, store) if lineage.known else None
     return _learn(lineage, vectors, notes, params, mapping, store), notes
 
 
 def _learn(
     lineage: Lineage,
-    vectors: npt.NDArray[np.float32],
+    vectors: npt.NDArray[np.float32] | None,
     notes: tuple[str, ...],
     params: AdaptationParams,
     mapping: PublishParams,
     store: ObjectStore,
 ) -> DamageMap:
-    """Decides the buildings of a map from its labels and publishes the map."""
+    """Decides the buildings of a map from its labels and publishes the map; vectors are None if no label is a class."""
     known = lineage.known
-    notes += (*_one_class(known), *_skipped(lineage.labels))
+    notes += (*_one_class(known), *_taken_out(lineage), *_skipped(lineage.labels))
     classes = {place: DAMAGE_CLASSES.index(one.damage_class) for place, one in known.items()}
-    along = directions_of(vectors, params)
-    notes += contradictions(along, classes, lineage.buildings.ids)
+    along = None if vectors is None else directions_of(vectors, params)
+    if along is not None:
+        notes += contradictions(along, classes, lineage.buildings.ids)
     for note in notes:
         LOGGER.warning(note)
     found = _decided(lineage, along, classes, params, store)
-    return _published(lineage, found, len(known), notes, mapping, store)
+    return _published(lineage, found, len(known) + len(lineage.absent), notes, mapping, store)
 
 
 def _decided(
     lineage: Lineage,
-    along: npt.NDArray[np.float64],
+    along: npt.NDArray[np.float64] | None,
     labels: Mapping[int, int],
     params: AdaptationParams,
     store: ObjectStore,
 ) -> BuildingSet:
-    """Returns the buildings with new classes and probabilities."""
+    """Returns the buildings with new classes and probabilities, without those that are none."""
     parts = map_parts(lineage.root, store)
     buildings = lineage.buildings
     # Labels are named by the buildings and classes, so the order in which they came does not matter.
-    told = _hash(" ".join(f"{buildings.ids[place]}:{number}" for place, number in sorted(labels.items())).encode())
+    given = [f"{buildings.ids[place]}:{number}" for place, number in sorted(labels.items())]
+    given += [f"{buildings.ids[place]}:{NO_BUILDING}" for place in sorted(lineage.absent)]
+    told = _hash(" ".join(given).encode())
     origin = ADAPTED.plan(
-        inputs={"buildings": parts.buildings, "labels": told, "vectors": _fingerprint(along)},
+        inputs={"buildings": parts.buildings, "labels": told, "vectors": "" if along is None else _fingerprint(along)},
         params={"adaptation": params},
     )
     if found := ADAPTED.find(store, origin):
         return found
     with workplace(store) as folder, progress("decide buildings", 2) as advance:
-        # Buildings that touch unseen ground have features of it: they neither teach nor are decided, unless labelled.
-        known = buildings.known | np.isin(np.arange(len(buildings)), list(labels))
-        places = np.flatnonzero(known)
-        renumbered = {int(place): number for number, place in enumerate(places)}
-        adapted = adapt_along(
-            along[places],
-            buildings.probabilities[places],
-            {renumbered[place]: number for place, number in labels.items()},
-            params,
-        )
-        probabilities = buildings.probabilities.copy()
-        probabilities[places] = adapted.probabilities
-        classes = np.full(len(buildings), len(DAMAGE_CLASSES), np.int64)
-        classes[places] = decide_classes(adapted.probabilities, params)
-        advance(note=f"{len(labels)} labels, strength {adapted.strength:g}")
+        if along is None:
+            classes, probabilities, told = buildings.classes, buildings.probabilities, "no label is a damage class"
+        else:
+            classes, probabilities, told = _learned(buildings, along, labels, params)
+        advance(note=told)
         source = folder / "before.tif"
         table = folder / "before.parquet"
         store.download(S3Uri.parse(parts.buildings.classes.uri), source)
         store.download(S3Uri.parse(parts.buildings.table.uri), table)
-        made = write_decided(buildings, classes, probabilities, source, table, folder)
+        made = write_decided(buildings, classes, probabilities, source, table, folder, absent=lineage.absent)
         advance(note="files")
         target = BuildingSet.folder(store, origin.digest)
         return BuildingSet(
@@ -260,6 +256,27 @@ def _decided(
             footprints=parts.buildings.footprints,
             shifts=parts.buildings.shifts,
         ).publish(store)
+
+
+def _learned(
+    buildings: MapBuildings, along: npt.NDArray[np.float64], labels: Mapping[int, int], params: AdaptationParams
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], str]:
+    """Returns the class and the probabilities of each building, and a line about how they were learned."""
+    # Buildings that touch unseen ground have features of it: they neither teach nor are decided, unless labelled.
+    known = buildings.known | np.isin(np.arange(len(buildings)), list(labels))
+    places = np.flatnonzero(known)
+    renumbered = {int(place): number for number, place in enumerate(places)}
+    adapted = adapt_along(
+        along[places],
+        buildings.probabilities[places],
+        {renumbered[place]: number for place, number in labels.items()},
+        params,
+    )
+    probabilities = buildings.probabilities.copy()
+    probabilities[places] = adapted.probabilities
+    classes = np.full(len(buildings), len(DAMAGE_CLASSES), np.int64)
+    classes[places] = decide_classes(adapted.probabilities, params)
+    return classes, probabilities, f"{len(labels)} labels, strength {adapted.strength:g}"
 
 
 def _published(
@@ -311,14 +328,23 @@ def _changed_minds(lineage: Lineage, given: Sequence[Label]) -> tuple[str, ...]:
 
 def _one_class(known: Mapping[int, Label]) -> tuple[str, ...]:
     classes = {one.damage_class for one in known.values()}
-    if len(classes) > 1:
+    if len(classes) != 1:
         return ()
     return (f"all {len(known)} labels are {classes.pop()}: label other classes too, so that they can be told apart",)
 
 
+def _taken_out(lineage: Lineage) -> tuple[str, ...]:
+    absent = sorted(lineage.absent)
+    if not absent:
+        return ()
+    were = "1 building was" if len(absent) == 1 else f"{len(absent)} buildings were"
+    ids = named(lineage.buildings.ids[place] for place in absent)
+    return (f"{were} taken out of the map by labels that say {NO_BUILDING}: {ids}",)
+
+
 def _skipped(merged: Mapping[int, Label]) -> tuple[str, ...]:
-    count = sum(one.damage_class not in DAMAGE_CLASSES for one in merged.values())
+    count = sum(one.damage_class == UNCLEAR for one in merged.values())
     if not count:
         return ()
-    are = "1 building is" if count == 1 else f"{count} buildings are"
-    return (f"{are} labelled {NO_BUILDING} or {UNCLEAR}: nothing is learned from them",)
+    are, them = ("1 building is", "it") if count == 1 else (f"{count} buildings are", "them")
+    return (f"{are} labelled {UNCLEAR}: nothing is learned from {them}",)

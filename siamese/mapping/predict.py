@@ -144,7 +144,7 @@ def align(imagery: Imagery) -> ShiftField | None:
     pre, post = imagery.pre.mosaic, imagery.post.mosaic
     if pre.bands != post.bands:
         return None
-    with progress("align dates") as advance, local_gdal(**GDAL):
+    with progress("align dates", 1) as advance, local_gdal(**GDAL):
         field = estimate_shifts(
             imagery.grid, pre.read, post.read, lambda part: pre.touches(part) and post.touches(part)
         )

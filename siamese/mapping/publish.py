@@ -145,6 +145,9 @@ def publish_about(
     inputs |= {"event": about.event, "model": about.model}
     if about.labels:
         inputs["labels"] = " ".join(about.labels)
+    if buildings.footprints:
+        # Maps with footprints were published with another confidence before, which is not to be found again.
+        inputs["confidence"] = "of the class alone where a footprint was given"
     areas = bring_areas(params, prediction.crs, store)
     if areas is not None:
         inputs["areas"] = areas.identity

@@ -130,7 +130,9 @@ class BuildingWriter:
     def _properties(self, row: MappedBuilding, name: str) -> dict[str, Any]:
         known = row.damage_class != UNKNOWN
         damage = dict(zip(DAMAGE_CLASSES, row.damage, strict=True))
-        confidence = row.probability * damage[row.damage_class] if known else None
+        # That a given footprint is a building is known, so only its class is in doubt.
+        standing = row.probability if row.footprint_id is None else 1.0
+        confidence = standing * damage[row.damage_class] if known else None
         return {
             "id": name,
             "damage_class": row.damage_class,

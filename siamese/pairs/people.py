@@ -23,6 +23,7 @@ from siamese.geo.globe import WGS84
 from siamese.ingest.catalog import Scene
 from siamese.manifests import DamageMap, LabelSet
 from siamese.pairs.masks import Mask, burn, training_mask
+from siamese.progress import LOGGER
 from siamese.store import ObjectStore
 
 _SUBTYPES: Final = {DAMAGE_CLASSES[value - 1]: subtype for subtype, value in SUBTYPES.items() if value != UNCLASSIFIED}
@@ -192,6 +193,11 @@ def _in_pixels(
         size = mapped and (mapped[0].width, mapped[0].height)
         return found if labels.scene == scene.scene and size in (None, (scene.width, scene.height)) else None
     if scene.crs is None or scene.affine is None:
+        if labels.scene == scene.scene and mapped is not None:
+            LOGGER.warning(
+                f"label set {labels.digest} by {labels.author} is of scene {scene.scene} but is not used: its map was "
+                f"placed on the ground, the catalogued scene has no georeference; ingest the scene with one"
+            )
         return None
     inverse = ~scene.affine
     try:

@@ -39,7 +39,7 @@ class Teaching:
     """What labels are learned and judged with, beside vectors."""
 
     buildings: MapBuildings
-    """Of the map that the network made."""
+    """Of the map that the network made, without those that labels took out of the map since."""
     key: str
     """Of the random order in which buildings are assessed: the hash of that map's buildings."""
     labels: Mapping[int, str]

@@ -144,13 +144,15 @@ def _teach(
 ) -> dict[str, Any]:
     if lineage is None:
         return absent("the map has no buildings")
-    labels = {place: one.damage_class for place, one in sorted(lineage.labels.items())}
-    current = None if lineage.map.digest == lineage.root.digest else lineage.current(store).probabilities
-    teaching = Teaching(lineage.buildings, lineage.root.buildings.sha256, labels, current)
+    current = lineage.current(store)
+    there = lineage.places_of(current)
+    labels = {place: one.damage_class for place, one in sorted(lineage.labels_of(current).items())}
+    adapted = None if lineage.map.digest == lineage.root.digest else current.probabilities
+    teaching = Teaching(lineage.buildings.take(there), lineage.root.buildings.sha256, labels, adapted)
     if not params.teach:
         return write_teaching(folder, teaching, why="left out")
     try:
-        along = directions_of(vectors_of(lineage, params.embedding, store, index), params.adaptation)
+        along = directions_of(vectors_of(lineage, params.embedding, store, index), params.adaptation)[there]
     except SiameseError as error:
         LOGGER.warning(f"the page cannot learn from labels: {error.what}")
         return write_teaching(folder, teaching, why=error.what)

@@ -15,6 +15,7 @@ import shapely
 from builders.labelled import feature, point, write_labels
 from builders.made_rasters import Colours
 
+from siamese.adaptation.assessment import draw_sample
 from siamese.adaptation.buildings import read_map_buildings
 from siamese.adaptation.verb import adapt_map, select_buildings
 from siamese.classes import DAMAGE_CLASSES
@@ -127,12 +128,52 @@ def test_one_class_alone_and_labels_of_no_building_are_told(
     names = list(before)
     adapted = adapt(damage_map, {names[0]: "destroyed", names[4]: "destroyed", names[7]: "no_building"})
     assert any("all 2 labels are destroyed" in one for one in adapted.warnings)
-    assert any("1 building is labelled no_building" in one for one in adapted.warnings)
+    assert any(
+        one == f"1 building was taken out of the map by labels that say no_building: {names[7]}"
+        for one in adapted.warnings
+    )
     after = published(adapted, store)
     moved = sum(after[name]["damage_class"] != before[name]["damage_class"] for name in names[8:])
     assert moved <= len(names) // 4
     with pytest.raises(SiameseError, match="no label is a damage class"):
         adapt(damage_map, {names[0]: "unclear"})
+
+
+def test_what_is_no_building_leaves_the_map_and_comes_back(
+    store: ObjectStore, damage_map: DamageMap, adapt: Adapt, tmp_path: Path
+) -> None:
+    buildings = read_map_buildings(damage_map, store)
+    names = list(buildings.ids)
+    # Nothing is learned from it, so the others stay as they are, and no vectors are needed.
+    bare = adapt(damage_map, {names[7]: "no_building"})
+    left = published(bare, store)
+    assert list(left) == [*names[:7], *names[8:]]
+    was = published(damage_map, store)
+    assert all(left[name]["damage_class"] == was[name]["damage_class"] for name in left)
+    assert sum(bare.counts.values()) == len(names) - 1
+    before, after = (raster(one, store, tmp_path) for one in (damage_map, bare))
+    changed = before != after
+    assert changed.any()
+    assert not after[changed].any(), "its pixels are background"
+    x, y = map(int, shapely.get_coordinates(shapely.centroid(buildings.outlines[7]))[0])
+    assert changed[y, x]
+
+    # Positions after it are those of the smaller map: for what is picked, drawn and learned next.
+    labels = {names[0]: "no_damage", names[20]: "destroyed"}
+    taught = adapt(bare, labels)
+    found = published(taught, store)
+    assert list(found) == list(left)
+    assert {name: found[name]["damage_class"] for name in labels} == labels
+    current, picks = select_buildings(taught, 40, PARAMS, EMBEDDING, store)
+    assert {pick.building for pick in picks} <= set(left) - set(labels)
+    assert all(current.ids[pick.place] == pick.building for pick in picks)
+    sample = draw_sample(taught, 5, PARAMS, store)
+    assert (sample.known, sum(there for there, _ in sample.strata.values())) == (2, len(names) - 3)
+
+    back = adapt(taught, {names[7]: "major_damage"})
+    assert list(published(back, store)) == names
+    assert published(back, store)[names[7]]["damage_class"] == "major_damage"
+    assert not any("taken out" in one for one in back.warnings)
 
 
 def test_labels_that_cannot_be_used_change_nothing(store: ObjectStore, damage_map: DamageMap, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def bytes_of(store: ObjectStore, made: DamageMap) -> dict[str, str]:
     for blob in blobs:
         blob.read(store)
     # These say when the map was predicted, and where its sources lie.
-    timed = {made.products[name].uri for name in ("stac_item", "stac_collection", "stac_model", "report_pdf")}
+    names = ("stac_item", "stac_collection", "stac_model", "report_pdf")
+    timed = {made.products[name].uri for name in names if name in made.products}
     return {S3Uri.parse(blob.uri).key: blob.sha256 for blob in blobs if blob.uri not in timed}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from affine import Affine
 from builders.made_rasters import PLACE, SMALL, UTM, Colours, draw, pair, read, write
 from shapely import box
 
@@ -17,9 +19,11 @@ from siamese.errors import SiameseError
 from siamese.manifests import BuildingSet, Checkpoint, Prediction
 from siamese.mapping import map_pair
 from siamese.mapping.area import Area, find_area
-from siamese.mapping.buildings import read_buildings
+from siamese.mapping.buildings import MappedBuilding, read_buildings
+from siamese.mapping.grid import Grid
 from siamese.mapping.reasons import Reason
 from siamese.mapping.shapes import bounding_box, box_polygons, find_shapes, read_shapes
+from siamese.mapping.vectors import BuildingWriter
 from siamese.store import ObjectStore
 
 SIDE = 200
@@ -168,6 +172,19 @@ def test_a_box_is_an_area_on_both_sides_of_the_antimeridian(store: ObjectStore, 
     assert area.bounds() == pytest.approx((179.5, -17, -179.5, -16))
     with pytest.raises(SiameseError, match="is no bounding box in degrees"):
         bounding_box("10,60,20,50")
+
+
+def test_a_footprint_is_as_sure_as_its_class(tmp_path: Path) -> None:
+    whole = MappedBuilding(box(4, 4, 9, 9), 0, "destroyed", 0.05, (0.1, 0.0, 0.0, 0.9), 25, 25.0)
+    with BuildingWriter(
+        tmp_path / "a.parquet", tmp_path / "a.geojson", Grid(None, Affine.identity(), 16, 16), "a", review_below=0.5
+    ) as writer:
+        writer.add(replace(whole, footprint_id="way/7"))
+        writer.add(whole)
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["confidence"] for row in rows] == pytest.approx([0.9, 0.045])
+    assert [row["review"] for row in rows] == [False, True]
+    assert [row["probability_building"] for row in rows] == pytest.approx([0.05, 0.05]), "which stays as it was told"
 
 
 def test_area_and_footprints_go_through_the_verb_and_are_part_of_its_identity(

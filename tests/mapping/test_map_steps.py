@@ -224,7 +224,7 @@ def test_a_map_made_before_there_were_steps_is_read_and_not_made_again(
     old = {
         "origin": {
             "digest": "0123456789abcdef", "code": "0",
-            "params": {"mapping": SMALL.model_dump(mode="json", exclude={"areas"})},
+            "params": {"mapping": SMALL.model_dump(mode="json", exclude={"areas", "workers", "scheduler"})},
             "inputs": {"pre": pre, "post": post, "place": "", "event": "storm", "disaster_type": "",
                        "checkpoint": checkpoint.digest},
         },

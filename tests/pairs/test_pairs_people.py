@@ -68,7 +68,12 @@ def mapped(store: ObjectStore, scene: TinyScene, roofs: dict[str, Polygon]) -> D
 
 
 def labelled(
-    store: ObjectStore, damage_map: DamageMap, classes: dict[str, str], minute: int = 0, scene: str = BARE.name
+    store: ObjectStore,
+    damage_map: DamageMap,
+    classes: dict[str, str],
+    minute: int = 0,
+    scene: str = BARE.name,
+    crs: str | None = None,
 ) -> LabelSet:
     """Publishes labels of buildings of a map."""
     origin = LABEL_SET.plan(inputs={"map": damage_map, "labels": repr(classes), "author": "ana"}, params={})
@@ -90,7 +95,7 @@ def labelled(
         made=datetime(2026, 1, 1, 12, minute, tzinfo=UTC),
         purpose="label",
         source="labels.geojson",
-        crs=None,
+        crs=crs,
         pre=damage_map.pre,
         post=damage_map.post,
         table=put_blob(store, LabelSet.folder(store, origin.digest), "labels.parquet", table.getvalue()),
@@ -153,6 +158,16 @@ def test_labels_of_other_places_change_nothing(store: ObjectStore, damage_map: D
     catalog = ingested(store)
     labelled(store, damage_map, {"b-1": "destroyed"}, scene="flood_00000999")
     assert set(build_pairs(catalog, asked(), store).origin.inputs) == {"catalog"}
+
+
+def test_labels_that_cannot_be_placed_on_their_own_scene_are_told(
+    store: ObjectStore, damage_map: DamageMap, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = labelled(store, damage_map, {"b-1": "destroyed"}, crs="EPSG:32614")
+    with caplog.at_level("WARNING", "siamese"):
+        assert set(build_pairs(ingested(store), asked(), store).origin.inputs) == {"catalog"}
+    (told,) = [line for line in caplog.messages if line.startswith(f"label set {one.digest}")]
+    assert f"is of scene {BARE.name} but is not used" in told
 
 
 def test_labels_of_the_data_set_win_over_those_of_people(store: ObjectStore, damage_map: DamageMap) -> None:

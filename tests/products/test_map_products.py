@@ -82,7 +82,7 @@ def test_the_geopackage_opens_in_the_colours_of_the_classes(damage_map: DamageMa
     shown = {one.get("value"): one.get("symbol") for one in document.iter("category")}
     assert list(shown) == list(COLOURS)
     fills = {one.get("name"): one.find(".//prop[@k='color']").get("v") for one in document.iter("symbol")}
-    assert fills[shown["destroyed"]] == "198,40,40,140"
+    assert fills[shown["destroyed"]] == "{},{},{},140".format(*COLOURS["destroyed"])
 
 
 def test_a_geopackage_has_the_same_bytes_whenever_it_is_made(

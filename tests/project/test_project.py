@@ -15,6 +15,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import siamese
+from siamese.classes import COLOURS
+from siamese.progress import progress
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -61,3 +63,18 @@ def test_the_lock_pins_every_dependency_on_every_python(python: str) -> None:
 def test_the_lock_names_no_registry() -> None:
     assert "://" not in LOCK
     assert LOCK.count("--hash=sha256:") > LOCK.count("==") > 200
+
+
+def test_maps_and_their_page_have_the_same_colours() -> None:
+    source = (ROOT / "web" / "src" / "colours.ts").read_text()
+    found = re.findall(r"#[0-9a-f]{6}", source.partition("COLOURS = [")[2].partition("]")[0])
+    assert found == ["#{:02x}{:02x}{:02x}".format(*colour) for colour in COLOURS.values()]
+
+
+@pytest.mark.parametrize(
+    ("total", "line"), [(None, "read: 3 done"), (9, "read: 3 of 9")], ids=["unknown total", "known total"]
+)
+def test_a_progress_line_says_how_much_is_done(total: int | None, line: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "siamese"), progress("read", total) as advance:
+        advance(3)
+    assert caplog.messages == [line]

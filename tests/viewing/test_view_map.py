@@ -111,6 +111,11 @@ def test_labels_go_back_to_the_bucket(
         page.fill("#adapt-author", "Ana")
         page.click("#adapt-keep")
         page.get_by_text("Kept as label set").wait_for()
+        page.evaluate("siamese.page.go(5)")
+        page.keyboard.press("5")
+        page.locator("#teach-gone").wait_for()
+        kept_there = page.evaluate("[...siamese.page.state.kept]")
+        assert [place for place, one in enumerate(kept_there) if not one] == [5], "what is no building is left out"
     (kept,) = LabelSet.every(store)
     assert (kept.map, kept.author, kept.purpose, kept.source) == (made.digest, "Ana", "label", "page")
     assert kept.counts == {"no_damage": 1, "minor_damage": 1, "destroyed": 1}

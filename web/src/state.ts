@@ -41,6 +41,8 @@ export class State {
   readonly kept: Uint8Array;
   /** Buildings that have a label of any kind. */
   labelled: ReadonlySet<number> = new Set();
+  /** Buildings that are none, as labels say: neither drawn nor counted. */
+  private absent: ReadonlySet<number> = new Set();
   private readonly listeners = new Map<Events, Set<() => void>>();
 
   constructor(readonly about: About, readonly buildings: Buildings, readonly plane: Plane, readonly layer: BuildingLayer) {
@@ -72,9 +74,10 @@ export class State {
     this.tell("selected");
   }
 
-  /** Shows classes and probabilities that were decided anew; null shows the map's own. */
-  decide(found: { classes: Uint8Array; probabilities: Float64Array } | null): void {
+  /** Shows classes and probabilities that were decided anew, null the map's own, without buildings that are none. */
+  decide(found: { classes: Uint8Array; probabilities: Float64Array } | null, absent: ReadonlySet<number> = new Set()): void {
     const { buildings } = this;
+    this.absent = absent;
     if (!found) {
       this.classes.set(buildings.mapped);
       this.probabilities.set(buildings.probabilities);
@@ -84,7 +87,7 @@ export class State {
       this.probabilities.set(found.probabilities);
       for (let i = 0; i < buildings.n; i++) {
         const c = found.classes[i];
-        this.confidence[i] = c === UNKNOWN ? NaN : found.probabilities[4 * i + c] * buildings.building[i];
+        this.confidence[i] = c === UNKNOWN ? NaN : found.probabilities[4 * i + c] * (buildings.footprints?.[i] == null ? buildings.building[i] : 1);
       }
     }
     this.applyFilter();
@@ -109,7 +112,7 @@ export class State {
       if (ok && filter.review) ok = buildings.review[i] === 1;
       if (ok && filter.reasons) ok = (buildings.reasons[i] & filter.reasons) !== 0;
       if (ok && filter.region) ok = inside([buildings.at[2 * i], buildings.at[2 * i + 1]], filter.region);
-      kept[i] = ok ? 1 : 0;
+      kept[i] = ok && !this.absent.has(i) ? 1 : 0;
     }
     this.paint();
   }

@@ -48,7 +48,9 @@ export function handIn(page: Page, labels: Labels, purpose: "label" | "assessmen
           headers: { "Content-Type": "application/geo+json", "X-Siamese": page.session?.token ?? "" },
         });
         const answer = (await found.json()) as { set?: string; error?: string };
-        told.textContent = found.ok ? t("teach.kept", { set: answer.set ?? "" }) : t("teach.failed", { why: answer.error ?? String(found.status) });
+        told.textContent = found.ok
+          ? t(verb === "adapt" ? "teach.kept" : "assess.kept", { set: answer.set ?? "", command: next() })
+          : t("teach.failed", { why: answer.error ?? String(found.status) });
       } catch (error) {
         told.textContent = t("teach.failed", { why: error instanceof Error ? error.message : String(error) });
       }

@@ -22,6 +22,7 @@ export function teach(page: Page, labels: Labels): Teach {
   const earlier = Object.entries(about.teach.labels ?? {}).map(([place, name]): [number, string] => [Number(place), name]);
   let queue: number[] = [];
   let found: { classes: Uint8Array; probabilities: Float64Array } | null = null;
+  let gone: ReadonlySet<number> = new Set();
   let learning = false, again = false, shown = true;
 
   const intro = h("p", {}, t("teach.intro"));
@@ -31,7 +32,7 @@ export function teach(page: Page, labels: Labels): Teach {
   const changes = h("p", { class: "quiet" });
   const next = h("button", { type: "button", class: "main", id: "teach-next", onclick: () => void propose() }, t("teach.next"));
   const undo = h("button", { type: "button", id: "teach-undo", onclick: () => takeBack() }, t("teach.undo"));
-  const compare = h("button", { type: "button", id: "teach-compare", onclick: () => { shown = !shown; state.decide(shown ? found : null); show(); } });
+  const compare = h("button", { type: "button", id: "teach-compare", onclick: () => { shown = !shown; decide(); show(); } });
   const clear = h("button", {
     type: "button", onclick: () => {
       if (!confirm(t("teach.clear.sure", { n: labels.size }))) return;
@@ -42,12 +43,18 @@ export function teach(page: Page, labels: Labels): Teach {
   }, t("teach.clear"));
   const handing = handIn(page, labels, "label", () => 0);
 
-  /** Damage classes by place: those that the map was made with, and the newer ones of this page. */
-  const known = (): [number, number][] => {
-    const all = new Map<number, string>(earlier);
-    for (const one of labels.all()) all.set(one.place, LABELS[one.label]);
-    return [...all].map(([place, name]): [number, number] => [place, about.classes.indexOf(name)]).filter(([, c]) => c >= 0 && c < UNKNOWN);
+  /** Labels by place: those that the map was made with, and the newer ones of this page. */
+  const all = (): [number, string][] => {
+    const found = new Map<number, string>(earlier);
+    for (const one of labels.all()) found.set(one.place, LABELS[one.label]);
+    return [...found];
   };
+  /** Those that are damage classes. */
+  const known = (): [number, number][] =>
+    all().map(([place, name]): [number, number] => [place, about.classes.indexOf(name)]).filter(([, c]) => c >= 0 && c < UNKNOWN);
+  /** Buildings that are none: as `siamese adapt`, the page takes them out of the map. */
+  const noBuildings = (): Set<number> => new Set(all().filter(([, name]) => name === "no_building").map(([place]) => place));
+  const decide = (): void => (shown ? state.decide(found, gone) : state.decide(null));
   const asked = (): number[] => [...new Set([...earlier.map(([place]) => place), ...labels.places()])];
 
   const show = (): void => {
@@ -55,7 +62,7 @@ export function teach(page: Page, labels: Labels): Teach {
     intro.hidden = labels.size > 2;
     undo.disabled = !labels.canUndo();
     clear.hidden = labels.size === 0;
-    compare.hidden = !found;
+    compare.hidden = !found && !gone.size;
     compare.textContent = t(shown ? "teach.before" : "teach.after");
     compare.setAttribute("aria-pressed", String(!shown));
     handing.show();
@@ -81,10 +88,13 @@ export function teach(page: Page, labels: Labels): Teach {
     const given = known();
     replace(notes);
     changes.textContent = "";
+    shown = true;
+    gone = labels.size ? noBuildings() : new Set();
     if (!given.length || !labels.size) {
       found = null;
-      state.decide(null);
+      decide();
       status.textContent = labels.size ? t("teach.nodamage") : "";
+      tellGone();
       show();
       return;
     }
@@ -92,13 +102,13 @@ export function teach(page: Page, labels: Labels): Teach {
     const started = performance.now();
     const answer = await page.learner.adapt(given);
     found = answer;
-    shown = true;
-    state.decide(found);
+    decide();
     const counts = about.classes.map(() => 0);
     let changed = 0;
     for (let i = 0; i < state.buildings.n; i++) {
-      counts[answer.classes[i]]++;
       counts[state.buildings.mapped[i]]--;
+      if (gone.has(i)) continue;
+      counts[answer.classes[i]]++;
       if (answer.classes[i] !== state.buildings.mapped[i]) changed++;
     }
     root.dataset["ms"] = String(performance.now() - started);
@@ -106,6 +116,7 @@ export function teach(page: Page, labels: Labels): Teach {
     status.textContent = t("teach.learned", { ms: Math.round(performance.now() - started), changed });
     changes.textContent = counts.map((count, c) => [count, c]).filter(([count]) => count).map(([count, c]) =>
       `${named("class", about.classes[c])} ${count > 0 ? "+" : "−"}${Math.abs(count)}`).join(" · ");
+    tellGone();
     const one = new Set(given.map(([, c]) => c));
     if (one.size === 1) notes.append(h("p", { class: "note" }, t("teach.oneclass", { class: named("class", about.classes[given[0][1]]) })));
     if (answer.contradictions.length) {
@@ -113,6 +124,10 @@ export function teach(page: Page, labels: Labels): Teach {
       notes.append(h("p", { class: "note" }, t("teach.contradict", { pairs })));
     }
     show();
+  }
+
+  function tellGone(): void {
+    if (gone.size) notes.append(h("p", { class: "note", id: "teach-gone" }, gone.size === 1 ? t("teach.gone") : t("teach.gones", { n: gone.size })));
   }
 
   async function propose(): Promise<void> {
