@@ -186,7 +186,7 @@ def test_one_block_of_neighbours_cannot_be_split_and_no_scenes_neither() -> None
     row = [candidate(f"a_{n}", tile(n)) for n in range(9)]
     with pytest.raises(SiameseError, match=r"val and test would hold no scene.*neighbour_gap"):
         assign_splits(row, asked())
-    with pytest.raises(SiameseError, match="no accepted scene"):
+    with pytest.raises(SiameseError, match="holds no scene with labels of its own"):
         assign_splits([], asked())
 
 
