@@ -21,4 +21,4 @@ def map_images(root: DamageMap, store: ObjectStore) -> Iterator[tuple[BothDates 
         except SiameseError as error:
             yield None, (f"the picture shows no image: {error.what}",)
             return
-        yield BothDates(opened.pre.mosaic, opened.post.mosaic), ()
+        yield BothDates.of(opened), ()

@@ -50,7 +50,7 @@ def read_chips(imagery: Imagery, box: Box) -> tuple[Image, Image]:
     row, col, side = box
     grid = imagery.grid.window(row, col, side, side)
     with local_gdal(**GDAL):
-        return imagery.pre.mosaic.read(grid)[0], imagery.post.mosaic.read(grid)[0]
+        return imagery.pre.mosaic.read(grid)[0], imagery.aligned_post.read(grid)[0]
 
 
 def cut_chip(image: Image, box: Box) -> Image:

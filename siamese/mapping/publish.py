@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 from siamese.geo import local_gdal
 from siamese.manifests import Alignment, BuildingSet, DamageMap, Evaluation, Prediction
@@ -22,7 +23,7 @@ from siamese.mapping.rasters import describe_copy
 from siamese.mapping.reasons import COLOURS, Reason
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.stage import DAMAGE_MAP
-from siamese.mapping.task import Aligned, MapTask
+from siamese.mapping.task import Imagery, MapTask
 from siamese.mapping.tiles import GDAL
 from siamese.mapping.trust import state_trust
 from siamese.mapping.vectors import BuildingWriter
@@ -70,11 +71,8 @@ def publish_map(
     )
 
     def opened() -> BothDates:
-        found, shifts = imagery(prediction.bands), prediction.shifts
-        if shifts is None:
-            return BothDates(found.pre.mosaic, found.post.mosaic)
-        field = ShiftField.from_geojson(shifts.read(store))
-        return BothDates(found.pre.mosaic, Aligned(found.post.mosaic, field, grid))
+        shifts = ShiftField.from_geojson(prediction.shifts.read(store)) if prediction.shifts else None
+        return BothDates.of(replace(imagery(prediction.bands), shifts=shifts))
 
     return publish_about(
         about,
@@ -94,6 +92,11 @@ class BothDates:
 
     pre: Readable
     post: Readable
+
+    @classmethod
+    def of(cls, imagery: Imagery) -> Self:
+        """Returns both dates as a person should see them: post images where they show the ground of the pre images."""
+        return cls(imagery.pre.mosaic, imagery.aligned_post)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import shapely
 
@@ -79,21 +79,30 @@ class Date:
         return tuple(self.identities[number] for number in self.mosaic.touching(grid))
 
 
+class Images(Protocol):
+    """Images that are read on the grid of a map, or on a coarser one of the same ground."""
+
+    def read(self, grid: Grid) -> tuple[Image, Mask]:
+        """Returns the pixels ``(h, w, bands)`` uint8, and ``(h, w)`` bool which of them are seen."""
+        ...
+
+
 @dataclass(frozen=True)
 class Aligned:
     """The post images, read where they show the ground of the pre images."""
 
-    mosaic: Mosaic
-    field: ShiftField
+    images: Images
     grid: Grid
-    """Grid of the map, in whose pixels the shifts are."""
+    """Grid of the map."""
+    shift_at: Callable[[float, float], tuple[float, float]]
+    """Gives the pixels of that grid, right and down, by which they are shifted at a row and column of it."""
 
     def read(self, grid: Grid) -> tuple[Image, Mask]:
         """Reads the pixels of a grid; see :meth:`siamese.mapping.mosaic.Mosaic.read`."""
         col, row = ~self.grid.transform @ (grid.transform @ (grid.width / 2, grid.height / 2))
-        right, down = self.field.at(row, col)
+        right, down = self.shift_at(row, col)
         factor = grid.transform.a / self.grid.transform.a
-        return self.mosaic.read(grid.shifted((right / factor, down / factor)))
+        return self.images.read(grid.shifted((right / factor, down / factor)))
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,11 @@ class Imagery:
     footprints: Footprints | None = None
     shifts: ShiftField | None = None
     """How far the post images show the ground away from where the pre images do; None: they are read as they lie."""
+
+    @property
+    def aligned_post(self) -> Images:
+        """The post images where they show the ground of the pre images: what a person should be shown beside them."""
+        return Aligned(self.post.mosaic, self.grid, self.shift_at) if self.shifts else self.post.mosaic
 
     def shift_at(self, row: float, col: float) -> tuple[float, float]:
         """Returns by how many pixels, right and down, the post images are shifted at a pixel of the grid."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from siamese.adaptation.lineage import root_of
 from siamese.embedding.reopening import map_parts, reopened
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.manifests import Assessment, BuildingSet, Checkpoint, DamageMap, Evaluation, MapProducts, Prediction
@@ -144,14 +145,11 @@ def _images(made: DamageMap, prediction: Prediction | None, store: ObjectStore) 
     if prediction is None:
         yield None
         return
-    root = made
-    while root.parent is not None:
-        root = DamageMap.load(store, root.parent)
     with ExitStack() as stack:
         try:
-            imagery = stack.enter_context(reopened(map_parts(root, store), store))
+            imagery = stack.enter_context(reopened(map_parts(root_of(made, store), store), store))
         except SiameseError as error:
             LOGGER.warning(f"the report shows no sample buildings: {error}")
             yield None
             return
-        yield reader(BothDates(imagery.pre.mosaic, imagery.post.mosaic), grid_of(prediction))
+        yield reader(BothDates.of(imagery), grid_of(prediction))

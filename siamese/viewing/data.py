@@ -18,10 +18,11 @@ from siamese.adaptation.estimate import random_order
 from siamese.classes import DAMAGE_CLASSES
 from siamese.mapping.buildings import CLASSES
 from siamese.mapping.grid import Grid
+from siamese.mapping.task import Images
 from siamese.params import AdaptationParams
 from siamese.progress import progress
 from siamese.viewing.columns import write_columns
-from siamese.viewing.imagery import Readable, centre_of, pyramid_of, write_date
+from siamese.viewing.imagery import centre_of, pyramid_of, write_date
 from siamese.viewing.outlines import UNIT, flat_outlines
 
 FORMAT: Final = 1
@@ -96,7 +97,7 @@ def write_buildings(folder: Path, buildings: MapBuildings, table: pa.Table) -> d
     }
 
 
-def write_dates(folder: Path, grid: Grid, dates: Mapping[str, Readable], name: str) -> dict[str, Any]:
+def write_dates(folder: Path, grid: Grid, dates: Mapping[str, Images], name: str) -> dict[str, Any]:
     """Writes the raster tiles of each date, both at once.
 
     Args:

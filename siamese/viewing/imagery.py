@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ import pyproj
 from siamese.geo import local_gdal, shown
 from siamese.geo.globe import outline, to_degrees
 from siamese.mapping.grid import Grid
-from siamese.mapping.mosaic import Image, Mask
+from siamese.mapping.task import Images
 from siamese.mapping.tiles import GDAL
 from siamese.tiling.images import Pixels, Pyramid, Tile, write_images
 from siamese.tiling.plane import PIXEL_ZOOM, TILE_PX, Points, from_degrees, from_pixels, to_metres, zoom_of
@@ -24,30 +23,6 @@ from siamese.tiling.plane import PIXEL_ZOOM, TILE_PX, Points, from_degrees, from
 _MESH: Final = 17
 """Places are computed at so many points along a tile's side, and interpolated between them."""
 _PAD_PX: Final = 2
-
-
-class Readable(Protocol):
-    """Images of one date that can be read on parts of the map's grid."""
-
-    def read(self, grid: Grid) -> tuple[Image, Mask]:
-        """Returns the pixels ``(h, w, bands)`` uint8, and which of them are seen."""
-        ...
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Images after the disaster, read where they show the ground that the images before show."""
-
-    images: Readable
-    grid: Grid
-    """Pixels of the map."""
-    shift_at: Callable[[float, float], tuple[float, float]]
-    """Gives the pixels, right and down, by which they are shifted at a row and column of the map."""
-
-    def read(self, grid: Grid) -> tuple[Image, Mask]:
-        """Returns the pixels of a part of the map's grid, and which of them are seen."""
-        col, row = ~self.grid.transform @ (grid.transform.c, grid.transform.f)
-        return self.images.read(grid.shifted(self.shift_at(row + grid.height / 2, col + grid.width / 2)))
 
 
 def pyramid_of(grid: Grid) -> Pyramid:
@@ -73,7 +48,7 @@ def centre_of(grid: Grid) -> float:
 
 
 def write_date(
-    path: Path, grid: Grid, images: Readable, about: dict[str, str], done: Callable[[], None] = lambda: None
+    path: Path, grid: Grid, images: Images, about: dict[str, str], done: Callable[[], None] = lambda: None
 ) -> int:
     """Writes the tiles of one date.
 
@@ -103,7 +78,7 @@ class _Warp:
         self._grid = grid
         self._to_map = pyproj.Transformer.from_crs("EPSG:3857", grid.crs, always_xy=True) if grid.crs else None
 
-    def read(self, tile: Tile, images: Readable) -> tuple[Pixels, npt.NDArray[np.bool_]] | None:
+    def read(self, tile: Tile, images: Images) -> tuple[Pixels, npt.NDArray[np.bool_]] | None:
         """Reads the tile; None where the map has no ground."""
         mesh = self._pixels(tile)
         (left, top), (right, bottom) = np.floor(mesh.min(axis=0)) - _PAD_PX, np.ceil(mesh.max(axis=0)) + _PAD_PX

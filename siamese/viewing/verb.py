@@ -18,6 +18,7 @@ from siamese.adaptation.model import directions_of
 from siamese.embedding.reopening import map_parts, reopened
 from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, EmbeddingIndex
+from siamese.mapping.task import Images
 from siamese.params import AdaptationParams, EmbeddingParams
 from siamese.progress import LOGGER
 from siamese.store import ObjectStore
@@ -33,7 +34,6 @@ from siamese.viewing.data import (
     write_teaching,
 )
 from siamese.viewing.folders import check_folder, copy_page
-from siamese.viewing.imagery import Aligned, Readable
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,7 @@ def _about(damage_map: DamageMap, root: DamageMap) -> dict[str, Any]:
 def _imagery(root: DamageMap, buildings: MapBuildings, folder: Path, store: ObjectStore) -> dict[str, Any]:
     try:
         with reopened(map_parts(root, store), store) as imagery:
-            dates: dict[str, Readable] = {
-                "pre": imagery.pre.mosaic,
-                "post": Aligned(imagery.post.mosaic, imagery.grid, imagery.shift_at),
-            }
+            dates: dict[str, Images] = {"pre": imagery.pre.mosaic, "post": imagery.aligned_post}
             return write_dates(folder, buildings.grid, dates, root.event)
     except SiameseError as error:
         LOGGER.warning(f"the page shows no imagery: {error.what}")

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from builders.made_rasters import SMALL, Colours, draw, write
 
+from siamese.embedding.reopening import map_parts, reopened
 from siamese.manifests import Checkpoint, Prediction
 from siamese.mapping import map_pair
 from siamese.mapping.buildings import read_buildings
@@ -116,6 +117,12 @@ def test_the_map_tells_its_shift_and_keeps_it_as_a_layer(
     assert point["properties"]["trusted"]
     assert made.bounds is not None
     assert made.bounds[0] < point["geometry"]["coordinates"][0] < made.bounds[2]
+    with reopened(map_parts(made, store), store) as imagery:
+        square = imagery.grid.window(200, 200, 64, 64)
+        shown, as_it_lies = imagery.aligned_post.read(square)[0], imagery.post.mosaic.read(square)[0]
+    # Chips, reports made again and pictures of adapted maps show the same ground in both dates.
+    there = scene((0, 0))[1][200:264, 200:264].astype(int)
+    assert 4 * np.abs(shown - there).mean() < np.abs(as_it_lies - there).mean()
     off = map_pair(
         *given, checkpoint, WIDE.model_copy(update={"align": False}), store, predictor=Colours(), event="off"
     )

@@ -14,8 +14,9 @@ from PIL import Image as Pillow
 from pmtiles.reader import MmapSource, Reader, all_tiles
 
 from siamese.mapping.grid import Grid
+from siamese.mapping.task import Aligned
 from siamese.tiling.plane import PIXEL_ZOOM
-from siamese.viewing.imagery import Aligned, pyramid_of, write_date
+from siamese.viewing.imagery import pyramid_of, write_date
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
