@@ -27,6 +27,7 @@ from siamese.mapping.inputs import check_files
 from siamese.mapping.queue import in_order_of_need
 from siamese.mapping.request import MapRequest, Per
 from siamese.mapping.shapes import find_shapes
+from siamese.mapping.spread import Spread
 from siamese.model import DeferredPredictor
 from siamese.params import Params, PublishParams
 from siamese.progress import LOGGER, progress
@@ -136,15 +137,17 @@ def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel, *
     found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
     first, *further = checkpoints = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
     predictor = DeferredPredictor(store, *checkpoints, expected_pairs=len(scenes), flips=params.mapping.flips)
-    by_model = partial(
-        map_scene,
-        further=further,
-        model=model["name"],
-        predictor=predictor,
-        reuse_older=not params.runs.redo_older,
-    )
-    jobs = {scene: partial(by_model, found[scene], first, params.mapping, store) for scene in scenes}
-    return _map_each("map scenes", jobs, params, store, adapt=adapt)
+    with spread_over_tasks(params.mapping, store) as spread:
+        by_model = partial(
+            map_scene,
+            further=further,
+            model=model["name"],
+            predictor=predictor,
+            spread=spread,
+            reuse_older=not params.runs.redo_older,
+        )
+        jobs = {scene: partial(by_model, found[scene], first, params.mapping, store) for scene in scenes}
+        return _map_each("map scenes", jobs, params, store, adapt=adapt)
 
 
 @step
@@ -155,23 +158,9 @@ def map_whole(
     store, params = join_run(run)
     rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes]
     (whole,), _ = by_disaster(rows)
-    first, *further = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
     with spread_over_tasks(params.mapping, store) as spread:
-        job = partial(
-            map_disaster,
-            whole,
-            first,
-            params.mapping,
-            store,
-            further=further,
-            model=model["name"],
-            spread=spread,
-            reuse_older=not params.runs.redo_older,
-            aoi=request.aoi,
-            footprints=request.footprints,
-            disaster_type=request.disaster_type,
-        )
-        return _map_each("map disasters", {disaster: job}, params, store, adapt=adapt)
+        verb = _as_asked(map_disaster, request, model, params, store, spread)
+        return _map_each("map disasters", {disaster: partial(verb, whole)}, params, store, adapt=adapt)
 
 
 @step
@@ -184,12 +173,26 @@ def map_imagery(run: str, model: ResolvedModel, request: MapRequest, *, adapt: b
         find_area(request.aoi, store)
     if request.footprints is not None:
         find_shapes(request.footprints, "footprints", store)
-    first, *further = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
     with spread_over_tasks(params.mapping, store) as spread:
-        job = partial(
-            map_pair,
-            pre,
-            post,
+        verb = _as_asked(map_pair, request, model, params, store, spread)
+        job = partial(verb, pre, post, event=request.event, disaster_date=request.disaster_date)
+        return _map_each("map imagery", {request.event or pre[0]: job}, params, store, adapt=adapt)
+
+
+def _as_asked(
+    verb: Callable[..., DamageMap],
+    request: MapRequest,
+    model: ResolvedModel,
+    params: Params,
+    store: ObjectStore,
+    spread: Spread,
+) -> Callable[..., DamageMap]:
+    """Returns a verb that makes one map, with everything given that does not depend on what is mapped."""
+    first, *further = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
+
+    def make(*what: object, **about: object) -> DamageMap:
+        return verb(
+            *what,
             first,
             params.mapping,
             store,
@@ -197,13 +200,13 @@ def map_imagery(run: str, model: ResolvedModel, request: MapRequest, *, adapt: b
             model=model["name"],
             spread=spread,
             reuse_older=not params.runs.redo_older,
-            event=request.event,
             aoi=request.aoi,
             footprints=request.footprints,
             disaster_type=request.disaster_type,
-            disaster_date=request.disaster_date,
+            **about,
         )
-        return _map_each("map imagery", {request.event or pre[0]: job}, params, store, adapt=adapt)
+
+    return make
 
 
 def _map_each(
