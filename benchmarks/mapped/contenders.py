@@ -134,7 +134,7 @@ def _windows(job: Job) -> dict[str, Any]:
 
     store = ObjectStore()
     checkpoint = Checkpoint.load(store, job.checkpoint)
-    params = PredictParams(workers=job.workers, flips=1, coarsest_m=5.0 + job.workers / 100)
+    params = PredictParams(workers=job.workers)
     found = find_images([job.pre], "pre", store), find_images([job.post], "post", store)
     task = MapTask(*found, (), f"bench {job.workers}", "bench", None)
     with tempfile.TemporaryDirectory() as folder, Spread(params, store) as spread:

@@ -207,11 +207,15 @@ class Spread:
             import distributed
 
             make = self._client_class or distributed.Client
+            # Outside the try: processes of this machine that do not start are no scheduler that is away.
+            cluster = self._scheduler or self._stack.enter_context(_local(self._workers, self._store))
             try:
-                cluster = self._scheduler or self._stack.enter_context(_local(self._workers, self._store))
                 self._client = self._stack.enter_context(make(cluster, timeout=_WAIT_S, set_as_default=False))
                 self._client.wait_for_workers(1, timeout=_WAIT_S)
-            except (OSError, TimeoutError, ValueError) as error:
+            except ValueError as error:
+                fix = "give mapping.scheduler as tcp://HOST:PORT or tls://HOST:PORT"
+                raise SiameseError(f"is no address of a scheduler: {error}", where=self._where, fix=fix) from error
+            except (OSError, TimeoutError) as error:
                 fix = "is the scheduler of mapping.scheduler running, with workers?"
                 raise TransientError(f"does not answer: {error}", where=self._where, fix=fix) from error
         return self._client

@@ -69,6 +69,9 @@ def test_a_scheduler_that_does_not_answer_is_one_line(
     params = SPREAD.model_copy(update={"scheduler": "tcp://127.0.0.1:9"})
     with pytest.raises(TransientError, match=r"^tcp://127.0.0.1:9: does not answer: .*mapping.scheduler"):
         map_pair(*files, checkpoint, params, store)
+    nonsense = SPREAD.model_copy(update={"scheduler": "gopher://127.0.0.1:9"})
+    with pytest.raises(SiameseError, match=r"^gopher://127.0.0.1:9: is no address of a scheduler"):
+        map_pair(*files, checkpoint, nonsense, store)
 
 
 def test_a_worker_with_other_code_refuses(files: tuple[list[str], list[str]]) -> None:
