@@ -148,8 +148,9 @@ class PublishParams(Section):
         0.5,
         ge=0,
         le=1,
-        description="A building whose confidence (probability of building times that of its class) is less is marked "
-        "for review; `siamese evaluate` shows how much is wrong above each confidence.",
+        description="A building whose confidence (probability of building times that of its class; of a given "
+        "footprint that of its class alone) is less is marked for review; `siamese evaluate` shows how much is wrong "
+        "above each confidence.",
     )
     h3_resolution: int = Field(
         9, ge=0, le=12, description="Buildings are counted by H3 cells of this resolution: 9 is 0.1 km², 8 is 0.7 km²."
