@@ -20,6 +20,7 @@ from localstorage import local_storage
 from sklearn.datasets import load_digits
 
 from siamese.params import ItemsParams, SimilarityEvaluationParams, SimilarityParams
+from siamese.progress import log_to_stderr
 from siamese.similarity.data import pack_items
 from siamese.similarity.data.arrays import found_in_arrays
 from siamese.similarity.evaluate import evaluate_similarity, read_report
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5, help="splits and starts to average over")
     parser.add_argument("--epochs", type=int, default=SHARED["epochs"], help="epochs of each training")
     given = parser.parse_args(arguments)
+    log_to_stderr()
     digits = load_digits()
     spent = time.process_time()
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in LOSSES}

@@ -23,6 +23,7 @@ import yaml
 from localstorage import local_storage
 
 from siamese.params import ItemsParams, SimilarityParams
+from siamese.progress import log_to_stderr
 from siamese.similarity.data import pack_items, read_items
 from siamese.similarity.data.items import Found, RawItem
 from siamese.similarity.embedder import Embedder, embed_items, load_embedder
@@ -140,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--validate", action="store_true", help="hold out a background alphabet; no official run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a similarity param")
     given = parser.parse_args(arguments)
+    log_to_stderr()
     data = Path(os.environ.get("SIAMESE_DATA", "../shared/data")) / "omniglot"
     changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.set)}
     side = {key: changes.pop(key) for key in list(changes) if key in ItemsParams.model_fields and key != "seed"}

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
 from siamese.params import ItemsParams, SimilarityEvaluationParams, SimilarityParams
+from siamese.progress import log_to_stderr
 from siamese.similarity.changes import peaks, series_changes
 from siamese.similarity.data import pack_items, read_items
 from siamese.similarity.data.find import find_items
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3, help="splits and starts to average over")
     parser.add_argument("--epochs", type=int, default=RECIPE["epochs"], help="epochs of each training")
     given = parser.parse_args(arguments)
+    log_to_stderr()
     spent = time.process_time()
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     with local_storage() as store:

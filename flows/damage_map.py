@@ -10,8 +10,8 @@ from typing import TypedDict
 from prefect import State, flow
 from prefect.states import Completed
 
+from flows.ingest import ingest_scenes
 from flows.report import publish_maps
-from flows.retrain import ingest_scenes
 from flows.steps import Overrides, begin_run, join_run, step
 from flows.windows import spread_over_tasks
 from siamese.adaptation.lineage import root_of

@@ -5,28 +5,19 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.children import run_child
+from flows.ingest import ingest_scenes
 from flows.report import publish_retraining
 from flows.steps import Overrides, begin_run, join_run, step
 from flows.train import training_work
 from siamese.errors import SiameseError
 from siamese.evaluation import evaluate
-from siamese.ingest import ingest
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SceneCatalog
 from siamese.pairs import build_pairs
 from siamese.registry import promote, register, resolve_model
 from siamese.runs import find_outcome, work_key
-from siamese.store import ObjectStore, S3Uri
+from siamese.store import ObjectStore
 
 TRAIN_DEPLOYMENT = "train/gpu"
-
-
-@step
-def ingest_scenes(run: str) -> str:
-    """Checks every scene under the source; returns the SceneCatalog's digest."""
-    store, params = join_run(run)
-    catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store, reuse_older=not params.runs.redo_older)
-    catalog.mark_latest(store)
-    return catalog.digest
 
 
 @step

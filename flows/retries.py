@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import botocore.exceptions
 import httpx
 import requests
-from mlflow.exceptions import MlflowException
 from prefect import State
 
 from siamese.errors import TransientError
@@ -32,15 +33,21 @@ _SERVER_FAILED = 500
 def time_may_heal(error: BaseException) -> bool:
     """Returns whether a retry may succeed: a server is unreachable, overloaded, or failed internally."""
     match error:
+        case _ if _from_mlflow(error):
+            status = int(error.get_http_status_code())  # type: ignore[attr-defined]
         case httpx.HTTPStatusError():  # the base class of Prefect's own API errors
             status = error.response.status_code
-        case MlflowException():
-            status = int(error.get_http_status_code())  # type: ignore[no-untyped-call]
         case botocore.exceptions.ClientError():
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         case _:
             return isinstance(error, TRANSIENT)
     return status == _TOO_MANY_REQUESTS or status >= _SERVER_FAILED
+
+
+def _from_mlflow(error: BaseException) -> bool:
+    """Whether MLflow raised it; only if MLflow was imported, which takes seconds, can it have."""
+    loaded = sys.modules.get("mlflow.exceptions")
+    return loaded is not None and isinstance(error, loaded.MlflowException)
 
 
 def may_retry(_task: object, _run: object, state: State[object]) -> bool:

@@ -12,7 +12,7 @@ import rasterio
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
-from rasterio.session import DummySession
+from rasterio.session import DummySession, Session
 
 from siamese.errors import SiameseError
 from siamese.geo.formats import driver_of
@@ -29,13 +29,31 @@ Source = Path | bytes
 """A file on disk or in memory."""
 
 
+_LOCAL: Final = "SIAMESE_LOCAL_FILES"
+"""Option of GDAL environments that read local files only."""
+
+
 def local_gdal(**options: Any) -> rasterio.Env:  # noqa: ANN401
     """Returns a rasterio environment with GDAL options, which apply to the current thread only.
 
     With AWS settings in force, rasterio creates a boto3 session for every call outside such an environment, and for
     every environment without a session: more work than the call itself, and much garbage.
     """
-    return rasterio.Env(session=DummySession(), **options)
+    return rasterio.Env(session=DummySession(), **options, **{_LOCAL: "YES"})
+
+
+def _session_of_nested_environment(*given: Any, **named: Any) -> Session:  # noqa: ANN401
+    """Returns no session inside :func:`local_gdal`, and what rasterio would make of AWS settings anywhere else.
+
+    `rasterio.warp.reproject` opens four environments of its own in each call, whose boto3 sessions would take longer
+    than warping a window, and which it cannot be given a session for.
+    """
+    inside = rasterio.env.hasenv() and _LOCAL in rasterio.env.getenv()
+    return DummySession() if inside else _from_environ(*given, **named)
+
+
+_from_environ = Session.from_environ
+Session.from_environ = staticmethod(_session_of_nested_environment)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from mlflow import MlflowClient
+from typing import TYPE_CHECKING
 
 from siamese.errors import SiameseError
 from siamese.registry.ledger import Ledger, read_ledger
-from siamese.registry.server import aliases, connect, find_version, newest_version, set_alias, told
 from siamese.store import ObjectStore
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -29,6 +31,8 @@ def project_aliases(store: ObjectStore, model: str) -> Ledger:
         SiameseError: MLflow lacks the champion's version.
         TransientError: MLflow does not answer.
     """
+    from siamese.registry.server import connect, told  # MLflow loads for seconds; readers of a ledger do without it
+
     client = connect()
     with told():
         for _ in range(_TRIES):
@@ -40,6 +44,8 @@ def project_aliases(store: ObjectStore, model: str) -> Ledger:
 
 
 def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
+    from siamese.registry.server import aliases, find_version, set_alias
+
     now = aliases(client, model)
     wanted = {
         CHAMPION: ledger.champion.version if ledger.champion else None,
@@ -59,6 +65,8 @@ def _write(client: MlflowClient, model: str, ledger: Ledger) -> None:
 
 def _challenger(client: MlflowClient, model: str, ledger: Ledger) -> int | None:
     """Returns the newest version if not yet judged, else the last one rejected; never the champion or a banned one."""
+    from siamese.registry.server import newest_version
+
     champion = ledger.champion.version if ledger.champion else None
     judged = {entry.candidate.version for entry in ledger.entries}
     newest = newest_version(client, model)

@@ -11,7 +11,6 @@ from siamese.registry.contest import Contest
 from siamese.registry.gate import ROUNDING, Verdict
 from siamese.registry.ledger import Comparison, read_ledger
 from siamese.registry.promotion import Ruling, decide, go_back
-from siamese.registry.registration import register_version
 from siamese.registry.resolution import remote_version, uri_parts
 from siamese.registry.weights import verify_weights
 from siamese.similarity.data import read_items
@@ -123,6 +122,8 @@ def register_similarity(
     scores = evaluation.scores.model_dump(exclude_none=True)
     tags = {"siamese.items": model.items, "siamese.split": evaluation.split}
     tags |= {name: f"{value:.6f}" for name, value in scores.items()}
+    from siamese.registry.registration import register_version  # loads MLflow, which resolving a champion does without
+
     return register_version(model, evaluation, params.model, tags, store)
 
 

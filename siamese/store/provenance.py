@@ -7,9 +7,10 @@ import hashlib
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,9 +75,9 @@ def code_version(module: str) -> str:
         path = _source(name)
         if path is None:
             continue
-        tree = ast.parse(path.read_bytes())
-        seen[name] = "".join(_bare(tree))
-        todo.extend(_imports(tree))
+        found = _module(path)
+        seen[name] = found.bare
+        todo.extend(found.imports)
         if path.name == "__init__.py" and name != _PACKAGE:
             todo.extend(f"{name}.{part.stem}" for part in path.parent.glob("*.py") if part.stem != "__init__")
     whole = "\n".join(f"{name} {seen[name]}" for name in sorted(seen))
@@ -118,38 +119,55 @@ def _source(module: str) -> Path | None:
     return None
 
 
-def _imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names if alias.name.startswith(f"{_PACKAGE}."))
-            case ast.ImportFrom(module=str(module), names=names) if module.split(".")[0] == _PACKAGE:
-                yield module
-                yield from (f"{module}.{alias.name}" for alias in names)
+class _Module(NamedTuple):
+    bare: str
+    imports: tuple[str, ...]
 
 
-def _bare(node: object) -> Iterator[str]:
-    """Yields a syntax tree as text, without docstrings and the empty fields in which Python versions differ."""
-    match node:
-        case ast.AST():
-            yield f"({type(node).__name__}"
-            for name, value in ast.iter_fields(node):
-                if name == "body" and isinstance(node, _DOCUMENTED):
-                    value = _without_docstring(value)
-                if value not in (None, []) and name not in ("ctx", "kind"):
-                    yield f" {name}="
-                    yield from _bare(value)
-            yield ")"
-        case list():
-            yield "["
-            for item in node:
-                yield from _bare(item)
-            yield "]"
-        case _:
-            yield repr(node)
+@cache
+def _module(path: Path) -> _Module:
+    """Reads a module without running it."""
+    parts: list[str] = []
+    imports: list[str] = []
+    _read(ast.parse(path.read_bytes()), parts, imports)
+    return _Module("".join(parts), tuple(imports))
 
 
-def _without_docstring(body: list[ast.stmt]) -> Iterable[ast.stmt]:
+def _read(node: object, parts: list[str], imports: list[str]) -> None:
+    """Appends a syntax tree as text, without docstrings and the empty fields in which Python versions differ."""
+    if isinstance(node, ast.AST):
+        imports.extend(_imported(node))
+        parts.append(f"({type(node).__name__}")
+        for name in node._fields:
+            if name in ("ctx", "kind"):
+                continue
+            value = getattr(node, name, None)
+            if name == "body" and isinstance(node, _DOCUMENTED):
+                value = _without_docstring(node.body)
+            if value is None or value == []:
+                continue
+            parts.append(f" {name}=")
+            _read(value, parts, imports)
+        parts.append(")")
+    elif isinstance(node, list):
+        parts.append("[")
+        for item in node:
+            _read(item, parts, imports)
+        parts.append("]")
+    else:
+        parts.append(repr(node))
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """Yields the modules of this project that a statement imports, or may: a name may be a module's."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.startswith(f"{_PACKAGE}."))
+    elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == _PACKAGE:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
     first = body[0] if body else None
     spoken = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     return body[1:] if spoken else body

@@ -23,6 +23,7 @@ from waiting import until
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
+from siamese.store import ObjectStore, S3Uri
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -61,6 +62,7 @@ class Project:
     def __init__(self, stack: RunningStack) -> None:
         self.root, self.home = stack.root, stack.settings.home
         self.prefect = prefect_api(stack.environment, timeout_s=60)
+        self.store = ObjectStore(stack.settings, stack.environment)
         self.environment = stack.environment | {"PATH": f"{BIN}:{os.environ['PATH']}", "NO_COLOR": "1"}
         for name in ("siamese", "flows"):
             shutil.copytree(REPOSITORY / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -118,20 +120,16 @@ class Project:
 
     def read(self, uri: str) -> dict[str, object]:
         """A JSON object of the lake."""
-        code = (
-            "import sys; from siamese.store import ObjectStore, S3Uri\n"
-            "print(ObjectStore().get(S3Uri.parse(sys.argv[1])).decode())"
-        )
-        return json.loads(self.run(sys.executable, "-c", code, uri))
+        return json.loads(self.store.get(S3Uri.parse(uri)))
 
     def lake(self) -> set[str]:
         """Every object of the lake and the maps that a stage published; not what Prefect, MLflow and DVC keep."""
-        code = (
-            "from siamese.store import ObjectStore; s = ObjectStore()\n"
-            "for b in (s.lake, s.maps):\n  for o in s.list(b): print(o.uri, o.version_id)"
+        found = (
+            f"{one.uri} {one.version_id}"
+            for root in (self.store.lake, self.store.maps)
+            for one in self.store.list(root)
         )
-        lines = self.run(sys.executable, "-c", code).splitlines()
-        return {line for line in lines if not line.startswith(("s3://lake/mlflow", "s3://lake/dvc"))}
+        return {line for line in found if not line.startswith(("s3://lake/mlflow", "s3://lake/dvc"))}
 
 
 def watched(name: str, parameters: dict[str, object]) -> list[str]:

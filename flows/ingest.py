@@ -1,0 +1,16 @@
+"""The step that both chains begin with: checking the scenes on the bucket."""
+
+from __future__ import annotations
+
+from flows.steps import join_run, step
+from siamese.ingest import ingest
+from siamese.store import S3Uri
+
+
+@step
+def ingest_scenes(run: str) -> str:
+    """Checks every scene under the source; returns the SceneCatalog's digest."""
+    store, params = join_run(run)
+    catalog = ingest(S3Uri.parse(params.ingest.source), params.ingest, store, reuse_older=not params.runs.redo_older)
+    catalog.mark_latest(store)
+    return catalog.digest
