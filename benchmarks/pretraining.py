@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--labelled", type=int, nargs="+", default=[5, 10, 20])
     parser.add_argument("--methods", nargs="*", choices=METHODS, default=list(METHODS))
     parser.add_argument("--train-minutes", type=float, default=4, help="of processor time")
-    parser.add_argument("--pretrain-minutes", type=float, default=4, help="of wall time")
+    parser.add_argument("--pretrain-minutes", type=float, default=4, help="of processor time")
     parser.add_argument("--imagenet", action="store_true", help="start everything from ImageNet's weights")
     parser.add_argument("--work", type=Path, help="folder that keeps results; by default none are kept")
     options = parser.parse_args()
@@ -115,7 +115,8 @@ def _score(pairs: PairSet, start: str, options: argparse.Namespace, store: Objec
     network = NetworkParams(pretrained=options.imagenet)
     parent: Pretraining | None = None
     if start != NONE:
-        how = PretrainingParams.model_validate({"method": start, "minutes": options.pretrain_minutes, "epochs": 10_000})
+        given = {"method": start, "minutes": options.pretrain_minutes, "clock": "processor", "epochs": 10_000}
+        how = PretrainingParams.model_validate(given)
         parent = pretrain(pairs, network, how, store)
     params = TrainingParams(minutes=options.train_minutes, clock="processor", epochs=10_000)
     checkpoint = train(pairs, network, params, store, parent=parent)

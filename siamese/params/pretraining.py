@@ -17,6 +17,9 @@ class PretrainingParams(Section):
         100, gt=0, description="At most this many epochs; one shows as many places as cover all scenes."
     )
     minutes: float | None = Field(None, gt=0, description="Stop after about this long, over all restarts.")
+    clock: Literal["wall", "processor"] = Field(
+        "wall", description="What minutes counts: wall time, or processor time, that others' work does not shorten."
+    )
     seed: int = Field(1, ge=0, description="Same seed, same machine, same weights (when minutes is not set).")
     batch: int = Field(32, ge=2, le=4096, description="Places in a step.")
     crop_px: int = Field(160, gt=0, le=1024, multiple_of=32, description="Side of a view in pixels.")
