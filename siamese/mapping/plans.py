@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import shapely
 from affine import Affine
 
@@ -46,10 +47,19 @@ class BlockPlan:
     alone: bool
     """Whether the window is the whole map."""
     rules: Rules = Rules()
-    kept: Mask | None = None
-    """``(h, w)`` where damage is kept in any case."""
+    bits: bytes = b""
+    """:attr:`kept` as bits, since the plans of a large map lie in memory together; empty without a mask."""
     shift: tuple[float, float] = (0.0, 0.0)
     """Pixels, right and down, by which the post images are shifted."""
+
+    @property
+    def kept(self) -> Mask | None:
+        """``(h, w)`` where damage is kept in any case."""
+        if not self.bits:
+            return None
+        size = self.grid.height, self.grid.width
+        pixels = np.frombuffer(self.bits, np.uint8)
+        return np.unpackbits(pixels, count=size[0] * size[1]).reshape(size).astype(bool)
 
     def described(self, data: Blob | None) -> PredictedBlock:
         """Returns the block's entry in the manifest."""
@@ -104,7 +114,8 @@ def plan_block(
     if shift != (0.0, 0.0):
         parts["shift"] = shift
     key = block_key(parts | {"stage": PREDICTION.noun, "version": PREDICTION.version})
-    return BlockPlan(window, grid, key, SEEN, alone, rules, kept, shift)
+    bits = np.packbits(kept).tobytes() if kept is not None else b""
+    return BlockPlan(window, grid, key, SEEN, alone, rules, bits, shift)
 
 
 def _snapped(grid: Grid) -> Grid:
