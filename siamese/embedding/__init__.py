@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from siamese.lazy import lazily
 
 if TYPE_CHECKING:
     from siamese.embedding.vectors import Vectors, read_vectors
@@ -20,11 +21,18 @@ __all__ = [
     "read_vectors",
 ]
 
-_LIGHT: Final = {"Vectors", "read_vectors"}
-
-
-def __getattr__(name: str) -> object:
-    """Imports names on first access: PyTorch loads for seconds, and searching needs no network."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{'vectors' if name in _LIGHT else 'verb'}"), name)
+# Searching needs no network.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.embedding.vectors": ("Vectors", "read_vectors"),
+        "siamese.embedding.verb": (
+            "embed_catalog",
+            "embed_folder",
+            "embed_map",
+            "embed_pairs",
+            "is_indexed",
+            "plan_map",
+        ),
+    },
+)

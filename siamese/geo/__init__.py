@@ -31,10 +31,10 @@ Georeference
     :mod:`siamese.geo.georeference` finds it, in the file or in files beside it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from siamese.geo.bands import by_fours, check_bands, shown
+from siamese.lazy import lazily
 
 if TYPE_CHECKING:
     from siamese.geo.decode import DecodedImage, decode_image
@@ -63,25 +63,15 @@ __all__ = [
     "shown",
 ]
 
-_MODULES: Final = {
-    "GDAL_OPTIONS": "siamese.geo.gdal",
-    "DecodedImage": "siamese.geo.decode",
-    "Header": "siamese.geo.header",
-    "RangedFile": "siamese.geo.header",
-    "Raster": "siamese.geo.raster",
-    "ValueRange": "siamese.geo.values",
-    "decode_image": "siamese.geo.decode",
-    "local_gdal": "siamese.geo.gdal",
-    "open_raster": "siamese.geo.raster",
-    "open_rasters": "siamese.geo.raster",
-    "opened": "siamese.geo.gdal",
-    "read_header": "siamese.geo.header",
-    "role_warnings": "siamese.geo.roles",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Imports GDAL and OpenCV only for callers that read files: crops of training need the bands alone."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+# GDAL and OpenCV load only for callers that read files: crops of training need the bands alone.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.geo.decode": ("DecodedImage", "decode_image"),
+        "siamese.geo.gdal": ("GDAL_OPTIONS", "local_gdal", "opened"),
+        "siamese.geo.header": ("Header", "RangedFile", "read_header"),
+        "siamese.geo.raster": ("Raster", "open_raster", "open_rasters"),
+        "siamese.geo.roles": ("role_warnings",),
+        "siamese.geo.values": ("ValueRange",),
+    },
+)

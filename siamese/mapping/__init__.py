@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from siamese.lazy import lazily
 
 if TYPE_CHECKING:
     from siamese.mapping.decide import find_buildings
@@ -13,18 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PairPredictor", "find_buildings", "map_disaster", "map_pair", "map_scene", "publish_map"]
 
-_MODULES: Final = {
-    "PairPredictor": "siamese.mapping.running",
-    "find_buildings": "siamese.mapping.decide",
-    "map_disaster": "siamese.mapping.verb",
-    "map_pair": "siamese.mapping.verb",
-    "map_scene": "siamese.mapping.verb",
-    "publish_map": "siamese.mapping.publish",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Imports names on first access: PyTorch loads for seconds, and :mod:`siamese.mapping.inputs` does not need it."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+# siamese.mapping.inputs needs no network.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.mapping.decide": ("find_buildings",),
+        "siamese.mapping.publish": ("publish_map",),
+        "siamese.mapping.running": ("PairPredictor",),
+        "siamese.mapping.verb": ("map_disaster", "map_pair", "map_scene"),
+    },
+)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from siamese.lazy import lazily
 from siamese.model.decision import Decided, Decision, Probabilities, calibrate, class_raster, decide
 from siamese.model.imagenet import load_imagenet
 from siamese.model.network import NetworkOutput, SiameseUNet, build_network
@@ -32,11 +33,12 @@ __all__ = [
     "start_from",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Imports whatever needs storage on first access, so that the network itself also runs without storage."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from siamese.model import predictor, pretrained, weights
-
-    return next(getattr(module, name) for module in (predictor, pretrained, weights) if hasattr(module, name))
+# What needs storage comes on first access, so that the network itself also runs without storage.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.model.predictor": ("DeferredPredictor", "Predictor"),
+        "siamese.model.pretrained": ("load_pretrained", "start_from"),
+        "siamese.model.weights": ("NetworkConfig", "load_network", "put_network", "read_config"),
+    },
+)

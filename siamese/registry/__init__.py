@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from siamese.lazy import lazily
 
 if TYPE_CHECKING:
     from siamese.registry.aliases import project_aliases
@@ -36,31 +37,16 @@ __all__ = [
     "verify_weights",
 ]
 
-_MODULES: Final = {
-    "Ban": "siamese.registry.ledger",
-    "Comparison": "siamese.registry.ledger",
-    "Ledger": "siamese.registry.ledger",
-    "LedgerEntry": "siamese.registry.ledger",
-    "RegisteredModel": "siamese.registry.ledger",
-    "Ruling": "siamese.registry.promotion",
-    "Verdict": "siamese.registry.gate",
-    "history": "siamese.registry.promotion",
-    "judge": "siamese.registry.gate",
-    "lift": "siamese.registry.promotion",
-    "model_name": "siamese.registry.resolution",
-    "project_aliases": "siamese.registry.aliases",
-    "promote": "siamese.registry.promotion",
-    "read_ledger": "siamese.registry.ledger",
-    "register": "siamese.registry.registration",
-    "resolve_model": "siamese.registry.resolution",
-    "resolve_version": "siamese.registry.resolution",
-    "rollback": "siamese.registry.promotion",
-    "verify_weights": "siamese.registry.weights",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Imports names on first access: MLflow loads for seconds, and who resolves a champion does not need it."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+# Who resolves a champion does without MLflow.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.registry.aliases": ("project_aliases",),
+        "siamese.registry.gate": ("Verdict", "judge"),
+        "siamese.registry.ledger": ("Ban", "Comparison", "Ledger", "LedgerEntry", "RegisteredModel", "read_ledger"),
+        "siamese.registry.promotion": ("Ruling", "history", "lift", "promote", "rollback"),
+        "siamese.registry.registration": ("register",),
+        "siamese.registry.resolution": ("model_name", "resolve_model", "resolve_version"),
+        "siamese.registry.weights": ("verify_weights",),
+    },
+)

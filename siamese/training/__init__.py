@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from siamese.lazy import lazily
+
 if TYPE_CHECKING:
     from siamese.learning.processes import speaks
     from siamese.training.task import plan_training
@@ -9,13 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_training", "speaks", "train"]
 
-
-def __getattr__(name: str) -> object:
-    """Imports the verb on first access: losses and crops need no storage, so they also run where there is none."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from siamese.learning.processes import speaks
-    from siamese.training.task import plan_training
-    from siamese.training.verb import train
-
-    return {"plan_training": plan_training, "speaks": speaks, "train": train}[name]
+# Losses and crops need no storage, so they also run where there is none.
+__getattr__ = lazily(
+    __name__,
+    {
+        "siamese.learning.processes": ("speaks",),
+        "siamese.training.task": ("plan_training",),
+        "siamese.training.verb": ("train",),
+    },
+)
