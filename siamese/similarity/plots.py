@@ -62,6 +62,15 @@ def show_item(axes: Axes, value: NDArray[Any], kind: ItemKind) -> None:
             axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=7, wrap=True)
 
 
+_CAPTION = 20
+"""Characters that fit above a picture."""
+
+
+def _short(text: str) -> str:
+    """Cuts the middle out of a long caption: of names, the end tells them apart."""
+    return text if len(text) <= _CAPTION else f"{text[:4]}…{text[5 - _CAPTION :]}"
+
+
 def sheet(rows: Sequence[Sequence[tuple[NDArray[Any], str]]], kind: ItemKind, title: str = "") -> bytes:
     """Returns a PNG with items in rows, each with a line of text above it."""
     columns = max(map(len, rows))
@@ -71,7 +80,7 @@ def sheet(rows: Sequence[Sequence[tuple[NDArray[Any], str]]], kind: ItemKind, ti
             if column < len(rows[row]):
                 value, told = rows[row][column]
                 show_item(place, value, kind)
-                place.set_title(told, fontsize=7)
+                place.set_title(_short(told), fontsize=7)
             else:
                 place.axis("off")
     if title:
