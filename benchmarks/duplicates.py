@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from siamese.duplicates.fingerprint import Fingerprint, fingerprint
 from siamese.duplicates.sources import decode, files_of_folder
 from siamese.duplicates.twins import ImageName, TwinPair, find_pairs
-from siamese.progress import log_to_stderr
+from siamese.progress import log_to_stderr, progress
 from siamese.sample.plan import plan_scene
 from siamese.sample.scene import picture
 
@@ -125,20 +125,24 @@ def main() -> None:
     budget = Budget("duplicates", options.minutes)
     images, rng = _Images(), np.random.default_rng(0)
 
-    def describe(scenes: Iterator[tuple[str, str, Image]], most: int) -> int:
+    def describe(sort: str, scenes: Iterator[tuple[str, str, Image]], most: int) -> int:
         seen: set[str] = set()
-        for scene, date, pixels in scenes:
-            if scene not in seen and (len(seen) == most or budget.left_s < 60 * _RESERVE * (options.minutes or 0)):
-                break
-            seen.add(scene)
-            images.add(scene, date, pixels)
-            # Copies of one date alone, of each date in turn.
-            if len(seen) <= options.planted and date == ("pre", "post")[len(seen) % 2]:
-                images.plant(scene, date, pixels, rng)
+        with progress(f"describe {sort} scenes") as advance:
+            for scene, date, pixels in scenes:
+                if scene not in seen:
+                    if len(seen) == most or budget.left_s < 60 * _RESERVE * (options.minutes or 0):
+                        break
+                    advance()
+                seen.add(scene)
+                images.add(scene, date, pixels)
+                # Copies of one date alone, of each date in turn.
+                if len(seen) <= options.planted and date == ("pre", "post")[len(seen) % 2]:
+                    images.plant(scene, date, pixels, rng)
         return len(seen)
 
-    real = describe(_from_folder(options.real), 10**9) if options.real.is_dir() else 0
-    made = describe(_from_folder(options.made_folder) if options.made_folder else _drawn(), options.made)
+    real = describe("real", _from_folder(options.real), 10**9) if options.real.is_dir() else 0
+    drawn = _from_folder(options.made_folder) if options.made_folder else _drawn()
+    made = describe("made-up", drawn, options.made)
     start, wall = time.process_time(), time.perf_counter()
     pairs = list(find_pairs(images.names, images.prints))
     search, wall = time.process_time() - start, time.perf_counter() - wall

@@ -15,7 +15,7 @@ from flows.retries import time_may_heal
 from siamese.errors import SiameseError, TransientError
 from siamese.progress import LOGGER
 
-POLL_S: Final = 5.0
+POLL_S: Final = 2.0
 WAIT_S: Final = 12 * 3600.0
 """How long one attempt of a task waits; the next attempt goes on waiting for the same run."""
 _GIVEN_UP = {StateType.CANCELLING, StateType.CANCELLED, StateType.COMPLETED, StateType.CRASHED, StateType.FAILED}

@@ -20,6 +20,7 @@ from flows.retries import time_may_heal
 from flows.steps import begin_run, join_run, step
 from siamese import runs, stages
 from siamese.cli.app import main
+from siamese.cli.follow import _news
 from siamese.errors import SiameseError, TransientError
 from siamese.params import Params
 from siamese.runs import find_outcome, load_run, publish_outcome, publish_params, publish_run
@@ -224,6 +225,37 @@ def test_how_a_child_ended_is_told_in_one_line(deployment: str, monkeypatch: pyt
         run_child(deployment, {"number": 1}, key="ends")
     with pytest.raises(SiameseError, match="no such deployment"):
         run_child("child/absent", {"number": 1}, key="ends")
+
+
+def test_a_followed_run_tells_its_tasks_and_no_childs_random_name(
+    deployment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = children.run_deployment
+
+    def started_and_completed(*given: object, **more: object) -> object:
+        run = started(*given, **more)
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(run.id, Completed(), force=True)
+        return run
+
+    monkeypatch.setattr(children, "run_deployment", started_and_completed)
+
+    @flow(name="parent")
+    def parent_flow() -> str:
+        @step
+        def child_on_its_pool() -> str:
+            return run_child(deployment, {"number": 1}, key="followed").name
+
+        name: str = child_on_its_pool()
+        return name
+
+    state = parent_flow(return_state=True)
+    name = state.result()
+    with get_client(sync_client=True) as client:
+        parent = client.read_flow_run(state.state_details.flow_run_id)
+        lines = [line.split(" ", 1)[1] for line in _news(client, parent, set())]
+    assert [line.split(",")[0] for line in lines if "completed" in line] == ["child on its pool: completed"]
+    assert not any(name.rsplit("-", 1)[0] in line for line in lines)
 
 
 def command(*words: str) -> None:
