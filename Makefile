@@ -7,7 +7,8 @@ WORKS = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
   $$python -c '$(WORKS)' 2>/dev/null && echo $$python && break; done)
 DATA ?=
-JOBS ?= 2
+# One more than the cores of a small machine: tests with servers wait as long as they work.
+JOBS ?= 3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check

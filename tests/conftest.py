@@ -1,4 +1,4 @@
-"""Real servers for the tests: one S3 server and one whole stack a session, fresh buckets a test."""
+"""Real servers for the tests: one S3 server a session, one whole stack a module, fresh buckets a test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from siamese.stack.services import MLFLOW, STORAGE, USUAL_PORTS, remove_storage_
 from siamese.store import ObjectStore
 
 SERVERS = ("stack", "mlflow_server", "prefect_server", "s3_server")
-"""Session fixtures that start a server; their tests are in this order, the slowest first, where workers share them."""
+"""Fixtures that start a server; their tests are in this order, the slowest first, where workers share them."""
+_SHARED = ("mlflow_server", "prefect_server")
+"""Of these one is started for all tests; a stack serves one module, and every worker has an S3 server of its own."""
 # No test measures seconds, and a loaded machine is slow.
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
@@ -40,8 +42,8 @@ DATA = Path(os.environ.get("SIAMESE_DATA", Path(__file__).parents[2] / "shared" 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Marks tests that need a server, and shares out tests between the workers of pytest-xdist.
 
-    A group runs on one worker: one stack and one MLflow server serve all their tests, and a module's fixtures are made
-    once. The longest groups start first, so that no worker is left alone with one at the end.
+    A group runs on one worker: one MLflow server serves all its tests, and a module's fixtures are made once. The
+    longest groups start first, so that no worker is left alone with one at the end.
     """
     needed = {item: [name for name in SERVERS if name in getattr(item, "fixturenames", ())] for item in items}
     for item in items:
@@ -50,8 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     for item in items:
-        # One S3 server a worker is cheap; of the others there shall be one.
-        shared = next((name for name in needed[item] if name != "s3_server"), "")
+        shared = "" if "stack" in needed[item] else next((name for name in needed[item] if name in _SHARED), "")
         item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
     items.sort(key=lambda item: [name not in needed[item] for name in SERVERS])
 
@@ -160,7 +161,7 @@ def mlflow_server(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> I
             server.wait(30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Real S3, Prefect and MLflow servers and workers for both pools, on free ports, in a folder of their own.
 
