@@ -102,22 +102,53 @@ def assess_map(
     Raises:
         SiameseError: A building of the sample has no label, or the labels cannot be used; the message names them.
     """
-    lineage = trace(damage_map, store)
-    buildings = lineage.current(store)
+    buildings = trace(damage_map, store).current(store)
     where = str(labels)
     given = match_labels(read_label_file(labels), buildings, iou=params.match_iou, where=where)
-    places = [buildings.places[name] for name in _drawn(sample, store)]
-    by_place = {one.place: one for one in given}
-    missing = [buildings.ids[place] for place in places if place not in by_place]
-    if missing:
+    if missing := unlabelled(sample, given, buildings, store):
         fix = f"label every building of the sample; {UNCLEAR} where nobody can tell"
         have = "1 building of the sample has" if len(missing) == 1 else f"{len(missing)} buildings of the sample have"
         raise SiameseError(f"{have} no label: {named(missing)}", where=where, fix=fix)
-    used = [by_place[place] for place in sorted(places)]
+    return assess_labels(damage_map, sample, given, store, author=author, source=where)
+
+
+def unlabelled(
+    sample: AssessmentSample, given: Sequence[Label], buildings: MapBuildings, store: ObjectStore
+) -> list[str]:
+    """Returns the buildings of a sample that have no label.
+
+    Args:
+        sample: The buildings that were drawn.
+        given: Labels.
+        buildings: Those of the map.
+        store: Holds the sample.
+    """
+    labelled = {one.place for one in given}
+    return [name for name in _drawn(sample, store) if buildings.places[name] not in labelled]
+
+
+def assess_labels(
+    damage_map: DamageMap, sample: AssessmentSample, given: Sequence[Label], store: ObjectStore,
+    *, author: str, source: str,
+) -> Assessment:  # fmt: skip
+    """Estimates how right a map is from labels that cover its sample, and keeps labels and estimate.
+
+    Args:
+        damage_map: The map.
+        sample: The buildings that were drawn.
+        given: Labels; those of other buildings are not counted.
+        store: Where all is kept.
+        author: Who labelled, where a label does not say.
+        source: Where the labels come from.
+    """
+    lineage = trace(damage_map, store)
+    buildings = lineage.current(store)
+    by_place = {one.place: one for one in given}
+    used = [by_place[place] for place in sorted(buildings.places[name] for name in _drawn(sample, store))]
     known = _known(lineage, buildings)
     notes = _notes(len(given) - len(used), used, len(known) if lineage.labels else None)
     kept = keep_labels(
-        damage_map, buildings, used, store, author=author, source=where, purpose="assessment", notes=notes
+        damage_map, buildings, used, store, author=author, source=source, purpose="assessment", notes=notes
     )
     origin = ASSESSMENT.plan(inputs={"sample": sample, "labels": kept}, params={})
     if found := ASSESSMENT.find(store, origin):

@@ -44,8 +44,8 @@ _TYPES: Final = {
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _MOST_LABELS: Final = 64 * 2**20
 
-KeepLabels = Callable[[bytes, str, str], dict[str, object]]
-"""Keeps labels: GeoJSON, author, and purpose (``label`` or ``assessment``); returns what to tell the person."""
+KeepLabels = Callable[[bytes, str, str, int], dict[str, object]]
+"""Keeps labels: GeoJSON, author, purpose (``label`` or ``assessment``), size of the sample; returns what to tell."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,11 @@ def application(served: Served) -> ASGIApp:
             if len(body) > _MOST_LABELS:
                 return JSONResponse({"error": "too large for labels"}, 413)
         author, purpose = request.query_params.get("author", ""), request.query_params.get("purpose", "label")
+        size = request.query_params.get("size", "")[:9]
         try:
-            kept = await run_in_threadpool(served.keep_labels, body, author, purpose)
+            kept = await run_in_threadpool(
+                served.keep_labels, body, author, purpose, int(size) if size.isdecimal() else 0
+            )
         except SiameseError as error:
             return JSONResponse({"error": str(error)}, 422)
         return JSONResponse(kept)

@@ -18,19 +18,19 @@ from siamese.viewing.serving import Served, serve
 
 
 @pytest.fixture(scope="module")
-def kept() -> list[tuple[bytes, str, str]]:
+def kept() -> list[tuple[bytes, str, str, int]]:
     """What was handed in."""
     return []
 
 
 @pytest.fixture(scope="module")
-def address(town: tuple[Path, Town], kept: list[tuple[bytes, str, str]]) -> Iterator[str]:
+def address(town: tuple[Path, Town], kept: list[tuple[bytes, str, str, int]]) -> Iterator[str]:
     """A server that takes labels; such that hold "bad" are refused."""
 
-    def keep(body: bytes, author: str, purpose: str) -> dict[str, object]:
+    def keep(body: bytes, author: str, purpose: str, size: int) -> dict[str, object]:
         if b"bad" in body:
             raise SiameseError("are bad", where="labels", fix="make them good")
-        kept.append((body, author, purpose))
+        kept.append((body, author, purpose, size))
         return {"set": "0123"}
 
     (town[0].parent / "secret.json").write_text("secret")
@@ -107,7 +107,7 @@ def test_other_names_and_other_sites_are_refused(address: str) -> None:
     assert ask(address, "/map.json", "POST", b"")[0] == 405
 
 
-def test_labels_need_the_pages_token(address: str, kept: list[tuple[bytes, str, str]]) -> None:
+def test_labels_need_the_pages_token(address: str, kept: list[tuple[bytes, str, str, int]]) -> None:
     import json
 
     token = json.loads(ask(address, "/session")[2])["token"]
@@ -117,9 +117,9 @@ def test_labels_need_the_pages_token(address: str, kept: list[tuple[bytes, str, 
     assert ask(address, "/labels", "POST", b"{}", **right | {"content_type": "text/plain"})[0] == 415
     assert ask(address, "/labels", "POST", b"{}", **right, origin="http://evil.example")[0] == 403
     assert not kept
-    status, _, body = ask(address, "/labels?author=Ana%20%C3%B1&purpose=assessment", "POST", b"{}", **right)
+    status, _, body = ask(address, "/labels?author=Ana%20%C3%B1&purpose=assessment&size=30", "POST", b"{}", **right)
     assert (status, json.loads(body)) == (200, {"set": "0123"})
-    assert kept == [(b"{}", "Ana ñ", "assessment")]
+    assert kept == [(b"{}", "Ana ñ", "assessment", 30)]
     status, _, body = ask(address, "/labels", "POST", b"bad", **right)
     assert (status, json.loads(body)["error"]) == (422, "labels: are bad — make them good")
 

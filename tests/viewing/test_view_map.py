@@ -14,6 +14,7 @@ from embedding.conftest import checkpoint, images, make_checkpoint, make_map  # 
 from pmtiles.reader import MmapSource, Reader
 from viewing.browsing import Browser, needs_browser, serving
 
+from siamese.adaptation.assessment import assess_map, draw_sample
 from siamese.adaptation.buildings import read_map_buildings
 from siamese.adaptation.lineage import trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
@@ -21,6 +22,7 @@ from siamese.adaptation.verb import adapt_map
 from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, LabelSet
 from siamese.params import AdaptationParams, EmbeddingParams, MappingParams
+from siamese.reporting.verb import find_assessment
 from siamese.store import ObjectStore
 from siamese.viewing.labels import PageLabels
 from siamese.viewing.verb import ViewParams, kept_view, write_view
@@ -132,6 +134,45 @@ def test_labels_go_back_to_the_bucket(
     assert decide_classes(wanted.probabilities, PARAMS.adaptation).tolist() == shown
 
 
+@needs_browser()
+def test_a_whole_sample_handed_in_assesses_the_map(
+    store: ObjectStore,
+    make_map: Callable[..., DamageMap],  # noqa: F811
+    calm: Browser,
+    tmp_path: Path,
+) -> None:
+    made = make_map()
+    names = read_map_buildings(made, store).ids
+    with serving(kept_view(made, PARAMS, store), PageLabels(made, PARAMS.adaptation, store, "server")) as address:
+        page = calm.open(address, "#tab=assess")
+        page.fill("#assess-size", "6")
+        page.click("#assess-start")
+        page.wait_for_selector("#assess-progress")
+        drawn = [names[place] for place in page.evaluate("siamese.sample()")]
+        page.fill("#assess-author", "Ana")
+        page.locator("#assess-author").blur()
+        for _ in drawn[:4]:
+            page.keyboard.press("4")
+        page.click("#assess-keep")
+        page.get_by_text("2 buildings of the sample have no label yet").wait_for()
+        assert find_assessment(made, store) is None
+        for _ in drawn[4:]:
+            page.keyboard.press("1")
+        page.click("#assess-keep")
+        page.get_by_text("the map is assessed").wait_for()
+    found = find_assessment(made, store)
+    assert found is not None
+    assert (found.sampled, found.buildings) == (6, 7)
+    # It is what `siamese assess` makes of the same labels in a file.
+    given = [
+        feature(None, one, id=name) for name, one in zip(drawn, ["destroyed"] * 4 + ["no_damage"] * 2, strict=True)
+    ]
+    path = write_labels(tmp_path / "labels.geojson", given)
+    sample = draw_sample(made, 6, PARAMS.adaptation, store)
+    assert assess_map(made, sample, path, PARAMS.adaptation, store, author="Ana") == found
+    assert sorted(sum(one.counts.values()) for one in LabelSet.every(store)) == [4, 6]
+
+
 def test_labels_that_cannot_be_used_are_refused(store: ObjectStore, make_map: Callable[..., DamageMap]) -> None:  # noqa: F811
     made = make_map()
     keep = PageLabels(made, PARAMS.adaptation, store, "server")
@@ -141,8 +182,8 @@ def test_labels_that_cannot_be_used_are_refused(store: ObjectStore, make_map: Ca
         (b'{"type":"Feature","id":"nobody","properties":{"damage_class":"destroyed"},"geometry":null}', "no building"),
     ):
         with pytest.raises(SiameseError, match=what) as told:
-            keep(body, "", "label")
+            keep(body, "", "label", 0)
         assert "page.geojson" not in str(told.value)
     with pytest.raises(SiameseError, match="no such purpose"):
-        keep(b"{}", "", "training")
+        keep(b"{}", "", "training", 0)
     assert LabelSet.every(store) == ()

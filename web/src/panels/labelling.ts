@@ -26,11 +26,21 @@ export function author(labels: Labels, id: string): HTMLElement {
   return h("div", { class: "fields" }, h("label", { for: id }, t("teach.author")), field);
 }
 
+/** What the server says of labels that it kept. */
+type Kept = { set?: string; open?: number; assessment?: string };
+
 /** Buttons that hand labels on, and what came of it. */
 export function handIn(page: Page, labels: Labels, purpose: "label" | "assessment", size: () => number): { root: HTMLElement; show: () => void } {
   const told = h("p", { role: "status", class: "wrap" });
   const verb = purpose === "label" ? "adapt" as const : "assess" as const;
   const file = `${page.about.map.event || "map"}-${verb === "adapt" ? "labels" : "assessment"}.geojson`.replace(/[^\p{L}\p{N}._-]+/gu, "-");
+  const kept = (answer: Kept): string => {
+    const set = answer.set ?? "";
+    if (purpose === "label") return t("teach.kept", { set, command: next() });
+    return answer.assessment
+      ? t("assess.made", { set, assessment: answer.assessment, command: `siamese report ${page.about.digest}` })
+      : t("assess.kept", { set, n: answer.open ?? 0 });
+  };
   const next = (): string => command(verb, page.about, file, purpose === "assessment" ? size() : undefined);
   const save_ = h("button", {
     type: "button", id: `${verb}-save`, onclick: () => {
@@ -42,15 +52,13 @@ export function handIn(page: Page, labels: Labels, purpose: "label" | "assessmen
     type: "button", id: `${verb}-keep`, hidden: !page.session?.labels, onclick: async () => {
       keep.disabled = true;
       try {
-        const asked = new URLSearchParams({ author: labels.author, purpose });
+        const asked = new URLSearchParams({ author: labels.author, purpose, size: String(size()) });
         const found = await fetch(`labels?${asked}`, {
           method: "POST", body: labelsToGeoJson(page.state, labels.all()),
           headers: { "Content-Type": "application/geo+json", "X-Siamese": page.session?.token ?? "" },
         });
-        const answer = (await found.json()) as { set?: string; error?: string };
-        told.textContent = found.ok
-          ? t(verb === "adapt" ? "teach.kept" : "assess.kept", { set: answer.set ?? "", command: next() })
-          : t("teach.failed", { why: answer.error ?? String(found.status) });
+        const answer = (await found.json()) as Kept & { error?: string };
+        told.textContent = found.ok ? kept(answer) : t("teach.failed", { why: answer.error ?? String(found.status) });
       } catch (error) {
         told.textContent = t("teach.failed", { why: error instanceof Error ? error.message : String(error) });
       }
