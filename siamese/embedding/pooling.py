@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
-from rasterio import features
 from scipy.sparse import csr_array
+
+from siamese.geo import rasterize
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int32]
@@ -34,7 +35,7 @@ def number_pixels(outlines: Sequence[Any] | npt.NDArray[Any], row: int, col: int
     if not len(outlines):
         return numbers
     shapes = ((outline, number) for number, outline in enumerate(outlines, start=1))
-    features.rasterize(shapes, out=numbers, transform=Affine.translation(col, row))
+    rasterize(shapes, out=numbers, transform=Affine.translation(col, row))
     present = np.zeros(len(outlines) + 1, bool)
     present[numbers.reshape(-1)] = True
     for number in np.flatnonzero(~present[1:]).tolist():

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
+from siamese.geo import rasterize
 from siamese.metrics import Buildings
 from siamese.pairs.masks import class_value, polygonal
 

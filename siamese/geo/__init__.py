@@ -38,7 +38,7 @@ from siamese.lazy import lazily
 
 if TYPE_CHECKING:
     from siamese.geo.decode import DecodedImage, decode_image
-    from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
+    from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened, rasterize
     from siamese.geo.header import Header, RangedFile, read_header
     from siamese.geo.raster import Raster, open_raster, open_rasters
     from siamese.geo.roles import role_warnings
@@ -58,6 +58,7 @@ __all__ = [
     "open_raster",
     "open_rasters",
     "opened",
+    "rasterize",
     "read_header",
     "role_warnings",
     "shown",
@@ -68,7 +69,7 @@ __getattr__ = lazily(
     __name__,
     {
         "siamese.geo.decode": ("DecodedImage", "decode_image"),
-        "siamese.geo.gdal": ("GDAL_OPTIONS", "local_gdal", "opened"),
+        "siamese.geo.gdal": ("GDAL_OPTIONS", "local_gdal", "opened", "rasterize"),
         "siamese.geo.header": ("Header", "RangedFile", "read_header"),
         "siamese.geo.raster": ("Raster", "open_raster", "open_rasters"),
         "siamese.geo.roles": ("role_warnings",),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import rasterio
+from rasterio import features, warp
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, MemoryFile
@@ -54,6 +56,24 @@ def _session_of_nested_environment(*given: Any, **named: Any) -> Session:  # noq
 
 _from_environ = Session.from_environ
 Session.from_environ = staticmethod(_session_of_nested_environment)
+
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
+
+
+def _in_local_gdal(call: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+    @wraps(call)
+    def inside(*given: _Given.args, **named: _Given.kwargs) -> _Found:
+        with local_gdal():
+            return call(*given, **named)
+
+    return inside
+
+
+rasterize = _in_local_gdal(features.rasterize)
+"""`rasterio.features.rasterize`, which touches no file but would make a session each time."""
+transform_points = _in_local_gdal(warp.transform)
+"""`rasterio.warp.transform`, likewise."""
 
 
 @contextmanager

@@ -10,9 +10,9 @@ import shapely
 from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
-from rasterio.warp import transform as warp_points
 
 from siamese.errors import SiameseError
+from siamese.geo.gdal import transform_points
 
 WGS84: Final = "EPSG:4326"
 Points = npt.NDArray[np.float64]
@@ -39,7 +39,7 @@ def reproject_points(points: Points, crs: str, target: str) -> Points:
         SiameseError: There is no transformation between the two.
     """
     try:
-        xs, ys = warp_points(crs, target, points[:, 0].tolist(), points[:, 1].tolist())
+        xs, ys = transform_points(crs, target, points[:, 0].tolist(), points[:, 1].tolist())
     except (RasterioError, CPLE_BaseError) as error:
         raise SiameseError(str(error), where=crs, fix="check the CRS") from error
     return np.column_stack([np.asarray(xs, np.float64), np.asarray(ys, np.float64)])

@@ -19,12 +19,12 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
-from rasterio.warp import reproject, transform
+from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from siamese.geo.damage import blocks_in, check_complete
 from siamese.geo.decode import decode_png, understood
-from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened
+from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened, transform_points
 from siamese.geo.layout import Layout, find_layout
 from siamese.geo.sample import sample_of_blocks, sample_of_file
 from siamese.geo.validity import FILL_MARGIN_PX, Mask, Values
@@ -180,7 +180,7 @@ class Raster:
         cols, rows = (points.ravel() for points in np.meshgrid(across, down))
         xs, ys = place.a * cols + place.b * rows + place.c, place.d * cols + place.e * rows + place.f
         if crs is not None and self.crs is not None and CRS.from_user_input(crs) != CRS.from_user_input(self.crs):
-            found_xs, found_ys = transform(crs, self.crs, xs.tolist(), ys.tolist())
+            found_xs, found_ys = transform_points(crs, self.crs, xs.tolist(), ys.tolist())
             xs, ys = np.asarray(found_xs, np.float64), np.asarray(found_ys, np.float64)
         back = ~self.transform
         own_cols, own_rows = back.a * xs + back.b * ys + back.c, back.d * xs + back.e * ys + back.f

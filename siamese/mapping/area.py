@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
-from rasterio import features
 
 from siamese.errors import SiameseError
+from siamese.geo import rasterize
 from siamese.geo.globe import Bounds, degree_bounds
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
@@ -123,7 +123,7 @@ def inside(area: shapely.Geometry, row: int, col: int, height: int, width: int) 
     near = shapely.intersection(area, shapely.box(col - 1, row - 1, col + width + 1, row + height + 1))
     if near.is_empty or near.area == 0:
         return np.zeros((height, width), bool)
-    place = features.rasterize([(near, 1)], (height, width), transform=Affine.translation(col, row), dtype="uint8")
+    place = rasterize([(near, 1)], (height, width), transform=Affine.translation(col, row), dtype="uint8")
     return np.asarray(place, bool)
 
 

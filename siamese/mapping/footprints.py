@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 from affine import Affine
-from rasterio import features
 
 from siamese.errors import SiameseError
+from siamese.geo import rasterize
 from siamese.mapping.components import Labels
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
@@ -93,7 +93,7 @@ class Footprints:
             return out
         place = Affine.translation(col - right, row - down)
         shapes = ((self.outlines[number], int(number) + 1) for number in near)
-        features.rasterize(shapes, out=out, transform=place)
+        rasterize(shapes, out=out, transform=place)
         for number in near[self._tiny[near]]:
             at = self._middles[number] + (round(down), round(right)) - (row, col)
             if (at >= 0).all() and at[0] < height and at[1] < width:

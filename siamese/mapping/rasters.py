@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +62,23 @@ def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
     with open_raster(path) as dataset:
         rows = np.linspace(0, dataset.height, height + 1).astype(int)
         cols = np.linspace(0, dataset.width, width + 1).astype(int)
-        for number in range(height):
-            top, bottom = int(rows[number]), int(rows[number + 1])
-            strip = dataset.read(1, window=Window(0, top, dataset.width, bottom - top))
-            known = np.where(strip == UNCLASSIFIED, 0, strip).max(axis=0)
-            some_known = (strip != UNCLASSIFIED).any(axis=0)
-            worst = np.maximum.reduceat(known, cols[:-1])
-            small[number] = np.where(np.logical_or.reduceat(some_known, cols[:-1]), worst, UNCLASSIFIED)
+        few = max(1, _STRIP_ROWS * height // dataset.height)
+        for first in range(0, height, few):
+            edges = rows[first : first + few + 1]
+            strip = dataset.read(1, window=Window(0, int(edges[0]), dataset.width, int(edges[-1] - edges[0])))
+            known = np.where(strip == UNCLASSIFIED, 0, strip)
+            worst = _each_cell(np.maximum, known, edges - edges[0], cols)
+            some_known = _each_cell(np.logical_or, strip != UNCLASSIFIED, edges - edges[0], cols)
+            small[first : first + few] = np.where(some_known, worst, UNCLASSIFIED)
     return small
+
+
+_STRIP_ROWS: Final = 512
+"""Rows of a class raster that are read at once."""
+
+
+def _each_cell(
+    how: np.ufunc, values: npt.NDArray[Any], rows: npt.NDArray[Any], cols: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    """Reduces the cells between rows and columns to one value each."""
+    return np.asarray(how.reduceat(how.reduceat(values, rows[:-1], axis=0), cols[:-1], axis=1))

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rasterio.features import rasterize
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from siamese.classes import BACKGROUND, SUBTYPES, UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.geo import local_gdal
+from siamese.geo import rasterize
 
 Mask = NDArray[np.uint8]
 
@@ -66,8 +65,7 @@ def burn(shapes: Iterable[tuple[BaseGeometry, int]], height: int, width: int) ->
     ordered = sorted(((shape, value) for shape, value in areas if not shape.is_empty), key=_severity)
     if not ordered:
         return np.full((height, width), BACKGROUND, np.uint8)
-    with local_gdal():
-        mask: Mask = rasterize(ordered, out_shape=(height, width), fill=BACKGROUND, all_touched=False, dtype="uint8")
+    mask: Mask = rasterize(ordered, out_shape=(height, width), fill=BACKGROUND, all_touched=False, dtype="uint8")
     return mask
 
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from rasterio import features
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from siamese.classes import UNCLASSIFIED
+from siamese.geo import rasterize
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -78,7 +78,7 @@ def _owned(
         return Owned(window, classes[inner], np.full((window.height, window.width), -1, np.int64))
     numbers: npt.NDArray[np.int32] = np.zeros(classes.shape, np.int32)
     shapes = ((outline, number) for number, outline in enumerate(take(near), start=1) if not outline.is_empty)
-    features.rasterize(shapes, out=numbers, transform=Affine.translation(left, top))
+    rasterize(shapes, out=numbers, transform=Affine.translation(left, top))
     building = classes > 0
     owner = np.where(building, numbers, 0)
     for _ in range(_MARGIN):

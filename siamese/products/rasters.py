@@ -14,6 +14,8 @@ from rasterio import shutil
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, DatasetWriter
 
+from siamese.geo import local_gdal
+
 _BLOCK: Final = 256
 _COG_BLOCK: Final = 512
 DRIVERS: Final = ("GTiff",)
@@ -45,6 +47,7 @@ def working_raster(
     """
     with (
         unplaced_allowed(),
+        local_gdal(),
         rasterio.open(
             path,
             "w+",
@@ -70,7 +73,7 @@ def working_raster(
 @contextmanager
 def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Opens a GeoTIFF to read, with or without a georeference."""
-    with unplaced_allowed(), rasterio.open(path, driver=DRIVERS[0]) as dataset:
+    with unplaced_allowed(), local_gdal(), rasterio.open(path, driver=DRIVERS[0]) as dataset:
         yield dataset
 
 
@@ -80,7 +83,7 @@ def write_cog(source: Path, target: Path) -> None:
     Overviews show the most frequent value, because the mean of two classes, or of two entries of a colour table, is a
     third one.
     """
-    with unplaced_allowed():
+    with unplaced_allowed(), local_gdal():
         shutil.copy(
             source,
             target,
