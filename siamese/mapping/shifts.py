@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ from scipy import fft
 
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
+from siamese.parallel import ordered_map
 
 BLOCK_PX: Final = 512
 """Side of the blocks that are compared."""
@@ -46,6 +49,7 @@ _FLAT: Final = 1e-3
 _SMOOTH_PX: Final = 2.0
 _EDGE_PX: Final = 17
 """Invalid pixels within half of this distance blur what is seen."""
+_THREADS: Final = min(4, os.cpu_count() or 1)
 _LEAST_TRUSTED: Final = 0.2
 """Share of blocks that must be trusted for any shift to be applied."""
 
@@ -148,23 +152,28 @@ def estimate_shifts(
 
     Args:
         grid: Pixels of the map.
-        first: Reads the picture ``(h, w, bands)`` uint8 of a part of the grid, and where it is valid.
+        first: Reads the picture ``(h, w, bands)`` uint8 of a part of the grid, and where it is valid; several parts at
+            once, in threads.
         second: Reads the other one.
         touches: Whether both pictures reach into a part of the grid; by default they are read to find out.
     """
-    found = []
-    for row, col, part in _parts(grid):
+
+    def compare(place: tuple[int, int, Grid]) -> BlockShift | None:
+        row, col, part = place
         if touches is not None and not touches(part):
-            continue
+            return None
         one, seen = first(part)
         if seen.mean() < _LEAST_VALID:
-            continue
+            return None
         other, also = second(part)
         both = seen & also
         if both.mean() < _LEAST_VALID:
-            continue
+            return None
         right, down, response = shift_between(directions(one, both), directions(other, both))
-        found.append(BlockShift(row + part.height // 2, col + part.width // 2, right, down, response))
+        return BlockShift(row + part.height // 2, col + part.width // 2, right, down, response)
+
+    with ThreadPoolExecutor(_THREADS, "align") as pool:
+        found = [one for one in ordered_map(pool, compare, _parts(grid), ahead=2 * _THREADS) if one is not None]
     return ShiftField(judged(found))
 
 
