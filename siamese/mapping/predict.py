@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import shapely
 
-from siamese.geo import local_gdal
 from siamese.manifests import Checkpoint, Prediction
 from siamese.mapping.blocks import BlockShelf, KeptBlock
 from siamese.mapping.plans import BlockPlan, Rules, plan_block, plan_windows, six_numbers
@@ -20,7 +19,6 @@ from siamese.mapping.spread import Spread, WindowWork
 from siamese.mapping.stage import PREDICTION
 from siamese.mapping.survey import Learned, Survey, check_gsd, survey
 from siamese.mapping.task import Imagery, MapTask
-from siamese.mapping.tiles import GDAL
 from siamese.model import Decision, Predictor, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
@@ -144,7 +142,7 @@ def align(imagery: Imagery) -> ShiftField | None:
     pre, post = imagery.pre.mosaic, imagery.post.mosaic
     if pre.bands != post.bands:
         return None
-    with progress("align dates", 1) as advance, local_gdal(**GDAL):
+    with progress("align dates", 1) as advance:
         field = estimate_shifts(
             imagery.grid, pre.read, post.read, lambda part: pre.touches(part) and post.touches(part)
         )

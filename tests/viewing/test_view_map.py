@@ -135,17 +135,20 @@ def test_labels_go_back_to_the_bucket(
 
 
 @needs_browser()
+@pytest.mark.parametrize(("asked", "there"), [(6, 6), (100, 7)])
 def test_a_whole_sample_handed_in_assesses_the_map(
     store: ObjectStore,
     make_map: Callable[..., DamageMap],  # noqa: F811
     calm: Browser,
     tmp_path: Path,
+    asked: int,
+    there: int,
 ) -> None:
     made = make_map()
     names = read_map_buildings(made, store).ids
     with serving(kept_view(made, PARAMS, store), PageLabels(made, PARAMS.adaptation, store, "server")) as address:
         page = calm.open(address, "#tab=assess")
-        page.fill("#assess-size", "6")
+        page.fill("#assess-size", str(asked))
         page.click("#assess-start")
         page.wait_for_selector("#assess-progress")
         drawn = [names[place] for place in page.evaluate("siamese.sample()")]
@@ -154,7 +157,7 @@ def test_a_whole_sample_handed_in_assesses_the_map(
         for _ in drawn[:4]:
             page.keyboard.press("4")
         page.click("#assess-keep")
-        page.get_by_text("2 buildings of the sample have no label yet").wait_for()
+        page.get_by_text(f"{there - 4} buildings of the sample have no label yet").wait_for()
         assert find_assessment(made, store) is None
         for _ in drawn[4:]:
             page.keyboard.press("1")
@@ -162,15 +165,16 @@ def test_a_whole_sample_handed_in_assesses_the_map(
         page.get_by_text("the map is assessed").wait_for()
     found = find_assessment(made, store)
     assert found is not None
-    assert (found.sampled, found.buildings) == (6, 7)
+    assert (found.sampled, found.buildings) == (there, 7)
     # It is what `siamese assess` makes of the same labels in a file.
     given = [
-        feature(None, one, id=name) for name, one in zip(drawn, ["destroyed"] * 4 + ["no_damage"] * 2, strict=True)
+        feature(None, one, id=name)
+        for name, one in zip(drawn, ["destroyed"] * 4 + ["no_damage"] * (there - 4), strict=True)
     ]
     path = write_labels(tmp_path / "labels.geojson", given)
-    sample = draw_sample(made, 6, PARAMS.adaptation, store)
+    sample = draw_sample(made, asked, PARAMS.adaptation, store)
     assert assess_map(made, sample, path, PARAMS.adaptation, store, author="Ana") == found
-    assert sorted(sum(one.counts.values()) for one in LabelSet.every(store)) == [4, 6]
+    assert sorted(sum(one.counts.values()) for one in LabelSet.every(store)) == [4, there]
 
 
 def test_labels_that_cannot_be_used_are_refused(store: ObjectStore, make_map: Callable[..., DamageMap]) -> None:  # noqa: F811

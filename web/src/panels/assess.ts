@@ -35,16 +35,19 @@ export function assess(page: Page, labels: Labels): Assess {
   let places: number[] = [];
   let at = 0;
   let running = 0;
+  let asked = USUAL;
   const size = h("input", { type: "number", id: "assess-size", min: 5, max: state.buildings.n, step: 5 });
   size.value = String(Math.min(USUAL, state.buildings.n));
   const start = h("button", { type: "button", class: "main", id: "assess-start", onclick: () => void begin() }, t("assess.start"));
   const work = h("div", { class: "stack" }), table = h("div", { "aria-live": "polite" });
-  const handing = handIn(page, labels, "assessment", () => places.length);
+  const handing = handIn(page, labels, "assessment", () => asked);
   handing.root.hidden = true;
 
   async function begin(): Promise<void> {
     start.disabled = true;
-    places = sample(await page.learner.randomOrder(), state.buildings.mapped, new Set(known.keys()), Math.max(LEAST, Number(size.value) || USUAL), about.adaptation.least);
+    // Also of a map with fewer buildings: `siamese assess -n` draws them all, and its sample is named by what was asked for.
+    asked = Math.max(LEAST, Math.round(Number(size.value)) || USUAL);
+    places = sample(await page.learner.randomOrder(), state.buildings.mapped, new Set(known.keys()), asked, about.adaptation.least);
     start.disabled = false;
     handing.root.hidden = false;
     at = Math.max(0, places.findIndex((place) => labels.get(place) === null));
