@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-WORK_PX: Final = 512
+WORK_PX: Final = 384
 """Features are found on a copy whose longer side is at most this."""
 _LEAST_PX: Final = 256
 """Smaller images are enlarged to this, as SIFT finds nothing in a handful of pixels."""

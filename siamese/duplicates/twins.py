@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits
 
-from siamese.duplicates.candidates import candidates
+from siamese.duplicates.candidates import Candidate, candidates
 from siamese.duplicates.confirm import SAME, Match, confirm
 from siamese.duplicates.fingerprint import Fingerprint
 from siamese.duplicates.kinds import kinds_of_change
+from siamese.parallel import ordered_map
+
+_AHEAD: Final = 64
+"""Pairs that are looked at or wait to be taken, at most."""
 
 
 class ImageName(BaseModel):
@@ -53,20 +61,23 @@ def find_pairs(images: Sequence[ImageName], prints: Sequence[Fingerprint]) -> It
         Each pair once: first the very same files, each with the first of its kind, then others in order of position.
     """
     yield from _same_files(images, prints)
-    best: tuple[int, int, Match] | None = None
-    for candidate in candidates(prints):
-        pair = (candidate.one, candidate.other)
-        if best and best[:2] != pair:
-            yield _pair(*best, images, prints)
-            best = None
-        one, other = images[pair[0]], images[pair[1]]
-        if best or one.scene == other.scene or one.sha256 == other.sha256:
-            continue
-        match = confirm(candidate, prints[pair[0]], prints[pair[1]])
-        if match and match.twins:
-            best = (*pair, match)
-    if best:
-        yield _pair(*best, images, prints)
+
+    def apart(candidate: Candidate) -> bool:
+        one, other = images[candidate.one], images[candidate.other]
+        return one.scene != other.scene and one.sha256 != other.sha256
+
+    def look(ways: Sequence[Candidate]) -> TwinPair | None:
+        """Looks at the ways in which a pair may be alike, until one of them is."""
+        one, other = ways[0].one, ways[0].other
+        matches = (confirm(way, prints[one], prints[other]) for way in ways)
+        match = next((match for match in matches if match and match.twins), None)
+        return _pair(one, other, match, images, prints) if match else None
+
+    wanted = filter(apart, candidates(prints))
+    pairs = (tuple(ways) for _, ways in groupby(wanted, key=lambda way: (way.one, way.other)))
+    # Products of such small matrices cost three times as much on two threads of BLAS, which wait for each other.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count(), "twins") as pool:
+        yield from filter(None, ordered_map(pool, look, pairs, ahead=_AHEAD))
 
 
 def group(pairs: Iterable[TwinPair]) -> tuple[tuple[str, ...], ...]:
