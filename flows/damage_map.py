@@ -22,7 +22,8 @@ from siamese.ingest.catalog import read_catalog
 from siamese.manifests import Checkpoint, DamageMap, LabelSet, SceneCatalog
 from siamese.mapping import map_disaster, map_pair, map_scene
 from siamese.mapping.area import find_area
-from siamese.mapping.disasters import NOT_PLACED, by_disaster
+from siamese.mapping.disasters import NOT_PLACED, Disaster, by_disaster, within
+from siamese.mapping.events import disaster_of
 from siamese.mapping.inputs import check_files
 from siamese.mapping.queue import in_order_of_need
 from siamese.mapping.request import MapRequest, Per
@@ -56,7 +57,7 @@ class ChosenScenes(TypedDict):
     scenes: list[str]
     """Names of those that get a map of their own, the most needed first."""
     disasters: dict[str, list[str]]
-    """Names of the scenes that become one map, by disaster, the most needed first."""
+    """Names of the scenes that become one map, by the map's name, the most needed first."""
     quarantined: dict[str, str]
     """Why a scene under the source was refused at ingest, by scene."""
     failures: dict[str, str]
@@ -97,7 +98,13 @@ def settle_models(models: list[str]) -> ResolvedModel:
 
 
 @step
-def choose_scenes(catalog: str, asked: list[str] | None, event: str | None = None, per: Per = "scene") -> ChosenScenes:
+def choose_scenes(
+    catalog: str,
+    asked: list[str] | None,
+    event: str | None = None,
+    per: Per = "scene",
+    aoi: str | None = None,
+) -> ChosenScenes:
     """Picks the scenes to map: the requested ones, or all with both images; new disasters before the archive."""
     store = ObjectStore()
     found = SceneCatalog.load(store, catalog)
@@ -123,7 +130,11 @@ def choose_scenes(catalog: str, asked: list[str] | None, event: str | None = Non
     if per == "scene":
         chosen["scenes"] = [row.scene for row in in_order_of_need(usable, mapped, written)]
         return chosen
-    disasters, alone = by_disaster(in_order_of_need(usable, mapped, written, lambda row: row.disaster))
+    struck = {disaster_of(name) for name in mapped}
+    there = within(usable, find_area(aoi, store).bounds(store) if aoi is not None else None)
+    if aoi is not None and not any(row.bounds for row in there):
+        failures[aoi] = f"no scene under {found.source} lies in this area of interest"
+    disasters, alone = by_disaster(in_order_of_need(there, struck, written, lambda row: row.disaster))
     chosen["disasters"] = {one.name: [scene.scene for scene in one.scenes] for one in disasters}
     chosen["scenes"] = [scene.scene for scene in alone]
     chosen["notes"] = {scene.scene: NOT_PLACED for scene in alone}
@@ -154,10 +165,10 @@ def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel, *
 def map_whole(
     run: str, catalog: str, disaster: str, scenes: list[str], model: ResolvedModel, request: MapRequest, *, adapt: bool
 ) -> MappedBatch:
-    """Maps scenes of a disaster as one mosaic."""
+    """Maps scenes of a disaster, or of a part of it, as one mosaic."""
     store, params = join_run(run)
     rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes]
-    (whole,), _ = by_disaster(rows)
+    whole = Disaster(disaster, tuple(sorted(rows, key=lambda row: row.scene)))
     with spread_over_tasks(params.mapping, store) as spread:
         verb = _as_asked(map_disaster, request, model, params, store, spread)
         return _map_each("map disasters", {disaster: partial(verb, whole)}, params, store, adapt=adapt)
@@ -301,8 +312,8 @@ def damage_map(
         scenes: Only these, by name (``disaster_number``); by default all that are not quarantined.
         model: MLflow model URI, or the digest of a checkpoint. It is resolved once, when the run begins.
         further: Additional models, whose probabilities are averaged with those of ``model``.
-        per: ``scene``: a map of each scene. ``disaster``: one map of all its scenes that have a georeference; others
-            are mapped one by one.
+        per: ``scene``: a map of each scene. ``disaster``: one map of all its scenes that have a georeference, or
+            several where these lie far apart; others are mapped one by one.
         pre: In place of scenes, imagery before a disaster: prefixes, objects, STAC items, collections or catalogs, as
             `siamese map` takes them.
         post: The same after it.
@@ -344,7 +355,7 @@ def damage_map(
         batches = [map_imagery(run, settled, request, adapt=adapt)]
     else:
         catalog = ingest_scenes(run)
-        chosen = choose_scenes(catalog, scenes, event, per)
+        chosen = choose_scenes(catalog, scenes, event, per, aoi)
         batches = [
             map_whole(run, catalog, disaster, members, settled, request, adapt=adapt)
             for disaster, members in chosen["disasters"].items()

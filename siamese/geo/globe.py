@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -72,6 +73,17 @@ def degree_bounds(degrees: Points) -> Bounds:
     if east < -180:
         east += 360
     return float(west), float(degrees[:, 1].min()), float(east), float(degrees[:, 1].max())
+
+
+def boxes_touch(box: Sequence[float], bounds: Bounds) -> bool:
+    """Returns whether a box of four numbers, or six with heights, touches bounds; both may cross the antimeridian."""
+    half = len(box) // 2
+    west, south, east, north = box[0], box[1], box[half], box[half + 1]
+    left, bottom, right, top = bounds
+    width, wide = (east - west) % 360, (right - left) % 360
+    if east - west >= 360:
+        width = 360
+    return south <= top and north >= bottom and ((left - west) % 360 <= width or (west - left) % 360 <= wide)
 
 
 def cut_at_antimeridian(geometries: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -18,6 +18,7 @@ from siamese.geo.globe import Bounds, degree_bounds
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
 from siamese.mapping.shapes import ShapeSource, bounding_box, box_polygons, find_shapes, moved, read_shapes
+from siamese.mapping.workplace import workplace
 from siamese.store import ObjectStore
 
 MARGIN_PX: Final = 64
@@ -74,6 +75,11 @@ class AreaSource:
         if not len(found):
             raise SiameseError("holds no polygon", where=f"--aoi {self.given}", fix="give a polygon of the area")
         return Area(self.given, self.identity, found)
+
+    def bounds(self, store: ObjectStore) -> Bounds:
+        """Reads the area and returns its bounds; see :meth:`read` and :meth:`Area.bounds`."""
+        with workplace(store) as folder:
+            return self.read(store, folder).bounds()
 
 
 def find_area(given: str, store: ObjectStore) -> AreaSource:

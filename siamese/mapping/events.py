@@ -14,6 +14,7 @@ from siamese.mapping.inputs import FoundImage
 
 _XBD: Final = re.compile(r"(?P<scene>[a-z0-9-]+_\d{8})_(pre|post)_disaster")
 _SCENE: Final = re.compile(r"[a-z0-9-]+_\d{8}")
+_PART: Final = re.compile(r"(?P<disaster>.+)_\d+\.\d{4}[NS]_\d+\.\d{4}[EW]")
 _DIGITS: Final = 4
 """Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
 
@@ -33,8 +34,16 @@ def scene_of(names: Sequence[str], event: str) -> str | None:
 
 
 def disaster_of(event: str) -> str:
-    """Returns the disaster of an event that is named like an xBD scene; any other event is a disaster itself."""
+    """Returns the disaster of an event that is named like a scene of it or like a part; others are disasters."""
+    part = _PART.fullmatch(event)
+    if part:
+        return part["disaster"]
     return event.rpartition("_")[0] if _SCENE.fullmatch(event) else event
+
+
+def place_name(lng: float, lat: float) -> str:
+    """Returns a place in degrees as part of a name, e.g. ``37.0627N_94.5061W``."""
+    return f"{abs(lat):.{_DIGITS}f}{'N' if lat >= 0 else 'S'}_{abs(lng):.{_DIGITS}f}{'E' if lng >= 0 else 'W'}"
 
 
 def place_event(first: FoundImage, grid: Grid) -> str:
@@ -50,5 +59,4 @@ def place_event(first: FoundImage, grid: Grid) -> str:
     """
     if grid.crs is None:
         return f"pixels-{hashlib.sha256(first.identity.encode()).hexdigest()[:8]}"
-    lng, lat = mean_place(to_degrees(outline(grid.transform, grid.width, grid.height), grid.crs))
-    return f"{abs(lat):.{_DIGITS}f}{'N' if lat >= 0 else 'S'}_{abs(lng):.{_DIGITS}f}{'E' if lng >= 0 else 'W'}"
+    return place_name(*mean_place(to_degrees(outline(grid.transform, grid.width, grid.height), grid.crs)))

@@ -281,10 +281,20 @@ def _misplaced(tile: Tile, why: str) -> SiameseError:
     return SiameseError(f"its place cannot be computed: {why}", where=tile.name, fix="check its crs and transform")
 
 
+def mostly_empty(pixels: float, covered: float) -> bool:
+    """Returns whether a map is large, and images cover nearly nothing of it.
+
+    Args:
+        pixels: Pixels of the map.
+        covered: Pixels of its images.
+    """
+    return pixels > _LARGE_PX and covered < pixels * _LEAST_COVERED
+
+
 def _check_extent(grid: Grid, tiles: Sequence[Tile]) -> None:
     """Refuses images so far apart that nearly all of the map would be empty."""
     pixels, covered = grid.width * grid.height, sum(tile.width * tile.height for tile in tiles)
-    if pixels > _LARGE_PX and covered < pixels * _LEAST_COVERED:
+    if mostly_empty(pixels, covered):
         what = f"the pre images lie far apart: {covered / pixels:.2%} of their extent, {grid.width} x {grid.height} px"
         raise SiameseError(what, where=tiles[0].name, fix="check their georeference, or map them in groups")
 

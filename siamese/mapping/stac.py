@@ -13,7 +13,7 @@ from pystac.errors import STACError, STACTypeError
 from pystac.stac_io import DefaultStacIO
 
 from siamese.errors import SiameseError
-from siamese.geo.globe import Bounds
+from siamese.geo.globe import Bounds, boxes_touch
 from siamese.mapping.remote import is_web, read_web
 from siamese.progress import progress
 from siamese.store import ObjectStore, S3Uri
@@ -136,27 +136,16 @@ def _may_hold(child: pystac.Catalog, wanted: Wanted) -> bool:
     """Whether a collection's extent allows for wanted items; its first box covers all others."""
     if wanted.bounds is None or not isinstance(child, pystac.Collection) or not child.extent.spatial.bboxes:
         return True
-    return _touch(child.extent.spatial.bboxes[0], wanted.bounds)
+    return boxes_touch(child.extent.spatial.bboxes[0], wanted.bounds)
 
 
 def _fits(item: pystac.Item, wanted: Wanted) -> bool:
-    if wanted.bounds is not None and item.bbox is not None and not _touch(item.bbox, wanted.bounds):
+    if wanted.bounds is not None and item.bbox is not None and not boxes_touch(item.bbox, wanted.bounds):
         return False
     taken = _taken(item)
     if wanted.before is not None and (taken is None or taken >= _day(wanted.before)):
         return False
     return wanted.since is None or (taken is not None and taken >= _day(wanted.since))
-
-
-def _touch(box: Sequence[float], bounds: Bounds) -> bool:
-    """Whether a box of four or six numbers touches bounds; both may cross the antimeridian."""
-    half = len(box) // 2
-    west, south, east, north = box[0], box[1], box[half], box[half + 1]
-    left, bottom, right, top = bounds
-    width, wide = (east - west) % 360, (right - left) % 360
-    if east - west >= 360:
-        width = 360
-    return south <= top and north >= bottom and ((left - west) % 360 <= width or (west - left) % 360 <= wide)
 
 
 def _image(item: pystac.Item, key: str | None) -> StacImage:

@@ -14,10 +14,9 @@ from datetime import date
 from functools import cache
 
 from siamese.errors import NotPublishedError, SiameseError
-from siamese.geo.globe import Bounds
 from siamese.ingest.catalog import Scene
 from siamese.manifests import Checkpoint, DamageMap
-from siamese.mapping.area import AreaSource, find_area
+from siamese.mapping.area import find_area
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.disasters import Disaster, place_of
 from siamese.mapping.events import xbd_scene
@@ -85,7 +84,7 @@ def map_pair(
             dates show different places.
     """
     area = find_area(aoi, store) if aoi is not None else None
-    wanted = Wanted(bounds=_bounds(area, store), asset=params.asset)
+    wanted = Wanted(bounds=area.bounds(store) if area else None, asset=params.asset)
     before = find_images(pre, "pre", store, replace(wanted, before=disaster_date))
     after = find_images(post, "post", store, replace(wanted, since=disaster_date))
     checkpoints = [checkpoint, *further]
@@ -256,13 +255,6 @@ def _pixel_side(params: MappingParams, learned: Callable[[], Learned | None]) ->
         what = "is not known: the pair set or catalog that the model was trained on is gone, or has no georeference"
         raise SiameseError(what, where="mapping.gsd: learned", fix="give the pixels of the map in metres")
     return found.median
-
-
-def _bounds(area: AreaSource | None, store: ObjectStore) -> Bounds | None:
-    if area is None:
-        return None
-    with workplace(store) as folder:
-        return area.read(store, folder).bounds()
 
 
 def _made_in_one_step(

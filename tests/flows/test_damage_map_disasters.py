@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from builders.quake_archive import BUILDINGS, quake_catalog, quake_footprints
+from builders.quake_archive import BUILDINGS, SIDE, WEST, quake_catalog, quake_footprints
+from builders.tinyscenes import DEGREES_PER_PX
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import TaskRun
@@ -88,3 +89,9 @@ def test_a_disaster_is_one_map_that_learns_what_people_said(
 
     damage_map(**asked, adapt=False, pages=False)
     assert DamageMap.current(store, "quake") == whole
+
+    across = SIDE * DEGREES_PER_PX
+    damage_map(per="disaster", aoi=f"{WEST},{10 - across / 2},{WEST + across / 2},10", pages=False)
+    assert len(DamageMap.current(store, "quake").pre) == 1, "scenes outside the area are not part of the mosaic"
+    with pytest.raises(SiameseError, match=r"50,50,51,51: no scene under .* lies in this area of interest"):
+        damage_map(per="disaster", aoi="50,50,51,51", pages=False)

@@ -19,7 +19,8 @@ from siamese.errors import SiameseError
 from siamese.ingest.catalog import ObjectRef, Scene, read_catalog
 from siamese.manifests import Checkpoint, DamageMap, Prediction
 from siamese.mapping import map_disaster, map_scene
-from siamese.mapping.disasters import by_disaster
+from siamese.mapping.disasters import by_disaster, within
+from siamese.mapping.events import disaster_of
 from siamese.mapping.inputs import ImageFile, scene_images
 from siamese.mapping.placing import place_images
 from siamese.mapping.queue import in_order_of_need
@@ -91,6 +92,41 @@ def test_scenes_are_grouped_in_order_of_need_and_contradictions_are_told() -> No
         _ = torn.type
     ((unsaid,), _) = by_disaster([scene("flood_00000001", None)])
     assert unsaid.type is None
+
+
+def far(number: int, west: float, south: float = 10.0, **more: Any) -> Scene:  # noqa: ANN401
+    """A scene of about a kilometre, somewhere."""
+    box = {"bounds": (west, south, west + 0.009, south + 0.009), "pixel_m": 0.5, "width": 2048, "height": 2048}
+    return scene(f"flood_{number:08d}", **box | more)
+
+
+def test_scenes_far_apart_are_a_map_for_each_cell() -> None:
+    together = [far(number, 20 + 0.01 * number) for number in range(4)]
+    ((whole,), _) = by_disaster(together)
+    assert whole.name == "flood"
+    scattered = [far(5, 21.01), *together, far(4, 20.99, -9.99)]
+    disasters, alone = by_disaster(scattered)
+    assert not alone
+    names = [one.name for one in disasters]
+    assert names == ["flood_10.0312N_21.0312E", "flood_10.0312N_20.0312E", "flood_9.9688S_20.9688E"]
+    assert [len(one.scenes) for one in disasters] == [1, 4, 1]
+    assert {disaster_of(name) for name in names} == {"flood"}, "labels of the disaster are learned from in each part"
+    # What comes later changes one part and no name.
+    grown, _ = by_disaster([*scattered, far(6, 20.04)])
+    assert [(one.name, len(one.scenes)) for one in grown] == list(zip(names, (1, 5, 1), strict=True))
+    # Many scenes may lie over a wide area, and a scene whose place is not known is told about later.
+    ((dense,), _) = by_disaster([far(n, 20 + 0.01 * (n % 30), 10 + 0.01 * (n // 30)) for n in range(900)])
+    assert dense.name == "flood"
+    ((unknown,), _) = by_disaster([*scattered, far(7, 20, bounds=None)])
+    assert unknown.name == "flood"
+    across, _ = by_disaster([far(1, 179.9), far(2, -179.9)])
+    assert [one.name for one in across] == ["flood"], "neighbours across the antimeridian lie together"
+
+
+def test_scenes_outside_an_area_are_left_out() -> None:
+    scenes = [far(1, 20), far(2, 25), far(3, 30, bounds=None)]
+    assert within(scenes, None) == scenes
+    assert within(scenes, (19.5, 9.5, 20.5, 10.5)) == [scenes[0], scenes[2]]
 
 
 def test_a_map_knows_its_dates_if_all_its_images_do() -> None:
