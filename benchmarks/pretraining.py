@@ -3,11 +3,11 @@
 python benchmarks/pretraining.py [--minutes 120] [--folds 3] [--labelled 5 10 20] [--train-minutes 4]
     [--pretrain-minutes 4] [--methods simsiam byol dino] [--imagenet] [--work FOLDER]
 
-For each fold of real scenes: the network is trained on 5, 10 or 20 labelled scenes, from an encoder that was
-pre-trained on the images of all training scenes of the fold by each method, and from one that was not; then scored on
-the fold's test scenes. Minutes are counted in processor time, so other load on the machine changes little. Without
---imagenet everything starts from random weights; with it, from ImageNet's. Results are kept in --work, and the command
-continues where it stopped.
+For each fold of real scenes: an encoder is pre-trained once by each method on the images of all training scenes; the
+network is trained on 5, 10 or 20 labelled scenes from each of these encoders, and from one that was not pre-trained;
+then scored on the fold's test scenes. Minutes are counted in processor time, so other load on the machine changes
+little. Without --imagenet everything starts from random weights; with it, from ImageNet's. Results are kept in --work,
+and the command continues where it stopped.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def main() -> None:
     scores: defaultdict[str, defaultdict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     with local_storage(options.work) as store:
         for fold in range(options.folds):
+            parents: dict[str, Pretraining] = {}
             for count in options.labelled:
                 build = partial(_pairs, options.folder, fold, options.folds, count, store)
                 pairs = budget.attempt(f"pairs of fold {fold}, {count} labelled", build)
@@ -73,7 +74,7 @@ def main() -> None:
                     continue
                 for start in (NONE, *options.methods):
                     piece = f"fold {fold}, {count} labelled, {start}"
-                    score = budget.attempt(piece, partial(_score, pairs, start, options, store))
+                    score = budget.attempt(piece, partial(_score, pairs, start, parents, options, store))
                     if score is not None:
                         scores[str(count)][start][fold] = score
                         print(f"{piece}: {score:.4f}", file=sys.stderr, flush=True)
@@ -111,15 +112,17 @@ def _pairs(folder: Path, fold: int, folds: int, count: int, store: ObjectStore) 
     return build_pairs(ingest(root, IngestParams(), store), params, store)
 
 
-def _score(pairs: PairSet, start: str, options: argparse.Namespace, store: ObjectStore) -> float:
+def _score(
+    pairs: PairSet, start: str, parents: dict[str, Pretraining], options: argparse.Namespace, store: ObjectStore
+) -> float:
+    """Returns the score on the fold's test scenes; `parents` holds the fold's encoders, for any number of labels."""
     network = NetworkParams(pretrained=options.imagenet)
-    parent: Pretraining | None = None
-    if start != NONE:
+    if start != NONE and start not in parents:
         given = {"method": start, "minutes": options.pretrain_minutes, "clock": "processor", "epochs": 10_000}
         how = PretrainingParams.model_validate(given)
-        parent = pretrain(pairs, network, how, store)
+        parents[start] = pretrain(pairs, network, how, store)
     params = TrainingParams(minutes=options.train_minutes, clock="processor", epochs=10_000)
-    checkpoint = train(pairs, network, params, store, parent=parent)
+    checkpoint = train(pairs, network, params, store, parent=parents.get(start))
     return evaluate(checkpoint, pairs, EvaluationParams(split="test"), store).scores.score
 
 
