@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,21 +33,21 @@ from siamese.mapping.components import NO_DATA, ComponentFinder, Labels
 from siamese.mapping.footprints import Footprints
 from siamese.mapping.grid import Grid
 from siamese.mapping.measures import BuildingMeter, Measures
-from siamese.mapping.probabilities import BlendedBlocks
+from siamese.mapping.probabilities import BlendedBlocks, Piece
 from siamese.mapping.rasters import create
 from siamese.mapping.reasons import MISSING, Codes, Reason, shares
 from siamese.mapping.shifts import BlockShift, ShiftField, judged, shift_of_shapes
 from siamese.mapping.stage import BUILDING_SET
 from siamese.mapping.tiles import GDAL
-from siamese.mapping.windows import Layout, spans
+from siamese.mapping.windows import Layout, Window, spans
 from siamese.mapping.workplace import workplace
 from siamese.model import Decision, Probabilities, calibrate
 from siamese.model.decision import at_peak, building_mask, grow, pixel_votes
+from siamese.parallel import ordered_map
 from siamese.params import BuildingParams
 from siamese.progress import progress
 from siamese.store import ObjectStore, put_blob, put_file
 
-_BANDS = 5
 _MOST_WINDOWS = 64
 """How many windows footprints are compared in."""
 _FAINT = -2
@@ -169,7 +170,7 @@ def decide_buildings(
     Memory does not grow with the area, only by a few numbers per building. There are three passes
     over the map, piece by piece, with working rasters between them: the first labels the cores of buildings; the
     second, once every core is known completely, grows and measures buildings; the third gives each its class and its
-    outline.
+    outline. Each reads the next piece while it works on one.
 
     Args:
         grid: Pixels of the map.
@@ -187,26 +188,23 @@ def decide_buildings(
         local_gdal(**GDAL),
         create(folder / "labels.tif", grid, "int32") as labels,
         create(folder / "numbers.tif", grid, "int32") as numbers,
-        create(folder / "probabilities.tif", grid, "float32", bands=_BANDS) as probabilities,
         create(why, grid, "uint8") as reasons,
         create(made, grid, "uint8", nodata=UNCLASSIFIED) as classes,
     ):
-        files = _Files(labels, numbers, probabilities, reasons)
-        places = [
-            _place(window.rows.start, window.cols.start, window.rows.own, window.cols.own) for window in blended.layout
-        ]
+        files = _Files(labels, numbers, reasons)
         cores, codes = _label(grid, blended, decision, files, given, alone=params.footprint_use == "replace")
-        found = _measure(grid, places, cores, decision, files, given)
+        found = _measure(grid, blended, cores, decision, files, given)
         winner = vote(found, decision, params, in_metres=grid.crs is not None, footprints=len(footprints))
         outlines = OutlineFinder(found, winner, params.simplify_px, footprints, right_angles=params.right_angles)
         unknown = 0
 
         def drawn() -> Iterator[MappedBuilding]:
             nonlocal unknown
-            with progress("outline buildings", len(places)) as advance:
-                for place in places:
+            with progress("outline buildings", len(blended.layout)) as advance:
+                for window in blended.layout:
+                    place = _place(window)
                     own = numbers.read(1, window=place)
-                    piece = class_piece(own, winner, _pixel_classes(probabilities, place, decision))
+                    piece = class_piece(own, winner, _pixel_classes(blended, window, decision))
                     why_here = reasons.read(1, window=place)
                     # What is too small to be a building does not turn unknown ground into known ground.
                     piece[(why_here > 0) & (piece == 0)] = UNCLASSIFIED
@@ -234,18 +232,25 @@ class _Files:
     """Labels of cores, and :data:`_FAINT`."""
     numbers: DatasetWriter
     """The building of each pixel, NO_DATA where it is unknown."""
-    probabilities: DatasetWriter
     reasons: DatasetWriter
 
 
-def _place(row: int, col: int, height: int, width: int) -> PixelWindow:
-    return PixelWindow(col, row, width, height)
+def _place(window: Window) -> PixelWindow:
+    """Returns where the piece of a window lies."""
+    return PixelWindow(window.cols.start, window.rows.start, window.cols.own, window.rows.own)
+
+
+def _read_ahead(blended: BlendedBlocks) -> Iterator[tuple[Window, Piece]]:
+    """Yields each window with its piece, while the next piece is read."""
+    with ThreadPoolExecutor(1) as pool:
+        # One thread reads, so that blocks which neighbours share are read once.
+        yield from zip(blended.layout, ordered_map(pool, blended.piece, blended.layout, ahead=2), strict=True)
 
 
 def _label(
     grid: Grid, blended: BlendedBlocks, decision: Decision, files: _Files, given: Given, *, alone: bool
 ) -> tuple[Labels, npt.NDArray[np.int64]]:
-    """First pass: writes labels of cores, reasons, and the probabilities of pixels that may be building, to disk.
+    """First pass: writes labels of cores, and reasons, to disk.
 
     Args:
         grid: Pixels of the map.
@@ -261,10 +266,9 @@ def _label(
     finder = ComponentFinder(grid.width)
     counted = np.zeros(len(Reason), np.int64)
     with progress("find buildings", len(blended.layout)) as advance:
-        for window in blended.layout:
-            piece = blended.piece(window)
+        for window, piece in _read_ahead(blended):
             size = piece.reasons.shape
-            place = _place(piece.row, piece.col, *size)
+            place = _place(window)
             why = piece.reasons
             if given.area is not None:
                 why = np.where(inside(given.area, piece.row, piece.col, *size), why, np.uint8(Reason.OUTSIDE))
@@ -272,25 +276,20 @@ def _label(
             if why.any():
                 files.reasons.write(why, 1, window=place)
             mask = building_mask(piece.found, decision)
-            wanted = mask
-            if given.footprints is not None:
-                mask = np.zeros_like(mask) if alone else mask
-                wanted = mask | given.footprints.around(piece.row, piece.col, *size)
+            if given.footprints is not None and alone:
+                mask = np.zeros_like(mask)
             core = mask & at_peak(piece.found.building, decision)
             cores = finder.add(piece.row, piece.col, core, np.ones(size, bool))
             cores[mask & (cores == 0)] = _FAINT
             if mask.any():
                 files.labels.write(cores, 1, window=place)
-            if wanted.any():
-                values = np.concatenate([piece.found.building[None], piece.found.damage])
-                files.probabilities.write(np.where(wanted, values, np.float32(0)), window=place)
             advance()
     return finder.finish(decision.minimum_px), counted
 
 
 def _measure(
     grid: Grid,
-    places: Sequence[PixelWindow],
+    blended: BlendedBlocks,
     cores: Labels,
     decision: Decision,
     files: _Files,
@@ -299,9 +298,9 @@ def _measure(
     """Second pass: writes each pixel's building to disk and accumulates the measures of each building."""
     footprints = given.footprints or Footprints.none()
     meter = BuildingMeter(len(footprints) + int(cores.max(initial=0)), grid.width)
-    with progress("measure buildings", len(places)) as advance:
-        for place in places:
-            row, col = place.row_off, place.col_off
+    with progress("measure buildings", len(blended.layout)) as advance:
+        for window, piece in _read_ahead(blended):
+            place, row, col = _place(window), piece.row, piece.col
             own, why, around = _grown(files, place, cores, decision)
             taken = None
             if len(footprints):
@@ -312,10 +311,7 @@ def _measure(
                 own = np.where(given_here > 0, given_here, own).astype(np.int32)
             files.numbers.write(np.where((own == 0) & (why > 0), NO_DATA, own).astype(np.int32), 1, window=place)
             inner = own > 0
-            said = (
-                files.probabilities.read(window=place)[:, inner] if inner.any() else np.zeros((_BANDS, 0), np.float32)
-            )
-            prediction = Probabilities(said[0], said[1:])
+            prediction = Probabilities(piece.found.building[inner], piece.found.damage[:, inner])
             votes = pixel_votes(prediction.damage, decision)
             area = grid.window(row, col, place.height, place.width).pixel_m2() or 1.0
             told = calibrate(prediction, decision)
@@ -345,12 +341,10 @@ def _grown(files: _Files, window: PixelWindow, cores: Labels, decision: Decision
     return grown[inner].astype(np.int32), why[inner], np.asarray(near[inner], np.uint8)
 
 
-def _pixel_classes(
-    probabilities: DatasetWriter, window: PixelWindow, decision: Decision
-) -> npt.NDArray[np.uint8] | None:
+def _pixel_classes(blended: BlendedBlocks, window: Window, decision: Decision) -> npt.NDArray[np.uint8] | None:
     """Returns the class of each pixel on its own, for a network whose buildings do not vote."""
     if decision.per_building:
         return None
     weights = np.asarray(decision.class_weights, np.float32)[:, None, None]
-    votes = pixel_votes(probabilities.read(window=window)[1:], decision)
+    votes = pixel_votes(blended.piece(window).found.damage, decision)
     return np.asarray((votes * weights).argmax(0) + 1, np.uint8)

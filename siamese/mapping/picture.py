@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from affine import Affine
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from siamese.classes import COLOURS, UNCLASSIFIED
-from siamese.geo import shown
-from siamese.mapping.buildings import CLASSES
+from siamese.geo import rasterize, shown
+from siamese.mapping.buildings import CLASSES, UNKNOWN, MappedBuilding
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image
-from siamese.mapping.rasters import worst_classes
+from siamese.mapping.rasters import wholly_unknown
 
 _INK = "#263238"
 _FILL = 0.38
@@ -32,9 +36,15 @@ _LEGEND_IN = 0.65
 _LEAST_WIDTH_IN = 9.0
 _PAPER = 235
 _SCALE_SHARE = 0.22
+"""The scale bar is at most this share of the width."""
 _PNG_LEVEL = 3
 """Of compression: a picture is 6 % larger than at the usual level 6, and written in a third of the time."""
-"""The scale bar is at most this share of the width."""
+_STRIP_ROWS = 256
+"""Rows of a picture that are read at once."""
+_BATCH = 2048
+"""Buildings that are drawn at once."""
+_RANKS = {UNKNOWN: 1} | {name: rank for rank, name in enumerate(CLASSES[:-1], start=2)}
+"""Of buildings on one pixel, the one of the highest rank is seen."""
 
 
 class Readable(Protocol):
@@ -54,14 +64,23 @@ class Paper:
 
 
 def draw_picture(
-    grid: Grid, post: Readable, classes: Path, counts: Mapping[str, int], longer_px: int, *, event: str, model: str
+    grid: Grid,
+    post: Readable,
+    classes: Path,
+    buildings: Iterable[MappedBuilding],
+    counts: Mapping[str, int],
+    longer_px: int,
+    *,
+    event: str,
+    model: str,
 ) -> bytes:
     """Draws the picture of a map.
 
     Args:
         grid: Pixels of the map.
         post: Images after the disaster.
-        classes: The class raster.
+        classes: The class raster, which tells where the ground is unknown.
+        buildings: The buildings, drawn by their outlines, as the page and QGIS show them; none is too small to be seen.
         counts: Buildings by class.
         longer_px: Maximum length of the image's longer side; a smaller map is enlarged up to twice its size.
         event: Title.
@@ -72,15 +91,51 @@ def draw_picture(
     """
     factor = max(0.5, max(grid.width, grid.height) / longer_px)
     fine = grid if factor <= 1 else grid.coarser(factor)
-    image = shown(post.read(fine)[0])
-    mask = worst_classes(classes, fine.height, fine.width)
+    image = shown(_read_in_strips(post, fine))
+    ground = np.where(wholly_unknown(classes, fine.height, fine.width), np.uint8(UNCLASSIFIED), np.uint8(0))
     if factor < 1:
         size = round(fine.width / factor), round(fine.height / factor)
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+        ground = cv2.resize(ground, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    height, width = ground.shape
+    mask = _burnt(buildings, ground, Affine.scale(grid.width / width, grid.height / height), whole=factor > 1)
     metres = grid.pixel_m2()
     pixel = (1 if metres is None else math.sqrt(metres)) * grid.width / image.shape[1]
     return _page(_overlay(image, mask), pixel, "px" if metres is None else "m", counts, event, model)
+
+
+def _read_in_strips(images: Readable, grid: Grid) -> Image:
+    """Reads a grid in strips, on all processors: a coarse grid may need many times as many pixels of the files."""
+
+    def strip(row: int) -> Image:
+        return images.read(grid.window(row, 0, min(_STRIP_ROWS, grid.height - row), grid.width))[0]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(strip, range(0, grid.height, _STRIP_ROWS))))
+
+
+def _burnt(
+    buildings: Iterable[MappedBuilding], ground: npt.NDArray[np.uint8], transform: Affine, *, whole: bool
+) -> npt.NDArray[np.uint8]:
+    """Draws buildings on the ground.
+
+    Args:
+        buildings: The buildings; they are taken a batch at a time.
+        ground: ``(h, w)``, 255 where the ground is unknown, else 0.
+        transform: (column, row) of the picture to those of the map.
+        whole: Whether a building covers every pixel that it touches, not only those whose middle it holds.
+
+    Returns:
+        ``(h, w)``: 1..4 damage, 255 unknown, 0 neither.
+    """
+    highest = np.zeros_like(ground)
+    remaining = iter(buildings)
+    while batch := list(islice(remaining, _BATCH)):
+        ranked = sorted(((one.outline, _RANKS[one.damage_class]) for one in batch), key=lambda one: one[1])
+        drawn = rasterize(ranked, out_shape=ground.shape, transform=transform, all_touched=whole, dtype="uint8")
+        np.maximum(highest, drawn, out=highest)
+    values = np.array([0, UNCLASSIFIED, *range(1, len(CLASSES))], np.uint8)
+    return np.where(highest > 0, values[highest], ground)
 
 
 def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:

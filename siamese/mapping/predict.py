@@ -93,7 +93,7 @@ def predict(
     missing = [plan for plan in plans.values() if plan.key and plan.key not in done]
     at_once = not done
     if missing:
-        missing = _started_anywhere(missing)
+        missing = _by_size(_started_anywhere(missing))
         if spread is not None and spread.is_worth_it(len(missing)):
             work = WindowWork.of(task, checkpoints, bands, grid, params, len(layout))
             blocks = spread.predict(work, missing)
@@ -135,6 +135,11 @@ def _started_anywhere(plans: list[BlockPlan]) -> list[BlockPlan]:
     """Rotates plans to a random start, so that two processes on one map do not predict the same blocks."""
     first = int.from_bytes(os.urandom(4)) % len(plans)
     return plans[first:] + plans[:first]
+
+
+def _by_size(plans: list[BlockPlan]) -> list[BlockPlan]:
+    """Puts windows of one size together, the largest first: each size needs memory of its own in the network."""
+    return sorted(plans, key=lambda plan: (plan.grid.height, plan.grid.width), reverse=True)
 
 
 def align(imagery: Imagery) -> ShiftField | None:

@@ -168,6 +168,7 @@ def publish_about(
             grid,
             images.post if images else Paper(),
             files.classes,
+            read_buildings(table),
             buildings.counts,
             params.picture_px,
             event=about.event,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +47,8 @@ def describe_copy(source: Path, target: Path, grid: Grid, model: str, event: str
             out.write(dataset.read(1, window=window), 1, window=window)
 
 
-def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Reads a class raster at lower resolution without losing a building: each pixel shows the worst class in it.
+def wholly_unknown(path: Path, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """Reads where a class raster is unknown at lower resolution: in each pixel of which nothing is known.
 
     Args:
         path: The class raster.
@@ -56,9 +56,9 @@ def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
         width: Columns of the result, at most the raster's.
 
     Returns:
-        ``(height, width)`` uint8; 255 only where all is unknown.
+        ``(height, width)``.
     """
-    small = np.zeros((height, width), np.uint8)
+    small = np.zeros((height, width), bool)
     with open_raster(path) as dataset:
         rows = np.linspace(0, dataset.height, height + 1).astype(int)
         cols = np.linspace(0, dataset.width, width + 1).astype(int)
@@ -66,19 +66,10 @@ def worst_classes(path: Path, height: int, width: int) -> npt.NDArray[np.uint8]:
         for first in range(0, height, few):
             edges = rows[first : first + few + 1]
             strip = dataset.read(1, window=Window(0, int(edges[0]), dataset.width, int(edges[-1] - edges[0])))
-            known = np.where(strip == UNCLASSIFIED, 0, strip)
-            worst = _each_cell(np.maximum, known, edges - edges[0], cols)
-            some_known = _each_cell(np.logical_or, strip != UNCLASSIFIED, edges - edges[0], cols)
-            small[first : first + few] = np.where(some_known, worst, UNCLASSIFIED)
+            unknown = np.logical_and.reduceat(strip == UNCLASSIFIED, (edges - edges[0])[:-1], axis=0)
+            small[first : first + few] = np.logical_and.reduceat(unknown, cols[:-1], axis=1)
     return small
 
 
 _STRIP_ROWS: Final = 512
 """Rows of a class raster that are read at once."""
-
-
-def _each_cell(
-    how: np.ufunc, values: npt.NDArray[Any], rows: npt.NDArray[Any], cols: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    """Reduces the cells between rows and columns to one value each."""
-    return np.asarray(how.reduceat(how.reduceat(values, rows[:-1], axis=0), cols[:-1], axis=1))

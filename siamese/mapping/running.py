@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
 from siamese.mapping.obscured import find_obscured
 from siamese.mapping.plans import BlockPlan
+from siamese.mapping.reasons import Codes
 from siamese.mapping.task import Date, Imagery
 from siamese.mapping.tiles import GDAL
 from siamese.model import Decision, Probabilities
@@ -47,9 +49,39 @@ class PairPredictor(Protocol):
         """Predicts one pair of ``(H, W, bands)`` uint8 images; see :meth:`siamese.model.Predictor.predict`."""
 
 
-def predict_block(
-    plan: BlockPlan, pre: Image, post: Image, unseen: Bytes, network: PairPredictor, disaster_type: str | None
-) -> Block:
+@dataclass(frozen=True, eq=False)
+class SeenWindow:
+    """Both dates of a window, and what of them can be judged.
+
+    Attributes:
+        pre: ``(h, w, bands)``.
+        post: ``(h, w, bands)``.
+        unseen: ``(h, w)``, see :class:`siamese.mapping.blocks.Block`.
+        reasons: ``(h, w)``, why a pixel cannot be judged.
+        before: ``(h, w)``, True where that is so for the pre image; None where nobody looked.
+    """
+
+    pre: Image
+    post: Image
+    unseen: Bytes
+    reasons: Codes
+    before: Mask | None
+
+
+def see_window(plan: BlockPlan, pre: Date, post: Date) -> SeenWindow:
+    """Reads a window and looks for what hides the ground.
+
+    Args:
+        plan: The window's plan.
+        pre: The images before the disaster.
+        post: The images after it.
+    """
+    images = read_window(plan.grid, pre, post, plan.shift)
+    hidden = find_obscured(*images) if plan.rules.obscured else (missing_reasons(images[2]), None)
+    return SeenWindow(*images, *hidden)
+
+
+def predict_block(plan: BlockPlan, window: SeenWindow, network: PairPredictor, disaster_type: str | None) -> Block:
     """Runs the network on one window, unless no pixel of it can be judged.
 
     Where only the pre image shows the ground, buildings are found as if nothing had happened, so that they can be
@@ -57,21 +89,19 @@ def predict_block(
 
     Args:
         plan: The block's plan.
-        pre: ``(h, w, bands)``.
-        post: ``(h, w, bands)``.
-        unseen: ``(h, w)``, see :class:`siamese.mapping.blocks.Block`.
+        window: Its images.
         network: The network.
         disaster_type: Type of the disaster.
     """
-    reasons, before = find_obscured(pre, post, unseen) if plan.rules.obscured else (missing_reasons(unseen), None)
+    pre, post, unseen, reasons = window.pre, window.post, window.unseen, window.reasons
     hidden = reasons > 0
     found = None
     if not hidden.all():
         # Damage in a window without buildings still matters where it blends into a window with buildings.
         found = network.predict(pre, post, disaster_type, classes_only=plan.alone and plan.kept is None)
     alone = hidden & (unseen & PRE_MISSING == 0)
-    if before is not None:
-        alone &= ~before
+    if window.before is not None:
+        alone &= ~window.before
     if plan.rules.count_unseen and alone.any():
         found = _filled(found, network.predict(pre, _unchanged(pre, network), disaster_type), alone)
     if found is None:
@@ -139,7 +169,7 @@ def predict_blocks(
             if isinstance(found, KeptBlock):
                 yield plan, found
                 continue
-            block = predict_block(plan, *found, network, disaster_type)
+            block = predict_block(plan, found, network, disaster_type)
             torn = _torn_near(imagery, plan)
             if writing:
                 yield writing[0], writing[1].result()
@@ -161,11 +191,11 @@ def _torn_near(imagery: Imagery, plan: BlockPlan) -> Torn:
 
 def _read_ahead(
     imagery: Imagery, plans: Sequence[BlockPlan], shelf: BlockShelf
-) -> Iterator[tuple[BlockPlan, KeptBlock | tuple[Image, Image, Bytes]]]:
+) -> Iterator[tuple[BlockPlan, KeptBlock | SeenWindow]]:
     """Reads each window while the network runs on the previous one; skips blocks that another process has made."""
 
-    def read(plan: BlockPlan) -> KeptBlock | tuple[Image, Image, Bytes]:
-        return shelf.find(plan.key) or read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
+    def read(plan: BlockPlan) -> KeptBlock | SeenWindow:
+        return shelf.find(plan.key) or see_window(plan, imagery.pre, imagery.post)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(read, plans[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +67,16 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
     Returns:
         The files, by the names of :data:`siamese.products.stac.ASSETS`.
     """
-    placed = facts.map.crs is not None
     about = {"EVENT": facts.map.event, "MODEL": facts.map.model}
+    with ThreadPoolExecutor(1) as pool:
+        # GDAL compresses rasters in C, so vectors are written meanwhile.
+        rasters = pool.submit(_write_rasters, sources, about, folder)
+        summary = summarise_map(facts, sources, h3_resolution)
+        vectors = _write_vectors(facts, sources, summary, about, folder)
+        return rasters.result() | vectors | make_report(facts, sources, summary, folder)
+
+
+def _write_rasters(sources: MapSources, about: Mapping[str, str], folder: Path) -> dict[str, Path]:
     files = {"confidence": folder / ASSETS["confidence"].file}
     with local_gdal(**GDAL_OPTIONS):
         write_confidence(sources.classes, sources.buildings, files["confidence"], folder)
@@ -80,13 +90,20 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
                 sources.reasons.colours,
                 about,
             )
-    summary = summarise_map(facts, sources, h3_resolution)
-    files["summary"] = _written(folder / ASSETS["summary"].file, summary_csv([summary.whole], area=False).encode())
+    return files
+
+
+def _write_vectors(
+    facts: MapFacts, sources: MapSources, summary: Summary, about: Mapping[str, str], folder: Path
+) -> dict[str, Path]:
+    placed = facts.map.crs is not None
+    table = summary_csv([summary.whole], area=False)
+    files = {"summary": _written(folder / ASSETS["summary"].file, table.encode())}
     if placed:
         files["summary_areas"] = folder / ASSETS["summary_areas"].file
         write_areas(summary, files["summary_areas"])
-        table = summary_csv(summary.areas, area=True).encode()
-        files["summary_areas_csv"] = _written(folder / ASSETS["summary_areas_csv"].file, table)
+        table = summary_csv(summary.areas, area=True)
+        files["summary_areas_csv"] = _written(folder / ASSETS["summary_areas_csv"].file, table.encode())
         tiles = folder / ASSETS["tiles"].file
         if write_building_tiles(sources.buildings, tiles, name=facts.map.event):
             files["tiles"] = tiles
@@ -94,7 +111,7 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
     write_geopackage(
         sources.buildings, files["geopackage"], placed=placed, about=about, areas=files.get("summary_areas")
     )
-    return files | make_report(facts, sources, summary, folder)
+    return files
 
 
 def summarise_map(facts: MapFacts, sources: MapSources, h3_resolution: int) -> Summary:

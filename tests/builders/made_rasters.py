@@ -21,7 +21,7 @@ from siamese.mapping.plans import Rules, plan_block, plan_windows
 from siamese.mapping.predict import align
 from siamese.mapping.probabilities import BlendedBlocks
 from siamese.mapping.publish import write_files
-from siamese.mapping.running import predict_block, read_window
+from siamese.mapping.running import predict_block, see_window
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.task import lay_imagery
 from siamese.mapping.windows import Window
@@ -154,8 +154,7 @@ def draw(
     for window in layout:
         plan = plan_block(imagery, window, {}, alone=len(layout) == 1, rules=rules)
         if plan.key:
-            read = read_window(plan.grid, imagery.pre, imagery.post, plan.shift)
-            block = predict_block(plan, *read, network, None)
+            block = predict_block(plan, see_window(plan, imagery.pre, imagery.post), network, None)
         else:
             block = Block.unknown(np.full((window.rows.size, window.cols.size), plan.unseen, np.uint8))
         _block(folder, window).write_bytes(block.to_bytes())

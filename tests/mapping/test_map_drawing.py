@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tracemalloc
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,15 +20,16 @@ from PIL import Image as Picture
 from rasterio.enums import ColorInterp
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 from rio_cogeo import cog_validate
+from shapely.geometry import box
 
 from siamese.classes import COLOURS, UNCLASSIFIED
 from siamese.errors import SiameseError
-from siamese.mapping.buildings import read_buildings
+from siamese.mapping.buildings import MappedBuilding, read_buildings
 from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.mosaic import mosaic
-from siamese.mapping.picture import draw_picture
-from siamese.mapping.rasters import worst_classes
+from siamese.mapping.picture import Paper, draw_picture
+from siamese.mapping.rasters import wholly_unknown
 from siamese.mapping.tiles import open_tiles
 from siamese.model import Decision, decide
 
@@ -307,9 +309,15 @@ def test_radar_after_colour_is_mapped_and_its_nodata_is_unknown(tmp_path: Path) 
     assert ((classes == UNCLASSIFIED) == (radar[..., 0] == 0)).all()
     (tile,) = open_tiles([image(paths[1][0])], tmp_path, 1)
     drawn = draw_picture(
-        Grid(UTM, PLACE, 160, 160), mosaic([tile], UTM), write(tmp_path / "none.tif", np.zeros_like(radar)), {}, 160,
-        event="e", model="m",
-    )  # fmt: skip
+        Grid(UTM, PLACE, 160, 160),
+        mosaic([tile], UTM),
+        write(tmp_path / "none.tif", np.zeros_like(radar)),
+        (),
+        {},
+        160,
+        event="e",
+        model="m",
+    )
     (tmp_path / "picture.png").write_bytes(drawn)
     with Picture.open(tmp_path / "picture.png") as picture:
         colours = {colour for _, colour in picture.convert("RGB").getcolors(2**24) or []}
@@ -392,7 +400,14 @@ def test_a_picture_shows_every_class_and_any_title(tmp_path: Path) -> None:
     for longer in (256, 1600):
         grid = Grid(UTM, PLACE, 400, 300)
         data = draw_picture(
-            grid, mosaic(tiles, UTM), made.classes, made.counts, longer, event="a $title_ with {marks", model="v1"
+            grid,
+            mosaic(tiles, UTM),
+            made.classes,
+            read_buildings(made.table),
+            made.counts,
+            longer,
+            event="a $title_ with {marks",
+            model="v1",
         )
         (tmp_path / "picture.png").write_bytes(data)
         with Picture.open(tmp_path / "picture.png") as picture:
@@ -401,12 +416,33 @@ def test_a_picture_shows_every_class_and_any_title(tmp_path: Path) -> None:
 
 
 def test_no_building_is_lost_in_a_smaller_picture(tmp_path: Path) -> None:
-    classes = np.zeros((100, 100), np.uint8)
-    classes[50, 50], classes[50, 51], classes[:, 90:] = 1, 4, 255
-    small = worst_classes(write(tmp_path / "c.tif", classes[..., None]), 10, 10)
-    assert small[5, 5] == 4
-    assert (small[:, 9] == 255).all()
-    assert np.count_nonzero(small[:, :9]) == 1
+    classes = np.zeros((1000, 1000), np.uint8)
+    classes[:, 900:] = UNCLASSIFIED
+    path = write(tmp_path / "c.tif", classes[..., None])
+    small = wholly_unknown(path, 10, 10)
+    assert small[:, 9].all()
+    assert not small[:, :9].any()
+    # One pixel each, side by side; and one that touches ground which is unknown.
+    buildings = [
+        building(200, 500, "no_damage"),
+        building(200, 501, "destroyed"),
+        building(200, 502, "unknown"),
+        building(100, 950, "major_damage"),
+    ]
+    drawn = draw_picture(Grid(UTM, PLACE, 1000, 1000), Paper(), path, buildings, {}, 100, event="e", model="m")
+    (tmp_path / "picture.png").write_bytes(drawn)
+    with Picture.open(tmp_path / "picture.png") as picture:
+        seen = Counter(picture.convert("RGB").getdata())
+    # The legend shows each colour as often as any other.
+    legend = seen[COLOURS["minor_damage"]]
+    assert seen[COLOURS["destroyed"]] == legend + 1
+    assert seen[COLOURS["major_damage"]] == legend + 1
+    assert seen[COLOURS["no_damage"]] == legend
+
+
+def building(row: int, col: int, damage_class: str) -> MappedBuilding:
+    """A building of one pixel."""
+    return MappedBuilding(box(col, row, col + 1, row + 1), 0, damage_class, 1.0, (0.25,) * 4, 1, 1.0)
 
 
 def image(path: Path) -> ImageFile:

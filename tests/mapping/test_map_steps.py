@@ -66,7 +66,7 @@ def test_only_the_steps_that_a_param_decides_are_done_again(
         == {
             "review_below": {"buildings", "geojson"},
             "picture_px": {"picture"},
-            "right_angles": {"buildings", "geojson"},
+            "right_angles": {"buildings", "geojson", "picture"},
             "minimum_building_m2": {"classes", "buildings", "geojson", "picture"},
         }[next(iter(change))]
     )

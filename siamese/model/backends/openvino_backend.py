@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ from siamese.model.backends.signal_stack import kept_signal_stack
 from siamese.model.network import SiameseUNet
 from siamese.model.precision import has_bf16
 
-_MOST_SIZES = 4
-"""Maximum number of image sizes kept compiled; each has its own activations in memory."""
+_MOST_PIXELS = 3 * 2**19
+"""Image sizes stay compiled while they have no more pixels together than this; each has activations in memory."""
 _TOLERANCE = 0.01
 """How far float32 results may deviate from PyTorch's, relative to the largest value."""
 
@@ -117,7 +118,7 @@ class OpenVinoBackend:
                 except Exception as error:
                     raise _unfit(error) from error
             self._sizes.move_to_end(size)
-            if len(self._sizes) > _MOST_SIZES:
+            while len(self._sizes) > 1 and sum(map(math.prod, self._sizes)) > _MOST_PIXELS:
                 self._sizes.popitem(last=False)
             return self._sizes[size]
 
