@@ -30,6 +30,7 @@ from mapped.contenders import Job
 from mapped.imagery import write_imagery
 from speed.contenders import OURS, shape
 
+from siamese.allocator import allocator_environment
 from siamese.manifests import Checkpoint
 from siamese.store import ObjectStore
 
@@ -101,7 +102,8 @@ def _run(job: Job, fresh: Any, **changes: Any) -> dict[str, Any]:  # noqa: ANN40
     if doing.contender in ("plain", "reference"):
         doing = Job(**{**asdict(doing), "windows": min(doing.windows, _PLAIN_WINDOWS)})
     command = [sys.executable, "-m", "mapped.contenders", json.dumps(asdict(doing))]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment = os.environ | allocator_environment(os.environ)  # as commands start
+    environment |= {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     if threads:
         environment |= {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)  # noqa: S603
