@@ -18,7 +18,7 @@ from siamese.mapping.grid import mostly_empty
 from siamese.mapping.placing import Place
 
 _CELL_DEGREES: Final = 1 / 16
-"""Side of the cells that scenes far apart are mapped in: at most 7 km, so few pixels that they may be mostly empty."""
+"""Side of the cells that scenes far apart are mapped in: at most 7 km, a map that may well be mostly empty."""
 _DEGREE_M: Final = 111_320.0
 _ROUGHLY: Final = 1.2
 """How many times the pixels that are computed here a map may have."""

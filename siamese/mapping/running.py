@@ -30,6 +30,7 @@ from siamese.mapping.reasons import Codes
 from siamese.mapping.task import Date, Imagery
 from siamese.mapping.tiles import GDAL
 from siamese.model import Decision, Probabilities
+from siamese.parallel import ordered_map
 
 
 class PairPredictor(Protocol):
@@ -198,12 +199,7 @@ def _read_ahead(
         return shelf.find(plan.key) or see_window(plan, imagery.pre, imagery.post)
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(read, plans[0])
-        for number, plan in enumerate(plans):
-            found = ahead.result()
-            if number + 1 < len(plans):
-                ahead = pool.submit(read, plans[number + 1])
-            yield plan, found
+        yield from zip(plans, ordered_map(pool, read, plans, ahead=2), strict=True)
 
 
 def _nothing(grid: Grid, bands: int) -> tuple[Image, Mask]:

@@ -73,7 +73,8 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
         rasters = pool.submit(_write_rasters, sources, about, folder)
         summary = summarise_map(facts, sources, h3_resolution)
         vectors = _write_vectors(facts, sources, summary, about, folder)
-        return rasters.result() | vectors | make_report(facts, sources, summary, folder)
+        report = make_report(facts, sources, summary, folder)
+        return rasters.result() | vectors | report
 
 
 def _write_rasters(sources: MapSources, about: Mapping[str, str], folder: Path) -> dict[str, Path]:
