@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 from typing import TypedDict
@@ -30,6 +31,7 @@ from siamese.mapping.request import MapRequest, Per
 from siamese.mapping.shapes import find_shapes
 from siamese.mapping.spread import Spread
 from siamese.model import DeferredPredictor
+from siamese.parallel import ordered_map
 from siamese.params import Params, PublishParams
 from siamese.progress import LOGGER, progress
 from siamese.registry import model_name, resolve_model
@@ -40,6 +42,9 @@ from siamese.viewing.verb import ViewParams
 
 BATCH = 32
 CHAMPION = "models:/siamese-damage@champion"
+_TOGETHER = 2
+_SMALL_PX = 4 * 2**20
+"""Scenes of up to this many pixels are mapped several at once; larger ones keep all cores busy, and take memory."""
 
 
 class ResolvedModel(TypedDict):
@@ -158,7 +163,9 @@ def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel, *
             reuse_older=not params.runs.redo_older,
         )
         jobs = {scene: partial(by_model, found[scene], first, params.mapping, store) for scene in scenes}
-        return _map_each("map scenes", jobs, params, store, adapt=adapt)
+        largest = max(((row.width or 0) * (row.height or 0) for row in found.values()), default=0)
+        together = _TOGETHER if largest <= _SMALL_PX and not spread.is_worth_it(2) else 1
+        return _map_each("map scenes", jobs, params, store, adapt=adapt, together=together)
 
 
 @step
@@ -221,21 +228,36 @@ def _as_asked(
 
 
 def _map_each(
-    title: str, jobs: Mapping[str, Callable[[], DamageMap]], params: Params, store: ObjectStore, *, adapt: bool
+    title: str,
+    jobs: Mapping[str, Callable[[], DamageMap]],
+    params: Params,
+    store: ObjectStore,
+    *,
+    adapt: bool,
+    together: int = 1,
 ) -> MappedBatch:
-    """Makes maps and adapts them to the labels that there are; each becomes its event's current map."""
+    """Makes maps and adapts them to the labels that there are; each becomes its event's current map.
+
+    With several together, the network runs on one map while another is read or published.
+    """
     done: MappedBatch = {"maps": [], "failures": {}, "not_adapted": {}, "notes": {}}
     sets = LabelSet.every(store) if adapt else ()
-    with progress(title, len(jobs)) as advance:
-        for event, job in jobs.items():
-            try:
-                made = job()
-                done["maps"].append(_adapted(made, sets, params, store, done).digest)
-            except TransientError:
-                raise
-            except SiameseError as error:
-                done["failures"][event] = str(error)
-                LOGGER.error(f"{event} has no map: {error}")
+
+    def make(event: str) -> str | SiameseError:
+        try:
+            return _adapted(jobs[event](), sets, params, store, done).digest
+        except TransientError:
+            raise
+        except SiameseError as error:
+            return error
+
+    with ThreadPoolExecutor(together, "map") as pool, progress(title, len(jobs)) as advance:
+        for event, made in zip(jobs, ordered_map(pool, make, jobs, ahead=together), strict=True):
+            if isinstance(made, SiameseError):
+                done["failures"][event] = str(made)
+                LOGGER.error(f"{event} has no map: {made}")
+            else:
+                done["maps"].append(made)
             advance(note=event)
     return done
 

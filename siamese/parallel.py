@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -13,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def ordered_map(
-    pool: Executor,
+    pool: ThreadPoolExecutor,
     work: Callable[[Item], Result],
     items: Iterable[Item],
     *,
@@ -23,7 +24,8 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yields ``work(item)`` for each item, in order.
 
-    Nothing is begun beyond what the budget allows: an item heavier than the whole of it runs alone.
+    The work sees the caller's context variables, by which Prefect knows which run a log line belongs to. Nothing is
+    begun beyond what the budget allows: an item heavier than the whole of it runs alone.
 
     Args:
         pool: Where the work is done.
@@ -42,7 +44,7 @@ def ordered_map(
                 done, light = waiting.popleft()
                 yield done.result()
                 load -= light
-            waiting.append((pool.submit(work, item), heavy))
+            waiting.append((pool.submit(copy_context().run, work, item), heavy))
             load += heavy
         while waiting:
             yield waiting.popleft()[0].result()

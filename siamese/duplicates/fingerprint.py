@@ -105,16 +105,14 @@ def _features(grey: Bytes) -> tuple[Floats, Bytes]:
     found = sift.detect(grey, None)
     height, width = grey.shape
     if found:
-        where = np.array([point.pt for point in found])
-        cells = (where * _GRID / (width, height)).astype(int).clip(0, _GRID - 1) @ (1, _GRID)
+        where = np.array(cv2.KeyPoint.convert(found), float)
         strength = np.array([point.response for point in found])
-        order = np.lexsort((where[:, 1], where[:, 0], -strength))
+        cells = (where * _GRID / (width, height)).astype(int).clip(0, _GRID - 1) @ (1, _GRID)
         # The rank of a feature within its cell decides; empty cells leave their share to the others.
+        order = np.lexsort((where[:, 1], where[:, 0], -strength, cells))
+        sorted_cells = cells[order]
         rank = np.empty(len(found), int)
-        seen = np.zeros(_GRID * _GRID, int)
-        for position in order:
-            rank[position] = seen[cells[position]]
-            seen[cells[position]] += 1
+        rank[order] = np.arange(len(found)) - np.searchsorted(sorted_cells, sorted_cells)
         best = np.lexsort((where[:, 1], where[:, 0], -strength, rank))[:FEATURES]
         found = [found[position] for position in best]
     points, descriptors = sift.compute(grey, found)
