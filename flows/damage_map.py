@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from prefect import State, flow
 from prefect.states import Completed
@@ -14,31 +14,16 @@ from prefect.states import Completed
 from flows.ingest import ingest_scenes
 from flows.report import publish_maps
 from flows.steps import Overrides, begin_run, join_run, step
-from flows.windows import spread_over_tasks
-from siamese.adaptation.lineage import root_of
-from siamese.adaptation.verb import adapt_to_kept
-from siamese.embedding import embed_map
 from siamese.errors import SiameseError, TransientError
-from siamese.ingest.catalog import read_catalog
 from siamese.manifests import Checkpoint, DamageMap, LabelSet, SceneCatalog
-from siamese.mapping import map_disaster, map_pair, map_scene
-from siamese.mapping.area import find_area
-from siamese.mapping.disasters import NOT_PLACED, Disaster, by_disaster, within
-from siamese.mapping.events import disaster_of
-from siamese.mapping.inputs import check_files
-from siamese.mapping.queue import in_order_of_need
 from siamese.mapping.request import MapRequest, Per
-from siamese.mapping.shapes import find_shapes
-from siamese.mapping.spread import Spread
-from siamese.model import DeferredPredictor
 from siamese.parallel import ordered_map
 from siamese.params import Params, PublishParams
 from siamese.progress import LOGGER, progress
-from siamese.registry import model_name, resolve_model
-from siamese.reporting import current_products
 from siamese.store import ObjectStore, S3Uri
-from siamese.viewing.publishing import publish_page, why_no_page
-from siamese.viewing.verb import ViewParams
+
+if TYPE_CHECKING:
+    from siamese.mapping.spread import Spread
 
 BATCH = 32
 CHAMPION = "models:/siamese-damage@champion"
@@ -96,6 +81,8 @@ class PublishedPages(TypedDict):
 @step
 def settle_models(models: list[str]) -> ResolvedModel:
     """Resolves the models' names to their current checkpoints and checks the weights."""
+    from siamese.registry import model_name, resolve_model
+
     store = ObjectStore()
     checkpoints = [resolve_model(model, store) for model in models]
     name = " + ".join(model_name(model, one, store) for model, one in zip(models, checkpoints, strict=True))
@@ -111,6 +98,12 @@ def choose_scenes(
     aoi: str | None = None,
 ) -> ChosenScenes:
     """Picks the scenes to map: the requested ones, or all with both images; new disasters before the archive."""
+    from siamese.ingest.catalog import read_catalog
+    from siamese.mapping.area import find_area
+    from siamese.mapping.disasters import NOT_PLACED, by_disaster, within
+    from siamese.mapping.events import disaster_of
+    from siamese.mapping.queue import in_order_of_need
+
     store = ObjectStore()
     found = SceneCatalog.load(store, catalog)
     rows = [
@@ -149,6 +142,11 @@ def choose_scenes(
 @step
 def map_batch(run: str, catalog: str, scenes: list[str], model: ResolvedModel, *, adapt: bool = True) -> MappedBatch:
     """Maps a batch of scenes, loading the networks at most once; a scene that fails does not hold up the others."""
+    from flows.windows import spread_over_tasks
+    from siamese.ingest.catalog import read_catalog
+    from siamese.mapping import map_scene
+    from siamese.model import DeferredPredictor
+
     store, params = join_run(run)
     found = {row.scene: row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes}
     first, *further = checkpoints = [Checkpoint.load(store, digest) for digest in model["checkpoints"]]
@@ -173,6 +171,11 @@ def map_whole(
     run: str, catalog: str, disaster: str, scenes: list[str], model: ResolvedModel, request: MapRequest, *, adapt: bool
 ) -> MappedBatch:
     """Maps scenes of a disaster, or of a part of it, as one mosaic."""
+    from flows.windows import spread_over_tasks
+    from siamese.ingest.catalog import read_catalog
+    from siamese.mapping import map_disaster
+    from siamese.mapping.disasters import Disaster
+
     store, params = join_run(run)
     rows = [row for row in read_catalog(store, SceneCatalog.load(store, catalog)) if row.scene in scenes]
     whole = Disaster(disaster, tuple(sorted(rows, key=lambda row: row.scene)))
@@ -184,6 +187,12 @@ def map_whole(
 @step
 def map_imagery(run: str, model: ResolvedModel, request: MapRequest, *, adapt: bool) -> MappedBatch:
     """Maps imagery that was named; headers are read before anything else."""
+    from flows.windows import spread_over_tasks
+    from siamese.mapping import map_pair
+    from siamese.mapping.area import find_area
+    from siamese.mapping.inputs import check_files
+    from siamese.mapping.shapes import find_shapes
+
     store, params = join_run(run)
     pre, post = list(request.pre or ()), list(request.post or ())
     check_files(pre, post, store)
@@ -266,6 +275,8 @@ def _adapted(
     made: DamageMap, sets: tuple[LabelSet, ...], params: Params, store: ObjectStore, done: MappedBatch
 ) -> DamageMap:
     """Returns the map that is current from now on: adapted, if there are labels."""
+    from siamese.adaptation.verb import adapt_to_kept
+
     try:
         adapted, notes = adapt_to_kept(made, params.adaptation, params.embedding, params.mapping, store, sets=sets)
     except TransientError:
@@ -285,6 +296,12 @@ def _adapted(
 @step
 def publish_pages(run: str, maps: list[str]) -> PublishedPages:
     """Publishes the page of each map that is small enough, with the vectors that it learns from labels with."""
+    from siamese.adaptation.lineage import root_of
+    from siamese.embedding import embed_map
+    from siamese.reporting import current_products
+    from siamese.viewing.publishing import publish_page, why_no_page
+    from siamese.viewing.verb import ViewParams
+
     store, params = join_run(run)
     done: PublishedPages = {"pages": {}, "notes": {}}
     wanted = ViewParams(params.adaptation, params.embedding)

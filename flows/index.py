@@ -9,8 +9,6 @@ from prefect.states import Completed
 
 from flows.report import publish_indexes
 from flows.steps import Overrides, begin_run, join_run, step
-from siamese.embedding import embed_map, is_indexed
-from siamese.embedding.search import build_search_index
 from siamese.errors import NotPublishedError, SiameseError, TransientError
 from siamese.manifests import DamageMap
 from siamese.progress import LOGGER, progress
@@ -41,6 +39,8 @@ class IndexedBatch(TypedDict):
 @step
 def find_maps(run: str, events: list[str] | None) -> CurrentMaps:
     """Finds the current maps that have no index yet: of the events asked for, or of all."""
+    from siamese.embedding import is_indexed
+
     store, params = join_run(run)
     missing, failures, indexed = {}, {}, 0
     for event in sorted(set(events)) if events is not None else sorted(DamageMap.mapped_events(store)):
@@ -62,6 +62,9 @@ def find_maps(run: str, events: list[str] | None) -> CurrentMaps:
 @step
 def index_batch(run: str, maps: dict[str, str]) -> IndexedBatch:
     """Embeds the buildings of a batch of maps; a map that fails does not hold up the others."""
+    from siamese.embedding import embed_map
+    from siamese.embedding.search import build_search_index
+
     store, params = join_run(run)
     indexes, failures = {}, {}
     with progress("index maps", len(maps)) as advance:

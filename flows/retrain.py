@@ -10,10 +10,7 @@ from flows.report import publish_retraining
 from flows.steps import Overrides, begin_run, join_run, step
 from flows.train import training_work
 from siamese.errors import SiameseError
-from siamese.evaluation import evaluate
 from siamese.manifests import Checkpoint, Evaluation, ModelVersion, PairSet, SceneCatalog
-from siamese.pairs import build_pairs
-from siamese.registry import promote, register, resolve_model
 from siamese.runs import find_outcome, work_key
 from siamese.store import ObjectStore
 
@@ -23,6 +20,8 @@ TRAIN_DEPLOYMENT = "train/gpu"
 @step
 def pair_scenes(run: str, catalog: str) -> str:
     """Cuts accepted scenes into shards; returns the PairSet's digest."""
+    from siamese.pairs import build_pairs
+
     store, params = join_run(run)
     pairs = build_pairs(SceneCatalog.load(store, catalog), params.pairs, store, reuse_older=not params.runs.redo_older)
     pairs.mark_latest(store)
@@ -32,6 +31,8 @@ def pair_scenes(run: str, catalog: str) -> str:
 @step
 def find_parent(model: str) -> str:
     """Resolves the model to start from to its current Checkpoint; returns that digest."""
+    from siamese.registry import resolve_model
+
     return resolve_model(model, ObjectStore()).digest
 
 
@@ -53,6 +54,8 @@ def train_on_gpu_pool(run: str, pairs: str, parent: str | None = None) -> str:
 @step
 def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
     """Scores the checkpoint on the split named in the params; returns the Evaluation's digest."""
+    from siamese.evaluation import evaluate
+
     store, params = join_run(run)
     evaluation = evaluate(
         Checkpoint.load(store, checkpoint),
@@ -68,6 +71,8 @@ def evaluate_checkpoint(run: str, checkpoint: str, pairs: str) -> str:
 @step
 def register_checkpoint(run: str, checkpoint: str, evaluation: str) -> str:
     """Registers the checkpoint in MLflow, once; returns the ModelVersion's digest."""
+    from siamese.registry import register
+
     store, params = join_run(run)
     version = register(Checkpoint.load(store, checkpoint), Evaluation.load(store, evaluation), params.promotion, store)
     version.mark_latest(store)
@@ -77,6 +82,8 @@ def register_checkpoint(run: str, checkpoint: str, evaluation: str) -> str:
 @step
 def pass_gate(run: str, version: str, pairs: str) -> dict[str, object]:
     """Scores candidate and champion on the same split and decides; returns the ledger's entry."""
+    from siamese.registry import promote
+
     store, params = join_run(run)
     candidate, split = ModelVersion.load(store, version), PairSet.load(store, pairs)
     return promote(candidate, split, params.promotion, params.evaluation, store).entry.model_dump(mode="json")

@@ -6,9 +6,7 @@ from prefect import flow
 
 from flows.steps import Overrides, begin_run, join_run, step
 from siamese.manifests import PairSet
-from siamese.registry import resolve_model
 from siamese.runs import publish_outcome
-from siamese.training import train
 
 
 def training_work(pairs: str, parent: str | None) -> dict[str, str | None]:
@@ -19,6 +17,9 @@ def training_work(pairs: str, parent: str | None) -> dict[str, str | None]:
 @step
 def train_network(run: str, pairs: str, parent: str | None = None) -> str:
     """Trains on a PairSet, resuming from saved state if there is any; returns the Checkpoint's digest."""
+    from siamese.registry import resolve_model
+    from siamese.training import train
+
     store, params = join_run(run)
     start = resolve_model(parent, store) if parent else None
     checkpoint = train(

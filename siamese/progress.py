@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 LOGGER = logging.getLogger("siamese")
 LOGGER.setLevel(logging.INFO)
@@ -37,20 +38,21 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
     """
     console = Console(stderr=True)
     if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
-            task = bar.add_task(label, total=total, note="")
+        with _BARS.shown(console) as bars:
+            task = bars.add_task(label, total=total, note="")
 
             def advance(amount: float = 1, /, *, note: str = "") -> None:
-                bar.update(task, advance=amount, note=note)
+                bars.update(task, advance=amount, note=note)
 
-            yield advance
+            try:
+                yield advance
+            finally:
+                _BARS.end(task)
         return
     done, last_line = 0.0, time.monotonic()
 
     def line(note: str) -> None:
-        count = f"{done:,.0f} done" if total is None else f"{done:,.0f} of {total:,.0f}"
-        LOGGER.info(f"{label}: {count}" + (f", {note}" if note else ""))
+        LOGGER.info(f"{label}: {_count(done, total)}" + (f", {note}" if note else ""))
 
     def advance_plain(amount: float = 1, /, *, note: str = "") -> None:
         nonlocal done, last_line
@@ -61,6 +63,50 @@ def progress(label: str, total: float | None = None) -> Iterator[Advance]:
 
     yield advance_plain
     line("")
+
+
+def _count(done: float, total: float | None) -> str:
+    return f"{done:,.0f} done" if total is None else f"{done:,.0f} of {total:,.0f}"
+
+
+class _Bars:
+    """The bars of all work that goes on at once, in one display: two displays would overwrite each other."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._bars: Progress | None = None
+        self._users = 0
+
+    @contextmanager
+    def shown(self, console: Console) -> Iterator[Progress]:
+        """Shows the display for as long as anybody uses it."""
+        with self._lock:
+            if self._bars is None:
+                columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                self._bars = Progress(*columns, TextColumn("{task.fields[note]}"), console=console)
+                self._bars.start()
+            self._users += 1
+            bars = self._bars
+        try:
+            yield bars
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    bars.stop()
+                    self._bars = None
+
+    def end(self, task: TaskID) -> None:
+        """Turns a bar into a line above the bars of work that goes on; the last one stays as it is."""
+        with self._lock:
+            if self._bars is not None and self._users > 1:
+                ended = next(one for one in self._bars.tasks if one.id == task)
+                self._bars.remove_task(task)
+                line = f"{ended.description}: {_count(ended.completed, ended.total)}"
+                self._bars.console.print(line, markup=False, highlight=False)
+
+
+_BARS = _Bars()
 
 
 class _Stderr(logging.Handler):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,19 +40,24 @@ def demo(
     Everything runs through the Prefect deployments on real local servers, which stay up afterwards (`siamese down` ends
     them). When run again, it reuses what is already done.
     """
-    from siamese.stack import up
-
     if data is not None and not data.is_dir():
         raise SiameseError("no such folder", where=str(data), fix="name a folder with images/ and labels/")
+    from siamese.sample import write_sample
+    from siamese.stack import up
+
     console, started = Console(), time.monotonic()
     params = load_params(file, overrides or ())
-    console.rule("1. local stack")
-    up()
+    console.rule("1. local stack" if data is not None else "1. local stack, and synthetic scenes meanwhile")
+    with ThreadPoolExecutor(1, "sample") as pool:
+        written = pool.submit(write_sample, SAMPLE, params.sample) if data is None else None
+        up()
+    if written is not None:
+        written.result()
     context = open_context()
     context.export()
     store = context.store
     publish_first(store)
-    console.rule("2. scenes")
+    console.rule("2. upload of the scenes")
     source = _bring_scenes(data, params, store)
     console.rule("3. retrain: ingest, pairs, training, evaluation, registration, gate")
     run = publish_run(params.model_copy(update={"ingest": params.ingest.model_copy(update={"source": source})}), store)
@@ -70,10 +76,8 @@ def demo(
 
 def _bring_scenes(data: Path | None, params: Params, store: ObjectStore) -> str:
     from siamese.ingest import upload
-    from siamese.sample import write_sample
 
     if data is None:
-        write_sample(SAMPLE, params.sample)
         upload(SAMPLE, S3Uri.parse(params.ingest.source), store)
         return params.ingest.source
     name = re.sub(r"[^a-z0-9]+", "-", data.resolve().name.lower()).strip("-") or "scenes"

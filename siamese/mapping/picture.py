@@ -7,17 +7,18 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import cv2
+import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
 
 from siamese.classes import COLOURS, UNCLASSIFIED
 from siamese.geo import rasterize, shown
@@ -29,11 +30,10 @@ from siamese.mapping.rasters import wholly_unknown
 _INK = "#263238"
 _FILL = 0.38
 _UNKNOWN_FILL = 0.55
-_DPI = 100
-_MARGIN_IN = 0.25
-_TITLE_IN = 0.75
-_LEGEND_IN = 0.65
-_LEAST_WIDTH_IN = 9.0
+_MARGIN_PX = 25
+_TITLE_PX = 75
+_LEGEND_PX = 65
+_LEAST_WIDTH_PX = 900
 _PAPER = 235
 _SCALE_SHARE = 0.22
 """The scale bar is at most this share of the width."""
@@ -160,54 +160,49 @@ def _overlay(image: Image, mask: npt.NDArray[np.uint8]) -> Image:
 
 
 def _page(image: Image, pixel: float, unit: str, counts: Mapping[str, int], event: str, model: str) -> bytes:
-    height, width = (side / _DPI for side in image.shape[:2])
-    page = max(width, _LEAST_WIDTH_IN) + 2 * _MARGIN_IN, height + _TITLE_IN + _LEGEND_IN
-    figure = Figure(figsize=page, dpi=_DPI, facecolor="white")
-    left = (page[0] - width) / 2
-    axes = figure.add_axes((left / page[0], _LEGEND_IN / page[1], width / page[0], height / page[1]))
-    axes.imshow(image, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    top = 1 - 0.30 / page[1]
-    margin = _MARGIN_IN / page[0]
+    height, width = image.shape[:2]
+    size = max(width, _LEAST_WIDTH_PX) + 2 * _MARGIN_PX, height + _TITLE_PX + _LEGEND_PX
+    page = PillowImage.new("RGB", size, "white")
+    left = (size[0] - width) // 2
+    page.paste(PillowImage.fromarray(image), (left, _TITLE_PX))
+    draw = ImageDraw.Draw(page, "RGBA")
     total = sum(counts.values())
-    figure.text(margin, top, event, fontsize=17, fontweight="bold", color=_INK, va="center", parse_math=False)
+    draw.text((_MARGIN_PX, 30), event, _INK, _font(24, bold=True), anchor="lm")
     told = f"{total:,} building{'s' * (total != 1)} · {model}"
-    figure.text(margin, 1 - 0.57 / page[1], told, fontsize=10, color=_INK, va="center", parse_math=False)
-    _scale(axes, image.shape[1], image.shape[0], pixel, unit)
-    figure.legend(
-        handles=[
-            Patch(
-                facecolor="#{:02x}{:02x}{:02x}".format(*COLOURS[name]),
-                label=f"{name.replace('_', ' ')}  {counts.get(name, 0):,}",
-            )
-            for name in CLASSES
-        ],
-        loc="center",
-        bbox_to_anchor=(0.5, _LEGEND_IN / 2 / page[1]),
-        ncol=len(CLASSES),
-        frameon=False,
-        fontsize=11,
-        labelcolor=_INK,
-        handlelength=1.2,
-        handleheight=1.2,
-        columnspacing=1.8,
-    )
+    draw.text((_MARGIN_PX, 57), told, _INK, _font(14), anchor="lm")
+    _scale(draw, left + 24, _TITLE_PX + height - 30, width, pixel, unit)
+    _legend(draw, size[0] / 2, size[1] - _LEGEND_PX / 2, counts)
     out = io.BytesIO()
-    # Leaving out matplotlib's version keeps the bytes of the same map equal across more upgrades.
-    figure.savefig(out, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": _PNG_LEVEL})
+    page.save(out, "PNG", compress_level=_PNG_LEVEL)
     return out.getvalue()
 
 
-def _scale(axes: Axes, width: int, height: int, pixel: float, unit: str) -> None:
+def _scale(draw: ImageDraw.ImageDraw, x: int, y: int, width: int, pixel: float, unit: str) -> None:
     length = _round_length(width * pixel * _SCALE_SHARE)
-    bar = length / pixel
+    bar = max(1, round(length / pixel))
     text = f"{length / 1000:g} km" if unit == "m" and length >= 1000 else f"{length:g} {unit}"
-    x, y, thick = 24, height - 30, 6
-    axes.add_patch(Rectangle((x - 10, y - 30), bar + 20, 48, facecolor="white", alpha=0.75, linewidth=0))
-    axes.add_patch(Rectangle((x, y), bar, thick, facecolor=_INK, linewidth=0))
-    axes.text(x + bar / 2, y - 5, text, ha="center", va="bottom", fontsize=10, color=_INK)
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
+    draw.rectangle((x - 10, y - 30, x + bar + 10, y + 18), (255, 255, 255, 191))
+    draw.rectangle((x, y, x + bar, y + 6), _INK)
+    draw.text((x + bar / 2, y - 5), text, _INK, _font(14), anchor="mb")
+
+
+def _legend(draw: ImageDraw.ImageDraw, x: float, y: float, counts: Mapping[str, int]) -> None:
+    """Draws a swatch, name and number of each class in one centred row."""
+    font, swatch, gap, apart = _font(15), 18, 10, 27
+    labels = {name: f"{name.replace('_', ' ')}  {counts.get(name, 0):,}" for name in CLASSES}
+    widths = [swatch + gap + font.getlength(label) for label in labels.values()]
+    x -= (sum(widths) + apart * (len(widths) - 1)) / 2
+    for (name, label), wide in zip(labels.items(), widths, strict=True):
+        draw.rectangle((x, y - swatch / 2, x + swatch, y + swatch / 2), COLOURS[name])
+        draw.text((x + swatch + gap, y), label, _INK, font, anchor="lm")
+        x += wide + apart
+
+
+@cache
+def _font(size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    # matplotlib brings DejaVu along, so that pictures look alike on every machine.
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name), size_px)
 
 
 def _round_length(most: float) -> float:

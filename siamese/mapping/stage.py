@@ -8,6 +8,6 @@ from siamese.store import Stage
 
 PREDICTION = Stage(Prediction, version=3, package="siamese.mapping", sections={"mapping": PredictParams})
 BUILDING_SET = Stage(BuildingSet, version=2, package="siamese.mapping", sections={"mapping": BuildingParams})
-DAMAGE_MAP = Stage(DamageMap, version=5, package="siamese.mapping", sections={"mapping": PublishParams})
+DAMAGE_MAP = Stage(DamageMap, version=6, package="siamese.mapping", sections={"mapping": PublishParams})
 WHOLE_MAP = Stage(DamageMap, version=1, package="siamese.mapping", sections={"mapping": MappingParams})
 """Version 1 of ``damage-map``, which made maps in one step; these remain valid."""

@@ -12,7 +12,6 @@ buildings of one area (each is drawn). It holds for scenes like the evaluated on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -82,24 +81,24 @@ class KnownError:
         """
         found = np.asarray(mapped, np.int64).reshape(-1, _CLASSES)
         rng = np.random.default_rng(seed)
-        errors = [self._drawn(rng) for _ in range(draws)]
+        errors = self._drawn(rng, draws)
         share, missed = self._expected()
         expected = np.einsum("aj,jk->ak", found, share[:, 1:]) / (1 - missed)
         estimates = []
         for start in range(0, len(found), _AT_ONCE):
             some = found[start : start + _AT_ONCE]
-            drawn = np.stack([_truth(some, *error, rng) for error in errors], axis=1)
-            estimates += [_intervals(*one) for one in zip(expected[start : start + _AT_ONCE], drawn, strict=True)]
+            estimates += _intervals(expected[start : start + _AT_ONCE], _truth(some, *errors, rng))
         return estimates
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """Draws the shares of true classes among each mapped class, ``(4, 5)``, and shares missed, ``(4,)``."""
-        several = len(self.events) > 1
-        chosen = rng.integers(len(self.events), size=len(self.events)) if several else np.zeros(1, np.int64)
-        counts = self.events[chosen].sum(axis=0)
-        share = np.stack([rng.dirichlet(counts[:, column] + _PRIOR) for column in range(1, _CLASSES + 1)])
-        missed = rng.beta(counts[1:, 0] + _PRIOR, counts[1:, 1:].sum(axis=1) + _PRIOR)
-        return share, np.minimum(missed, _MOST_MISSED)
+    def _drawn(self, rng: np.random.Generator, draws: int) -> tuple[Floats, Floats]:
+        """Draws the shares of true classes among each mapped class, ``(n, 4, 5)``, and shares missed, ``(n, 4)``."""
+        count = len(self.events)
+        taken = rng.multinomial(count, np.full(count, 1 / count), size=draws)
+        counts = np.einsum("ne,eij->nij", taken, self.events)
+        # A Dirichlet draw is a vector of gamma draws, divided by its sum.
+        gammas = rng.standard_gamma(np.swapaxes(counts[:, :, 1:], 1, 2) + _PRIOR)
+        missed = rng.beta(counts[:, 1:, 0] + _PRIOR, counts[:, 1:, 1:].sum(axis=2) + _PRIOR)
+        return gammas / gammas.sum(axis=2, keepdims=True), np.minimum(missed, _MOST_MISSED)
 
     def _expected(self) -> tuple[Floats, Floats]:
         counts = self.events.sum(axis=0) + _PRIOR
@@ -120,32 +119,30 @@ def estimate_by_probabilities(total: Floats, variance: Floats) -> list[dict[str,
     """
     spread = 1.96 * np.sqrt(variance)
     found = np.maximum(total[:, :_CLASSES].sum(axis=1), total[:, _CLASSES])[:, None]
-    lows, highs = np.maximum(total - spread, 0.0), np.minimum(total + spread, found)
-    return [
-        {
-            name: Interval(estimate=float(value), low=float(low), high=float(high))
-            for name, value, low, high in zip(ROWS, *rows, strict=True)
-        }
-        for rows in zip(total, lows, highs, strict=True)
-    ]
+    return _rows(total, np.maximum(total - spread, 0.0), np.minimum(total + spread, found))
 
 
 def _truth(found: Counts, share: Floats, missed: Floats, rng: np.random.Generator) -> Counts:
-    """Draws the true class of every mapped building and the buildings that were missed, ``(areas, 4)``."""
-    truth = sum(rng.multinomial(found[:, column], share[column])[:, 1:] for column in range(_CLASSES))
+    """Draws the true class of every mapped building and the buildings that were missed, ``(n, areas, 4)``."""
+    truth = sum(rng.multinomial(found[:, column], share[:, None, column])[..., 1:] for column in range(_CLASSES))
     kept = np.asarray(truth, np.int64)
     # Of n true buildings each is missed by chance; given how many were found, the rest are negative binomial.
-    more = np.where(kept > 0, rng.negative_binomial(np.maximum(kept, 1), 1 - missed), 0)
+    more = np.where(kept > 0, rng.negative_binomial(np.maximum(kept, 1), 1 - missed[:, None]), 0)
     return np.asarray(kept + more, np.int64)
 
 
-def _intervals(expected: Floats, drawn: Counts) -> dict[str, Interval]:
-    values = dict(zip(DAMAGE_CLASSES, zip(expected, drawn.T, strict=True), strict=True))
-    values[DAMAGED] = (expected[1:].sum(), drawn[:, 1:].sum(axis=1))
-    found: Mapping[str, Sequence[float]] = {
-        name: (float(value), *map(float, np.quantile(one, _LEVELS))) for name, (value, one) in values.items()
-    }
-    return {
-        name: Interval(estimate=value, low=min(value, low), high=max(value, high))
-        for name, (value, low, high) in found.items()
-    }
+def _intervals(expected: Floats, drawn: Counts) -> list[dict[str, Interval]]:
+    """Returns the intervals of areas: ``(areas, 4)`` expected numbers and ``(n, areas, 4)`` drawn ones."""
+    values, draws = (np.append(each, each[..., 1:].sum(axis=-1, keepdims=True), axis=-1) for each in (expected, drawn))
+    lows, highs = np.quantile(draws, _LEVELS, axis=0)
+    return _rows(values, np.minimum(values, lows), np.maximum(values, highs))
+
+
+def _rows(values: Floats, lows: Floats, highs: Floats) -> list[dict[str, Interval]]:
+    return [
+        {
+            name: Interval(estimate=float(value), low=float(low), high=float(high))
+            for name, value, low, high in zip(ROWS, *area, strict=True)
+        }
+        for area in zip(values, lows, highs, strict=True)
+    ]

@@ -6,4 +6,4 @@ from siamese.manifests import MapProducts
 from siamese.params import PublishParams
 from siamese.store import Stage
 
-MAP_PRODUCTS = Stage(MapProducts, version=2, package="siamese.reporting", sections={"mapping": PublishParams})
+MAP_PRODUCTS = Stage(MapProducts, version=3, package="siamese.reporting", sections={"mapping": PublishParams})

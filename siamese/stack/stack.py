@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from siamese.errors import SiameseError
+from siamese.progress import progress
 from siamese.settings import Settings, own_storage
 from siamese.stack import ports, processes
 from siamese.stack.certificates import write_security
@@ -117,15 +119,24 @@ def up(
             record = record.with_service(name, started)
             record.write(layout)
 
-        def prepare(name: str) -> None:
-            if name == STORAGE:
-                make_buckets(settings, stack.client)
-            if name == PREFECT:
-                make_pools(POOLS, stack.client)
-                remove_automation(CRASH_AUTOMATION, stack.client)
+        with ThreadPoolExecutor(1, "deploy") as pool:
+            deployed: Future[str | None] | None = None
 
-        healthy = bring_up(stack.services, running, layout, remember, prepare)
-        record = _deploy(stack, root, record, deploying)
+            def prepare(name: str) -> None:
+                nonlocal deployed
+                if name == STORAGE:
+                    make_buckets(settings, stack.client)
+                if name == PREFECT:
+                    make_pools(POOLS, stack.client)
+                    remove_automation(CRASH_AUTOMATION, stack.client)
+                    # Workers, which do not need the deployments to start, start meanwhile.
+                    deployed = pool.submit(_deploy, stack, root, record.deployed, deploying)
+
+            healthy = bring_up(stack.services, running, layout, remember, prepare)
+            if deployed is not None:
+                with progress("deploy flows", 1) as advance:
+                    record = record.model_copy(update={"deployed": deployed.result()})
+                    advance()
         record.write(layout)
     return healthy
 
@@ -217,11 +228,12 @@ def _write_files(stack: Plan, root: Path) -> None:
         point_dvc(root, stack.layout, stack.client["AWS_ENDPOINT_URL"])
 
 
-def _deploy(stack: Plan, root: Path, record: Record, deploying: bool | None) -> Record:
+def _deploy(stack: Plan, root: Path, deployed: str | None, deploying: bool | None) -> str | None:
+    """Creates the deployments if they are wanted and have changed; returns the fingerprint of those that there are."""
     if deploying is False:
-        return record
+        return deployed
     wanted = fingerprint(root)
-    if wanted is None or (wanted == record.deployed and deploying is None):
-        return record
+    if wanted is None or (wanted == deployed and deploying is None):
+        return deployed
     deploy(root, stack.whole)
-    return record.model_copy(update={"deployed": wanted})
+    return wanted

@@ -10,6 +10,7 @@ from builders.tinytraining import tiny_catalog
 from prefect.artifacts import Artifact
 
 import flows.damage_map as flow_module
+import siamese.mapping
 from flows.damage_map import damage_map
 from siamese.errors import SiameseError
 from siamese.ingest.catalog import Scene
@@ -42,7 +43,7 @@ def test_a_promotion_in_the_middle_of_a_run_changes_no_later_map(
     tiny_catalog(store, 3)
     first = crown(1)
     promoted: list[Checkpoint] = []
-    map_scene = flow_module.map_scene
+    map_scene = siamese.mapping.map_scene
 
     def promote_after_the_first_map(*given: object, **more: object) -> DamageMap:
         made = map_scene(*given, **more)
@@ -51,7 +52,7 @@ def test_a_promotion_in_the_middle_of_a_run_changes_no_later_map(
         return made
 
     monkeypatch.setattr(flow_module, "BATCH", 1)
-    monkeypatch.setattr(flow_module, "map_scene", promote_after_the_first_map)
+    monkeypatch.setattr(siamese.mapping, "map_scene", promote_after_the_first_map)
     damage_map()
     maps = [DamageMap.current(store, scene) for scene in SCENES]
     assert {made.checkpoint for made in maps} == {first.digest}
@@ -83,13 +84,13 @@ def test_new_scenes_come_before_the_archive_and_the_newest_first(
         store.put(image, store.get(image))
     crown(2)
     order: list[str] = []
-    map_scene = flow_module.map_scene
+    map_scene = siamese.mapping.map_scene
 
     def noted(scene: Scene, *given: object, **more: object) -> DamageMap:
         order.append(scene.scene)
         return map_scene(scene, *given, **more)
 
-    monkeypatch.setattr(flow_module, "map_scene", noted)
+    monkeypatch.setattr(siamese.mapping, "map_scene", noted)
     damage_map()
     assert order == [SCENES[1], SCENES[2], SCENES[0]]
 

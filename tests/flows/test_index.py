@@ -9,7 +9,7 @@ import pytest
 from builders.tinytraining import tiny_catalog
 from prefect.artifacts import Artifact
 
-import flows.index as flow_module
+import siamese.embedding
 from flows.damage_map import damage_map
 from flows.index import index
 from siamese.embedding import read_vectors
@@ -27,13 +27,13 @@ SCENES = [f"quake_{number:08d}" for number in range(2)]
 def embedded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Events whose buildings were embedded, in order."""
     seen: list[str] = []
-    embed_map = flow_module.embed_map
+    embed_map = siamese.embedding.embed_map
 
     def noted(made: DamageMap, params: EmbeddingParams, store: ObjectStore) -> EmbeddingIndex:
         seen.append(made.event)
         return embed_map(made, params, store)
 
-    monkeypatch.setattr(flow_module, "embed_map", noted)
+    monkeypatch.setattr(siamese.embedding, "embed_map", noted)
     return seen
 
 

@@ -1,19 +1,20 @@
 """Tiny runs of the stages, whose outputs are known: what a statement of "same results" is held against.
 
 Outputs that no floating-point arithmetic decides have the same sha256 everywhere. Others have it on the processor and
-with the libraries that the file names; elsewhere their figures, where there are some, agree closely. Not run here are
-`quantized` (minutes), `model-version` (needs MLflow), `search-index`, `label-set` (what a person said) and `map-page`.
-After a change that is meant to change results (and a raised version), write the file anew:
+with the libraries that the file names; elsewhere their figures, where there are some, agree closely. After a change that is meant to change results (and a
+raised version), write the file anew:
 
     SIAMESE_GOLDEN=write python -m pytest tests/golden
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -35,10 +36,11 @@ from siamese.classes import DAMAGE_CLASSES
 from siamese.duplicates import duplicates_of_catalog
 from siamese.duplicates.kept import described
 from siamese.embedding import embed_map
+from siamese.embedding.search import build_search_index
 from siamese.evaluation import evaluate
 from siamese.geo import local_gdal
 from siamese.ingest.catalog import Scene, read_catalog
-from siamese.manifests import BuildingSet, Checkpoint, Prediction, SceneCatalog
+from siamese.manifests import BuildingSet, Checkpoint, LabelSet, Prediction, SceneCatalog
 from siamese.mapping import map_pair, map_scene
 from siamese.model.weights import deserialize
 from siamese.params import (
@@ -47,15 +49,23 @@ from siamese.params import (
     EvaluationParams,
     MappingParams,
     PretrainingParams,
+    PromotionParams,
+    QuantizationParams,
+    SearchParams,
     SimilarityEvaluationParams,
 )
 from siamese.pretraining import pretrain
+from siamese.quantization import quantize
+from siamese.registry import register
 from siamese.similarity.data import pack_items
 from siamese.similarity.evaluate import evaluate_similarity
 from siamese.similarity.verb import train_similarity
+from siamese.stages import declared_versions
 from siamese.store import Blob, ObjectStore
 from siamese.store.provenance import Surroundings
 from siamese.training import train
+from siamese.viewing.publishing import publish_page
+from siamese.viewing.verb import ViewParams
 
 FILE = Path(__file__).with_name("golden.json")
 EXACT = {"catalog", "pair-set"}
@@ -68,16 +78,18 @@ PRETRAINING = PretrainingParams.model_validate(
 
 
 @pytest.mark.usefixtures("one_thread", "no_mlflow")
-def test_each_stage_gives_what_it_gave(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_stage_gives_what_it_gave(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_server: str
+) -> None:
     monkeypatch.setenv("SIAMESE_BACKEND", "torch")
     _write_storm(tmp_path)
     with patch.object(AWSSession, "__init__", side_effect=AssertionError("GDAL makes a session, slower than its work")):
-        made = _run(store, tmp_path)
+        made = _run(store, tmp_path, mlflow_server)
     if os.environ.get("SIAMESE_GOLDEN") == "write":
         FILE.write_text(json.dumps({"surroundings": _here(), "stages": made}, indent=1) + "\n")
     golden = json.loads(FILE.read_text())
     same_machine = golden["surroundings"] == _here()
-    assert made.keys() == golden["stages"].keys()
+    assert made.keys() == golden["stages"].keys() == declared_versions().keys()
     for stage, outputs in made.items():
         known = golden["stages"][stage]
         assert outputs["figures"] == pytest.approx(known["figures"], rel=0.02, abs=0.02), stage
@@ -89,7 +101,7 @@ def _here() -> dict[str, Any]:
     return Surroundings.here().model_dump(mode="json", exclude={"python"})
 
 
-def _run(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
+def _run(store: ObjectStore, folder: Path, mlflow: str) -> dict[str, dict[str, Any]]:
     pairs = tiny_pairs(store)
     catalog = SceneCatalog.load(store, pairs.origin.sources["catalog"])
     scenes = list(read_catalog(store, catalog))
@@ -100,6 +112,11 @@ def _run(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
     prints, described_ = described(catalog, store)
     twins = duplicates_of_catalog(catalog, store)
     pretrained = pretrain(pairs, NETWORK, PRETRAINING, store)
+    integers = quantize(checkpoint, QuantizationParams(scenes=2), store).quantized
+    assert integers is not None
+    assert integers.changed is not None
+    with patch.dict(os.environ, MLFLOW_TRACKING_URI=mlflow):
+        version = register(checkpoint, evaluation, PromotionParams(model="golden"), store)
     return {
         "catalog": _known(
             "\n".join(f"{one.scene} {one.verdict} {one.width} {one.buildings} {one.bounds}" for one in scenes).encode(),
@@ -117,7 +134,13 @@ def _run(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
             norm=float(np.sqrt(sum(float((tensor.float() ** 2).sum()) for tensor in weights.values()))),
             loss=float(pd.read_csv(io.BytesIO(checkpoint.curves.read(store)))["loss"].iloc[-1]),
         ),
+        "quantized": _known(
+            b"".join(part.constants.read(store) for part in integers.parts),
+            parts=len(integers.parts),
+            changed=integers.changed,
+        ),
         "evaluation": _known(evaluation.scores.model_dump_json().encode(), **evaluation.scores.model_dump()),
+        "model-version": _known(f"{version.name} {version.version} {version.weights_sha256}".encode()),
         **_maps(scenes[0], checkpoint, store, folder),
         **_similarity(store, folder),
     }
@@ -158,6 +181,10 @@ def _maps(scene: Scene, checkpoint: Checkpoint, store: ObjectStore, folder: Path
     judged = [feature(None, DAMAGE_CLASSES[place % 4], id=name) for place, name in enumerate(drawn.iloc[:, 0])]
     truth = write_labels(folder / "truth.geojson", judged)
     assessment = assess_map(made, sample, truth, AdaptationParams(), store, author="Ana")
+    said = LabelSet.load(store, adapted.labels[0])
+    cells = build_search_index(index, SearchParams(cells=2), store)
+    page = publish_page(made, made.products, ViewParams(AdaptationParams(), EMBEDDING), store)
+    assert page is not None
     return {
         "prediction": _known(
             b"".join(block.data.sha256.encode() for block in prediction.blocks if block.data),
@@ -173,6 +200,9 @@ def _maps(scene: Scene, checkpoint: Checkpoint, store: ObjectStore, folder: Path
             _raster(made.products["confidence"], store).tobytes() + made.products["summary"].read(store)
         ),
         "embedding-index": _known(vectors.tobytes(), rows=len(vectors), elements=vectors.shape[1]),
+        "search-index": _known(cells.cells.read(store), count=cells.count, dimension=cells.dimension),
+        "label-set": _known(_csv(said.table, store), **said.counts),
+        "map-page": _known(_in_page(page.products["page"].read(store), "buildings.bin", "teach.bin")),
         "adapted-buildings": _known(adapted.buildings.read(store), buildings=sum(adapted.counts.values())),
         "assessment-sample": _known(drawn.to_csv().encode(), size=len(drawn)),
         # Which buildings are drawn depends on the map's digest, and so on the network's weights.
@@ -195,6 +225,17 @@ def _similarity(store: ObjectStore, folder: Path) -> dict[str, dict[str, Any]]:
 
 def _known(data: bytes, **figures: float) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "figures": figures}
+
+
+def _csv(blob: Blob, store: ObjectStore) -> bytes:
+    return pq.read_table(io.BytesIO(blob.read(store))).to_pandas().to_csv().encode()
+
+
+def _in_page(page: bytes, *names: str) -> bytes:
+    """Returns the files of that name in a page of one file."""
+    found = [re.search(rb'id="file:' + name.encode() + rb'">([^<]*)<', page) for name in names]
+    assert all(found), names
+    return b"".join(base64.b64decode(one[1]) for one in found if one)
 
 
 def _raster(blob: Blob, store: ObjectStore) -> np.ndarray:

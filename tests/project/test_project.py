@@ -78,3 +78,18 @@ def test_a_progress_line_says_how_much_is_done(total: int | None, line: str, cap
     with caplog.at_level("INFO", "siamese"), progress("read", total) as advance:
         advance(3)
     assert caplog.messages == [line]
+
+
+def test_bars_of_work_that_goes_on_at_once_share_one_display(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress("outer", 2) as outer:
+        for name in ("one", "other [b]"):
+            with progress(name, 5) as inner:
+                inner(5)
+            outer()
+    shown = capsys.readouterr().err
+    assert "one: 5 of 5" in shown
+    assert "other [b]: 5 of 5" in shown
+    assert shown.count("\x1b[?25l") == 1, "the cursor is hidden once: there is one display"
