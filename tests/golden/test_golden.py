@@ -1,8 +1,8 @@
 """Tiny runs of the stages, whose outputs are known: what a statement of "same results" is held against.
 
 Outputs that no floating-point arithmetic decides have the same sha256 everywhere. Others have it on the processor and
-with the libraries that the file names; elsewhere their figures, where there are some, agree closely. After a change that
-is meant to change results (and a raised version), write the file anew:
+with the libraries that the file names; elsewhere their figures, where there are some, agree closely. After a change
+that is meant to change results (and a raised version), write the file anew:
 
     SIAMESE_GOLDEN=write python -m pytest tests/golden
 """
