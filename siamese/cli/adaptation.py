@@ -72,10 +72,12 @@ def select(
         about = {pick.place: {"mapped": pick.damage_class, "unsure": round(pick.unsure, 4)} for pick in picks}
         out.write_bytes(to_label(buildings, [pick.place for pick in picks], about))
     if sheet is not None:
-        from siamese.embedding.asking import draw_best
+        from siamese.embedding.asking import draw_buildings
 
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_bytes(draw_best(made, [(pick.building, pick.unsure) for pick in picks], "unsure", store))
+        notes = {pick.building: f"unsure {pick.unsure:.2f}" for pick in picks}
+        title = f"the {len(picks)} buildings of {made.event} to label next"
+        sheet.write_bytes(draw_buildings(made, notes, title, store))
     rows = [{"id": pick.building, "mapped": pick.damage_class, "unsure": round(pick.unsure, 4)} for pick in picks]
     lines = [
         f"{len(picks)} of {len(buildings):,} buildings of {made.event} to label",
@@ -204,11 +206,13 @@ def assess(
 def _draw(geojson: bytes, made: DamageMap, sheet: Path, store: ObjectStore) -> None:
     import json
 
-    from siamese.embedding.asking import draw_best
+    from siamese.embedding.asking import draw_buildings
 
     names = [one["id"] for one in json.loads(geojson)["features"]]
+    notes = {name: f"{number} of {len(names)}" for number, name in enumerate(names, start=1)}
+    title = f"{made.event}: a random sample to judge, its mapped classes hidden"
     sheet.parent.mkdir(parents=True, exist_ok=True)
-    sheet.write_bytes(draw_best(made, [(name, 0.0) for name in names], "", store))
+    sheet.write_bytes(draw_buildings(made, notes, title, store, blind=True))
 
 
 def _index(reference: str | None, store: ObjectStore) -> EmbeddingIndex | None:

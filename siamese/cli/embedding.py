@@ -174,10 +174,17 @@ def tag(
     write_tagged(made, tagged, out, store)
     best = tagged.best(k)
     if sheet is not None:
-        from siamese.embedding.asking import draw_best
+        from siamese.embedding.asking import draw_buildings
 
         sheet.parent.mkdir(parents=True, exist_ok=True)
-        sheet.write_bytes(draw_best(made, best, name, store))
+        sheet.write_bytes(
+            draw_buildings(
+                made,
+                {building: f"{name} {score:.3f}" for building, score in best},
+                f"{name}: the {len(best)} best of {made.event}",
+                store,
+            )
+        )
     found: dict[str, Any] = {"name": name, "examples": tagged.positives, "counter_examples": tagged.negatives}
     rows = [{"id": one, "score": round(score, 4)} for one, score in best]
     text = "\n".join([

@@ -133,19 +133,27 @@ def draw_answer(
     return draw_sheet(query, pictures, title)
 
 
-def draw_best(made: DamageMap, best: Sequence[tuple[str, float]], name: str, store: ObjectStore) -> bytes:
-    """Draws a sheet of the buildings with the highest scores of a class.
+def draw_buildings(
+    made: DamageMap, notes: Mapping[str, str], title: str, store: ObjectStore, *, blind: bool = False
+) -> bytes:
+    """Draws a sheet of buildings of a map.
+
+    Args:
+        made: The map.
+        notes: What is printed below each building, by its id.
+        title: Of the sheet.
+        store: Where the map and its images lie.
+        blind: Do not show what the map says of them, for people who are to judge that.
 
     Returns:
         PNG.
     """
-    hits = [Hit(one, 0.0, 0, {}) for one, _ in best]
-    pictures = _of_map(hits, made, store)
-    scored = [
-        replace(one, note=f"{name} {score:.3f}" + one.note.removeprefix("0.000"))
-        for one, (_, score) in zip(pictures, best, strict=True)
+    pictures = _of_map([Hit(name, 0.0, 0, {}) for name in notes], made, store)
+    noted = [
+        replace(one, note=note, colour="") if blind else replace(one, note=note + one.note.removeprefix("0.000"))
+        for one, note in zip(pictures, notes.values(), strict=True)
     ]
-    return draw_sheet(None, scored, f"{name}: the {len(best)} best of {made.event}")
+    return draw_sheet(None, noted, title)
 
 
 def map_rows(made: DamageMap, ids: Sequence[str], store: ObjectStore) -> list[dict[str, Any]]:

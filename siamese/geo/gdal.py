@@ -31,6 +31,10 @@ Source = Path | bytes
 """A file on disk or in memory."""
 
 
+# Images and maps may lie nowhere. Said once for the process: filters are shared by all threads, so that one that sets
+# its own for a while changes those of the others.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
 _LOCAL: Final = "SIAMESE_LOCAL_FILES"
 """Option of GDAL environments that read local files only."""
 
@@ -91,13 +95,11 @@ def opened(source: Source, name: str) -> Iterator[DatasetReader]:
         driver = driver_of(_first_bytes(source), name)
         with ExitStack() as stack:
             stack.enter_context(local_gdal(**GDAL_OPTIONS))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                if isinstance(source, Path):
-                    dataset = rasterio.open(source, driver=driver, sharing=False)
-                else:
-                    memory = stack.enter_context(MemoryFile(source))
-                    dataset = rasterio.open(memory.name, driver=driver, sharing=False)
+            if isinstance(source, Path):
+                dataset = rasterio.open(source, driver=driver, sharing=False)
+            else:
+                memory = stack.enter_context(MemoryFile(source))
+                dataset = rasterio.open(memory.name, driver=driver, sharing=False)
             yield stack.enter_context(dataset)
     except (RasterioError, CPLE_BaseError, OSError, ValueError, MemoryError) as error:
         raise unreadable(name, error) from error

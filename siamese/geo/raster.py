@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, DatasetWriter
 from rasterio.warp import reproject
 from rasterio.windows import Window
@@ -346,23 +345,21 @@ def _write_blocks(
 
 def _create_blocks(path: Path, values: Values, height: int, *, has_mask: bool, compress: bool) -> DatasetWriter:
     bands = values.shape[2]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        out = rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=values.shape[1],
-            height=height,
-            count=bands + has_mask,
-            dtype=values.dtype,
-            tiled=True,
-            blockxsize=_BLOCK_PX,
-            blockysize=_BLOCK_PX,
-            interleave="pixel",
-            bigtiff="if_safer",
-            **({"compress": "lzw"} if compress else {}),
-        )
+    out = rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=values.shape[1],
+        height=height,
+        count=bands + has_mask,
+        dtype=values.dtype,
+        tiled=True,
+        blockxsize=_BLOCK_PX,
+        blockysize=_BLOCK_PX,
+        interleave="pixel",
+        bigtiff="if_safer",
+        **({"compress": "lzw"} if compress else {}),
+    )
     colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue] if bands == 3 else [ColorInterp.gray] * bands
     out.colorinterp = colours + [ColorInterp.alpha] * has_mask
     return out

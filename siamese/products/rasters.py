@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Final
 import rasterio
 from affine import Affine
 from rasterio import shutil
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader, DatasetWriter
 
 from siamese.geo import local_gdal
@@ -46,7 +44,6 @@ def working_raster(
         bands: Their number.
     """
     with (
-        unplaced_allowed(),
         local_gdal(),
         rasterio.open(
             path,
@@ -73,7 +70,7 @@ def working_raster(
 @contextmanager
 def open_raster(path: Path) -> Iterator[DatasetReader]:
     """Opens a GeoTIFF to read, with or without a georeference."""
-    with unplaced_allowed(), local_gdal(), rasterio.open(path, driver=DRIVERS[0]) as dataset:
+    with local_gdal(), rasterio.open(path, driver=DRIVERS[0]) as dataset:
         yield dataset
 
 
@@ -83,7 +80,7 @@ def write_cog(source: Path, target: Path) -> None:
     Overviews show the most frequent value, because the mean of two classes, or of two entries of a colour table, is a
     third one.
     """
-    with unplaced_allowed(), local_gdal():
+    with local_gdal():
         shutil.copy(
             source,
             target,
@@ -94,11 +91,3 @@ def write_cog(source: Path, target: Path) -> None:
             OVERVIEW_RESAMPLING="MODE",
             BIGTIFF="IF_SAFER",
         )
-
-
-@contextmanager
-def unplaced_allowed() -> Iterator[None]:
-    """Silences rasterio's warning about rasters without a georeference, which maps may be."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
