@@ -14,6 +14,7 @@ from prefect.states import Completed
 from flows.ingest import ingest_scenes
 from flows.report import publish_maps
 from flows.steps import Overrides, begin_run, join_run, step
+from siamese.allocator import keep_few_arenas
 from siamese.errors import SiameseError, TransientError
 from siamese.manifests import Checkpoint, DamageMap, LabelSet, SceneCatalog
 from siamese.mapping.request import MapRequest, Per
@@ -249,6 +250,7 @@ def _map_each(
 
     With several together, the network runs on one map while another is read or published.
     """
+    keep_few_arenas()
     done: MappedBatch = {"maps": [], "failures": {}, "not_adapted": {}, "notes": {}}
     sets = LabelSet.every(store) if adapt else ()
 

@@ -8,6 +8,7 @@ microseconds of spinning before they sleep (libgomp's) made a step 6 % quicker a
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,9 @@ _TUNED = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 _MARK = "SIAMESE_ALLOCATOR_TUNED"
+_ARENAS = "MALLOC_ARENA_MAX"
+_M_ARENA_MAX = -8
+"""From glibc's malloc.h."""
 
 
 def allocator_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -28,8 +32,7 @@ def allocator_environment(environment: Mapping[str, str]) -> dict[str, str]:
     What ``environment`` already says wins. Nothing of the allocator where it is not glibc's or is replaced
     (``LD_PRELOAD``).
     """
-    replaced = not sys.platform.startswith("linux") or bool(environment.get("LD_PRELOAD"))
-    wanted = _THREADS if replaced else _THREADS | _TUNED
+    wanted = _THREADS if _is_replaced(environment) else _THREADS | _TUNED
     return {name: value for name, value in wanted.items() if name not in environment}
 
 
@@ -41,3 +44,20 @@ def restart_with_allocator() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | wanted | {_MARK: "1"})  # noqa: S606
+
+
+def keep_few_arenas() -> None:
+    """Lets all threads of this process share two arenas of memory from now on, unless ``MALLOC_ARENA_MAX`` is set.
+
+    For processes that make maps: their many threads read and write, and each would keep memory of its own. A map of 38
+    megapixels then takes 2.0 GiB in place of 2.2, in the same time. (Training becomes 4 % slower by it.)
+    """
+    if _ARENAS in os.environ or _is_replaced(os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
+
+
+def _is_replaced(environment: Mapping[str, str]) -> bool:
+    return not sys.platform.startswith("linux") or bool(environment.get("LD_PRELOAD"))

@@ -71,6 +71,7 @@ def main() -> None:
 
 
 def _whole_map(job: Job) -> dict[str, Any]:
+    from siamese.allocator import keep_few_arenas
     from siamese.manifests import Checkpoint
     from siamese.mapping import predict as first
     from siamese.mapping import running, verb
@@ -79,6 +80,7 @@ def _whole_map(job: Job) -> dict[str, Any]:
     from siamese.params import MappingParams
     from siamese.store import ObjectStore
 
+    keep_few_arenas()  # as commands and flows do that make maps
     clock, store = Clock(), ObjectStore()
     checkpoint = Checkpoint.load(store, job.checkpoint)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from siamese.allocator import keep_few_arenas
 from siamese.classes import DISASTER_TYPES
 from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, check_out, emit
 from siamese.cli.report import Areas
@@ -116,6 +117,7 @@ def map(  # noqa: A001 - the verb's name
     from siamese.mapping.inputs import check_files
     from siamese.mapping.shapes import find_shapes
 
+    keep_few_arenas()
     check_files(pre, post, store)
     if aoi is not None:
         find_area(aoi, store)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
-LAZY = ("embedding", "geo", "mapping", "model", "registry", "training")
+LAZY = (
+    *("duplicates", "embedding", "evaluation", "geo", "ingest", "mapping", "model", "pairs", "pretraining"),
+    *("quantization", "registry", "reporting", "training"),
+)
 
 
 @pytest.mark.parametrize("name", LAZY)
@@ -16,3 +21,16 @@ def test_every_name_of_a_package_is_there(name: str) -> None:
     assert not missing
     with pytest.raises(AttributeError, match=f"module 'siamese.{name}' has no attribute 'nonsense'"):
         _ = package.nonsense
+
+
+def test_stages_and_flows_are_declared_without_anything_heavy() -> None:
+    heavy = "{'torch', 'mlflow', 'rasterio', 'cv2', 'scipy', 'pandas'}"
+    code = f"import sys, siamese.stages; print({heavy} & sys.modules.keys())"
+    assert _said(code) == "set()"
+    code = f"import sys, flows.retrain, flows.damage_map, flows.train, flows.index; print({heavy} & sys.modules.keys())"
+    assert _said(code) == "set()"
+
+
+def _said(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd="/")
+    return done.stdout.strip()
