@@ -72,6 +72,8 @@ def write_sample(folder: Path, params: SampleParams) -> Sample:
         missing = [plan for plan in plans if plan.index not in counts]
         for index, count in _make_all(folder, missing, params.seed, mark):
             counts[index] = count
+        # Processes of a run that was killed just before this one began may have ended only meanwhile.
+        _refuse_strangers(folder, plans)
     except BrokenProcessPool as error:
         raise SiameseError(
             "a worker process was killed", where=str(folder), fix="run it again: it goes on where it was"
