@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 
 import pytest
 from hypothesis import given, settings
@@ -62,3 +63,10 @@ def test_items_are_taken_as_needed_and_not_after_a_failure() -> None:
         with pytest.raises(ValueError, match="the third"):
             list(results)
     assert taken <= 10
+
+
+def test_work_sees_the_callers_context() -> None:
+    run: ContextVar[str] = ContextVar("run")
+    run.set("this one")
+    with ThreadPoolExecutor(2) as pool:
+        assert list(ordered_map(pool, lambda _: run.get(), range(5), ahead=3)) == ["this one"] * 5

@@ -148,12 +148,7 @@ def draw_buildings(
     Returns:
         PNG.
     """
-    pictures = _of_map([Hit(name, 0.0, 0, {}) for name in notes], made, store)
-    noted = [
-        replace(one, note=note, colour="") if blind else replace(one, note=note + one.note.removeprefix("0.000"))
-        for one, note in zip(pictures, notes.values(), strict=True)
-    ]
-    return draw_sheet(None, noted, title)
+    return draw_sheet(None, _of_map(list(notes.items()), made, store, blind=blind), title)
 
 
 def map_rows(made: DamageMap, ids: Sequence[str], store: ObjectStore) -> list[dict[str, Any]]:
@@ -182,7 +177,7 @@ def answer_geojson(made: DamageMap, hits: Sequence[Hit], store: ObjectStore, nam
 def _pictures(hits: Sequence[Hit], source: object, store: ObjectStore) -> list[Picture]:
     match source:
         case DamageMap():
-            return _of_map(hits, source, store)
+            return _of_map([(hit.id, f"{hit.distance:.3f}") for hit in hits], source, store)
         case PairSet():
             return _of_pairs(hits, source, store)
         case SceneCatalog():
@@ -195,22 +190,30 @@ def _pictures(hits: Sequence[Hit], source: object, store: ObjectStore) -> list[P
     raise SiameseError("has no pictures", where=str(source), fix="search a map, folder, catalog or pair set")
 
 
-def _of_map(hits: Sequence[Hit], made: DamageMap, store: ObjectStore) -> list[Picture]:
+def _of_map(
+    noted: Sequence[tuple[str, str]], made: DamageMap, store: ObjectStore, *, blind: bool = False
+) -> list[Picture]:
+    """Draws buildings of a map, given their ids and what is noted of each; their classes too, unless ``blind``."""
+    ids = [name for name, _ in noted]
     parts = map_parts(made, store)
-    rows = map_rows(made, [hit.id for hit in hits], store)
+    rows = map_rows(made, ids, store)
     with ExitStack() as stack:
         folder = stack.enter_context(workplace(store))
         positions = {name: row for row, name in enumerate(building_ids(made, folder, store))}
         outlines = bring_outlines(parts, folder, store)
-        taken = np.array([positions[hit.id] for hit in hits], np.int64)
-        shapes: Any = outlines.take(taken) if hits else []
+        taken = np.array([positions[name] for name in ids], np.int64)
+        shapes: Any = outlines.take(taken) if ids else []
         imagery = stack.enter_context(reopened(parts, store))
         pictures = []
-        for hit, row, shape, box in zip(hits, rows, shapes, outlines.boxes[taken].tolist(), strict=True):
+        for (name, note), row, shape, box in zip(noted, rows, shapes, outlines.boxes[taken].tolist(), strict=True):
             square = around(box, _CONTEXT)
             chips = building_picture(read_chips(imagery, square), shape, square)
-            name = row["damage_class"]
-            pictures.append(Picture(chips, hit.id, _note(hit, name.replace("_", " ")), class_colour(name)))
+            mapped = row["damage_class"]
+            if blind:
+                pictures.append(Picture(chips, name, note))
+            else:
+                told = f"{note} · {mapped.replace('_', ' ')}"
+                pictures.append(Picture(chips, name, told, class_colour(mapped)))
     return pictures
 
 

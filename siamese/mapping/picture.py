@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
@@ -26,6 +25,7 @@ from siamese.mapping.buildings import CLASSES, UNKNOWN, MappedBuilding
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image
 from siamese.mapping.rasters import wholly_unknown
+from siamese.products.fonts import font_file
 
 _INK = "#263238"
 _FILL = 0.38
@@ -200,9 +200,7 @@ def _legend(draw: ImageDraw.ImageDraw, x: float, y: float, counts: Mapping[str, 
 
 @cache
 def _font(size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # matplotlib brings DejaVu along, so that pictures look alike on every machine.
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / name), size_px)
+    return ImageFont.truetype(font_file(bold=bold), size_px)
 
 
 def _round_length(most: float) -> float:

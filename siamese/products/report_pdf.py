@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl
 from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from PIL import Image
 
+from siamese.products.fonts import font_file
 from siamese.products.report import HATCHED, Report
 
 _FONT: Final = "DejaVu"
@@ -49,9 +48,8 @@ class _Page(FPDF):
 
     def __init__(self, title: str, made: datetime) -> None:
         super().__init__(format="A4")
-        folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-        self.add_font(_FONT, "", folder / "DejaVuSans.ttf")
-        self.add_font(_FONT, "B", folder / "DejaVuSans-Bold.ttf")
+        self.add_font(_FONT, "", font_file())
+        self.add_font(_FONT, "B", font_file(bold=True))
         self.set_margin(_MARGIN)
         self.set_auto_page_break(False)
         self.set_title(f"{title}: building damage")
@@ -59,7 +57,7 @@ class _Page(FPDF):
         self.set_lang("en")
         self.set_creation_date(made.astimezone(UTC))
         self.alias_nb_pages()
-        self._known = frozenset(TTFont(folder / "DejaVuSans.ttf", lazy=True).getBestCmap())
+        self._known = frozenset(TTFont(font_file(), lazy=True).getBestCmap())
         self._title = self.readable(title)
         self.add_page()
 

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from siamese.classes import COLOURS, DAMAGE_CLASSES
 from siamese.cli import main
 from siamese.manifests import DamageMap
 from siamese.params import Params
@@ -41,13 +43,19 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return lines[0]
 
 
+def class_colours(sheet: Path) -> set[str]:
+    """The classes whose colour is somewhere on a sheet."""
+    seen = set(Image.open(sheet).convert("RGB").get_flattened_data())
+    return {name for name in DAMAGE_CLASSES if COLOURS[name] in seen}
+
+
 def test_a_person_labels_adapts_and_assesses(
     store: ObjectStore, damage_map: DamageMap, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     damage_map.mark_current(store)
     told = run(capsys, "select", "storm", "-n", "6", "--out", "labels.geojson", "--sheet", "labels.png")
     assert "6 of 48 buildings of storm to label" in told
-    assert (tmp_path / "labels.png").read_bytes()[:4] == b"\x89PNG"
+    assert class_colours(tmp_path / "labels.png")
     tree = json.loads((tmp_path / "labels.geojson").read_text())
     for number, one in enumerate(tree["features"]):
         one["properties"]["damage_class"] = ("no_damage", "destroyed")[number % 2]
@@ -56,8 +64,9 @@ def test_a_person_labels_adapts_and_assesses(
     assert "adapted to 6 labels" in told
     assert json.loads((tmp_path / "adapted" / "map.json").read_text())["parent"] == damage_map.digest
     assert DamageMap.current(store, "storm").parent == damage_map.digest, "it is the current map now"
-    told = run(capsys, "assess", "storm", "-n", "20")
+    told = run(capsys, "assess", "storm", "-n", "20", "--sheet", "sample.png")
     assert "20 buildings of storm drawn" in told
+    assert not class_colours(tmp_path / "sample.png"), "who judges a map is not shown what it says"
     sample = json.loads((tmp_path / "assess.geojson").read_text())
     for one in sample["features"]:
         one["properties"]["damage_class"] = "no_damage"

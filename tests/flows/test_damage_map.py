@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,21 @@ def test_new_scenes_come_before_the_archive_and_the_newest_first(
     monkeypatch.setattr(siamese.mapping, "map_scene", noted)
     damage_map()
     assert order == [SCENES[1], SCENES[2], SCENES[0]]
+
+
+def test_small_scenes_are_mapped_two_at_a_time(
+    store: ObjectStore, crown: Callable[[int], Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_catalog(store, 2)
+    crown(1)
+    map_scene, both = siamese.mapping.map_scene, threading.Barrier(2)
+
+    def together(scene: Scene, *given: object, **more: object) -> DamageMap:
+        both.wait(60)
+        return map_scene(scene, *given, **more)
+
+    monkeypatch.setattr(siamese.mapping, "map_scene", together)
+    assert len(damage_map()["maps"]) == 2
 
 
 def test_quarantined_scenes_stand_in_artifact_and_end_state(
