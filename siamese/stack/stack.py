@@ -134,9 +134,7 @@ def up(
 
             healthy = bring_up(stack.services, running, layout, remember, prepare)
             if deployed is not None:
-                with progress("deploy flows", 1) as advance:
-                    record = record.model_copy(update={"deployed": deployed.result()})
-                    advance()
+                record = record.model_copy(update={"deployed": deployed.result()})
         record.write(layout)
     return healthy
 
@@ -235,5 +233,7 @@ def _deploy(stack: Plan, root: Path, deployed: str | None, deploying: bool | Non
     wanted = fingerprint(root)
     if wanted is None or (wanted == deployed and deploying is None):
         return deployed
-    deploy(root, stack.whole)
+    with progress("deploy flows", 1) as advance:
+        deploy(root, stack.whole)
+        advance()
     return wanted
