@@ -12,8 +12,8 @@ JOBS ?= 3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
-# Threads that spin or outnumber the cores slow every test beside them.
-PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder
+# A machine on which nothing works says why after minutes. Threads that spin or outnumber the cores slow every test beside them.
+PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses $(JOBS) --dist loadgroup --no-loadscope-reorder --maxfail 25
 
 .PHONY: demo test test-fast coverage check audit page lock setup clean
 .DEFAULT_GOAL := demo

@@ -20,6 +20,7 @@ from siamese.manifests import PairSet
 from siamese.settings import Settings, read_stack_environment
 from siamese.stack import down, up
 from siamese.stack.certificates import write_security
+from siamese.stack.disk import DiskSpace
 from siamese.stack.environment import service_environment
 from siamese.stack.layout import Layout
 from siamese.stack.ports import choose
@@ -82,6 +83,7 @@ def free_ports(count: int) -> list[int]:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server on a free port; gives its endpoint."""
     folder = tmp_path_factory.mktemp("s3")
+    DiskSpace.of(folder).check()
     ports = choose({}, {name: None for name in USUAL_PORTS if name.startswith(STORAGE)})
     environment = os.environ | {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test-secret"}
     write_security(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from siamese.manifests import DamageMap
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.settings import Settings
 from siamese.stack import processes
+from siamese.stack.disk import DiskSpace
 from siamese.stack.health import TIMEOUT_S
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
@@ -28,7 +28,6 @@ from siamese.stack.stack import Plan, absolute, plan, running_services
 from siamese.stack.starting import settings_hash
 from siamese.store import ObjectStore
 
-DISK_SHORT_BYTES = 5 * 2**30
 _SHOWN_KEY = 4
 
 
@@ -101,9 +100,11 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     prefect_works = any(service.name == PREFECT and service.state == "works" for service in services)
     runs = _runs(stack) if prefect_works else []
     storage_works = stack.own or any(service.name == STORAGE and service.state == "works" for service in services)
-    versions = _map_versions(stack, outer) if storage_works else None
-    free = shutil.disk_usage(settings.home if settings.home.exists() else settings.home.parent).free
-    troubles = _troubles(stack, record, running, free, outer)
+    versions, unreadable = _map_versions(stack, outer) if storage_works else (None, None)
+    disk = DiskSpace.of(settings.home, holds_storage=not stack.own)
+    troubles = _troubles(stack, record, running, disk, outer)
+    if stack.own and unreadable:
+        troubles.append(f"your own storage: {unreadable}")
     return StackStatus(
         home=settings.home,
         login=layout.login,
@@ -112,7 +113,7 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
         runs=runs,
         storage=_storage(stack, outer),
         memory_mib=sum(service.memory_mib for service in services),
-        disk_free_gib=round(free / 2**30, 1),
+        disk_free_gib=round(disk.free / 2**30, 1),
         maps=versions.total() if versions is not None else None,
         older_maps=versions.total() - versions[DAMAGE_MAP.version] if versions is not None else None,
         troubles=troubles,
@@ -157,11 +158,12 @@ def _runs(stack: Plan) -> list[RunTrouble]:
         return []
 
 
-def _map_versions(stack: Plan, outer: Mapping[str, str]) -> Counter[int] | None:
+def _map_versions(stack: Plan, outer: Mapping[str, str]) -> tuple[Counter[int] | None, SiameseError | None]:
+    """Counts the current maps by the version of their stage, or says why storage does not tell."""
     try:
-        return DamageMap.current_versions(ObjectStore(stack.settings, outer))
-    except SiameseError:
-        return None
+        return DamageMap.current_versions(ObjectStore(stack.settings, outer, patient=False)), None
+    except SiameseError as error:
+        return None, error
 
 
 def _storage(stack: Plan, outer: Mapping[str, str]) -> StorageStatus:
@@ -181,13 +183,13 @@ def _storage(stack: Plan, outer: Mapping[str, str]) -> StorageStatus:
 
 
 def _troubles(
-    stack: Plan, record: Record, running: Mapping[str, processes.Identity], free: int, outer: Mapping[str, str]
+    stack: Plan, record: Record, running: Mapping[str, processes.Identity], disk: DiskSpace, outer: Mapping[str, str]
 ) -> list[str]:
     troubles = []
     if record.before_reboot:
         troubles.append("the machine was started again since; `siamese up` brings the stack back")
-    if free < DISK_SHORT_BYTES:
-        troubles.append(f"only {free / 2**30:.1f} GiB of disk are free for {stack.layout.home}; make room")
+    if disk.trouble:
+        troubles.append(disk.trouble)
     changed = [
         service.name
         for service in stack.services

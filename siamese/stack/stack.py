@@ -18,6 +18,7 @@ from siamese.stack import ports, processes
 from siamese.stack.certificates import write_security
 from siamese.stack.credentials import Credentials, write_aws_files, write_login
 from siamese.stack.deployments import deploy, fingerprint
+from siamese.stack.disk import DiskSpace
 from siamese.stack.dvc_remote import point_dvc, release_dvc
 from siamese.stack.environment import client_environment, env_text, service_environment
 from siamese.stack.layout import Layout, write_private
@@ -97,17 +98,21 @@ def up(
         Every service, in the order in which they were found to work.
 
     Raises:
-        SiameseError: A port is taken, or a service does not work; the message includes its log.
+        SiameseError: A port is taken, a service does not work (the message includes its log), or a new stack would
+            lie on a full disk. An old one on a full disk starts: what it holds can be read and deleted.
     """
     settings, root = absolute(settings), (root or Path.cwd()).resolve()
+    outer = os.environ if outer is None else outer
     layout = Layout(settings.home)
+    if not layout.data(STORAGE).exists() and not own_storage(settings.home, outer):
+        DiskSpace.of(settings.home).check()
     layout.make(STORAGE, PREFECT, MLFLOW, WATCHDOG)
     with locked(layout):
         record = Record.read(layout)
         chosen = ports.choose(record.ports, USUAL_PORTS)
         record = record.model_copy(update={"ports": chosen, "root": _kept_root(record) or root})
         record.write(layout)
-        stack = plan(settings, record, os.environ if outer is None else outer)
+        stack = plan(settings, record, outer)
         _write_files(stack, root)
         if stack.own:
             check_own_buckets(settings)

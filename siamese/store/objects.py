@@ -34,6 +34,7 @@ _CLIENT = Config(
     read_timeout=120,
     s3={"addressing_style": "path"},
 )
+_IMPATIENT = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=5)
 _BODY_TRIES = 4
 _TRANSFER = TransferConfig(multipart_threshold=32 * 2**20, multipart_chunksize=16 * 2**20, max_concurrency=8)
 
@@ -61,9 +62,13 @@ class ObjectStore:
     Args:
         settings: Names of the buckets and the local stack's folder; by default read from the process's environment.
         environment: Source of AWS settings; by default the process's environment, which is never changed.
+        patient: Whether a failed request is tried again, for about a minute; otherwise it fails within seconds.
     """
 
-    def __init__(self, settings: Settings | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, environment: Mapping[str, str] | None = None, *, patient: bool = True
+    ) -> None:
+        self._patient = patient
         self.settings = settings or Settings()
         self.environment = effective_environment(self.settings, os.environ if environment is None else environment)
 
@@ -83,7 +88,8 @@ class ObjectStore:
             profile_name=given.get("AWS_PROFILE"),
         )
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or given.get("AWS_ENDPOINT_URL")
-        client = session.client("s3", config=_CLIENT, endpoint_url=endpoint)
+        config = _CLIENT if self._patient else _CLIENT.merge(_IMPATIENT)
+        client = session.client("s3", config=config, endpoint_url=endpoint)
         client.meta.events.register_first("needs-retry.s3.HeadBucket", _ask_once_for_the_region)
         return client
 

@@ -153,12 +153,12 @@ def test_two_at_once_start_nothing_twice(stack: RunningStack) -> None:
 def test_status_tells_of_other_settings_other_servers_and_a_full_disk(
     stack: RunningStack, outer: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("siamese.stack.report.DISK_SHORT_BYTES", 2**80)
+    monkeypatch.setattr("siamese.stack.disk.SHORT_BYTES", 2**80)
     elsewhere = outer | {"PREFECT_API_URL": "https://prefect.example/api"}
     seen = status(stack.settings.model_copy(update={"lake_bucket": "pond"}), outer=elsewhere)
     assert not seen.works
     disk, changed, server = seen.troubles
-    assert "GiB of disk are free" in disk
+    assert "GiB of disk are left" in disk
     assert changed.startswith("storage, prefect, mlflow, worker-cpu, worker-gpu, watchdog: started with other settings")
     assert server.startswith("PREFECT_API_URL of your environment point elsewhere")
 

@@ -260,3 +260,31 @@ def test_processes_of_flow_runs_are_known_by_their_environment(layout: Layout) -
     down(Settings(home=layout.home))
     assert ours.find() is None
     assert "a-run" not in processes_of_runs()
+
+
+def test_a_new_stack_on_a_full_disk_is_refused_before_anything_is_made(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siamese.stack.disk.STORAGE_RESERVE", 1)
+    with pytest.raises(
+        SiameseError, match=r"disk is full: .* GiB are free, and storage takes no data below"
+    ) as refused:
+        up(settings, outer=OUTER)
+    assert "SIAMESE_HOME" in refused.value.fix
+    assert not settings.home.exists()
+
+
+def test_status_tells_of_a_full_disk_only_where_storage_lies_on_it(
+    settings: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siamese.stack.disk.STORAGE_RESERVE", 1)
+    monkeypatch.setattr("siamese.stack.disk.SHORT_BYTES", 0)
+    (told,) = status(settings, outer=OUTER).troubles
+    assert told.startswith(f"{layout.home}: the disk is full")
+    elsewhere = OUTER | {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    (told,) = status(settings, outer=elsewhere).troubles
+    assert told.startswith("your own storage: s3://maps")
