@@ -60,22 +60,41 @@ def write_json(value: BaseModel | dict[str, Any], path: Path | None) -> None:
     path.write_text(dump(value) + "\n")
 
 
-def check_out(folder: Path) -> None:
+def check_out(folder: Path, option: str = "--out") -> None:
     """Refuses a folder for results that cannot be written to, before any work is done; it is made if it is missing.
+
+    Args:
+        folder: The folder.
+        option: The option that it was given by, for messages.
 
     Raises:
         SiameseError: It is a file, or nothing can be written there.
     """
     fix = "name a folder that you may write to"
     if folder.exists() and not folder.is_dir():
-        raise SiameseError("is not a folder", where=f"--out {folder}", fix=fix)
+        raise SiameseError("is not a folder", where=f"{option} {folder}", fix=fix)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         what = f"cannot be written to: {(error.strerror or 'it is refused').lower()}"
-        raise SiameseError(what, where=f"--out {folder}", fix=fix) from error
+        raise SiameseError(what, where=f"{option} {folder}", fix=fix) from error
+
+
+def check_handover(folder: Path) -> None:
+    """Refuses a folder that a map's files cannot be copied to, before any work is done.
+
+    Raises:
+        SiameseError: Nothing can be written there, or it holds a page of ``siamese view``, whose files have the
+            same names.
+    """
+    from siamese.viewing.folders import is_page
+
+    check_out(folder)
+    if is_page(folder):
+        fix = "name another folder, so that the page stays whole"
+        raise SiameseError("holds a page of `siamese view`", where=f"--out {folder}", fix=fix)
 
 
 def check_images(given: Sequence[str], date: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from siamese.allocator import keep_few_arenas
 from siamese.classes import DISASTER_TYPES
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_images, check_out, emit
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_handover, check_images, emit
 from siamese.cli.report import Areas
 from siamese.errors import SiameseError
 
@@ -104,7 +104,7 @@ def map(  # noqa: A001 - the verb's name
 
     if disaster_type is not None and disaster_type not in DISASTER_TYPES:
         raise SiameseError("no such disaster type", where=disaster_type, fix=f"one of {', '.join(DISASTER_TYPES)}")
-    check_out(out)
+    check_handover(out)
     chosen = [*(overrides or ()), *([f"mapping.gsd={gsd}"] if gsd is not None else [])]
     chosen += [f"mapping.areas={areas}"] if areas is not None else []
     store, params = ObjectStore(), load_params(params_file, chosen).mapping
@@ -112,6 +112,7 @@ def map(  # noqa: A001 - the verb's name
         params = params.model_copy(update={"crs": crs})
     for date, given in (("pre", pre), ("post", post)):
         check_images(given, date)
+        _check_apart(out, given, date)
     # Headers next: this reads images, but needs no network.
     from siamese.mapping.area import find_area
     from siamese.mapping.inputs import check_files
@@ -147,6 +148,15 @@ def map(  # noqa: A001 - the verb's name
     files = copy_map(made, out, store)
     made.mark_current(store, new_place=new_place)
     emit(made, _told(made, files), as_json=as_json)
+
+
+def _check_apart(out: Path, given: list[str], date: str) -> None:
+    """Refuses to write results where the next run would read them as images."""
+    for one in given:
+        place = Path(one).parent if any(mark in one for mark in "*?[") else Path(one)
+        if place.is_dir() and place.resolve() == out.resolve():
+            fix = "name another folder: the map's rasters would be read as images the next time"
+            raise SiameseError(f"is the folder of --{date}", where=f"--out {out}", fix=fix)
 
 
 def copy_map(made: DamageMap, out: Path, store: ObjectStore) -> list[Path]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_out, emit, write_json
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_handover, emit, write_json
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _hand_on(
     from siamese.params import PublishParams, load_params
     from siamese.store import ObjectStore
 
-    check_out(out)
+    check_handover(out)
     chosen = [*(overrides or ()), *([f"mapping.areas={areas}"] if areas is not None else [])]
     store, loaded = ObjectStore(), load_params(params_file, chosen)
     from siamese.adaptation.lineage import find_map

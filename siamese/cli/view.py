@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from siamese.cli.adaptation import Author, Index, Map
-from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, emit
+from siamese.cli.common import DEFAULT_PARAMS, Json, Overrides, ParamsFile, check_out, emit
 from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
@@ -59,11 +59,16 @@ def view(
 
     if out is not None and html is not None:
         raise SiameseError("both --out and --html were given", where="siamese view", fix="run it once for each")
-    store, params = ObjectStore(), load_params(params_file, overrides or ())
-    from siamese.viewing.folders import check_folder
-
     if out is not None:
+        from siamese.viewing.folders import check_folder
+
         check_folder(out)
+        check_out(out)
+    if html is not None:
+        if html.is_dir():
+            raise SiameseError("is a folder", where=f"--html {html}", fix="name a file, or give the folder as --out")
+        check_out(html.parent, "--html")
+    store, params = ObjectStore(), load_params(params_file, overrides or ())
     made = find_map(where, store)
     # Imported last, as this takes seconds: unknown names are reported at once.
     from siamese.viewing.verb import ViewParams, kept_view, write_view

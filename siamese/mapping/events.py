@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
+from urllib.parse import quote
 
+from siamese.errors import SiameseError
 from siamese.geo.globe import mean_place, outline, to_degrees
 from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import FoundImage
@@ -15,8 +17,25 @@ from siamese.mapping.inputs import FoundImage
 _XBD: Final = re.compile(r"(?P<scene>[a-z0-9-]+_\d{8})_(pre|post)_disaster")
 _SCENE: Final = re.compile(r"[a-z0-9-]+_\d{8}")
 _PART: Final = re.compile(r"(?P<disaster>.+)_\d+\.\d{4}[NS]_\d+\.\d{4}[EW]")
+_LONGEST: Final = 240
+"""Bytes of a name as part of an address: with its suffix it is the name of a file on servers that keep objects so."""
 _DIGITS: Final = 4
 """Decimal digits of degrees: about ten metres, so that maps that do not overlap have different names."""
+
+
+def check_event(name: str) -> None:
+    """Refuses a name that cannot name a map, before any work is done.
+
+    Raises:
+        SiameseError: It is blank, too long, or has line breaks or other control characters.
+    """
+    fix = "choose a short name, such as that of the disaster and the place"
+    if not name.strip():
+        raise SiameseError("the name is blank", where="--event", fix=fix)
+    if not name.isprintable():
+        raise SiameseError("the name has control characters", where=f"--event {name!r}", fix=fix)
+    if len(quote(name, safe="")) > _LONGEST:
+        raise SiameseError(f"the name is too long: {len(name)} letters", where=f"--event {name[:40]}…", fix=fix)
 
 
 def xbd_scene(name: str) -> str | None:

@@ -19,7 +19,7 @@ from siamese.manifests import Checkpoint, DamageMap
 from siamese.mapping.area import find_area
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.disasters import Disaster, place_of
-from siamese.mapping.events import xbd_scene
+from siamese.mapping.events import check_event, xbd_scene
 from siamese.mapping.inputs import catalogued, find_images, scene_images
 from siamese.mapping.predict import predict
 from siamese.mapping.publish import publish_map
@@ -80,9 +80,11 @@ def map_pair(
         The map; an existing one if these images were already mapped with this network and these params.
 
     Raises:
-        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, or the
-            dates show different places.
+        SiameseError: An image is missing, damaged or has the wrong bands, only one date has a georeference, the
+            dates show different places, or the event has a name that cannot be used.
     """
+    if event is not None:
+        check_event(event)
     area = find_area(aoi, store) if aoi is not None else None
     wanted = Wanted(bounds=area.bounds(store) if area else None, asset=params.asset)
     before = find_images(pre, "pre", store, replace(wanted, before=disaster_date))

@@ -22,6 +22,7 @@ from siamese.mapping.task import Images
 from siamese.params import AdaptationParams
 from siamese.progress import progress
 from siamese.viewing.columns import write_columns
+from siamese.viewing.folders import ABOUT_FILE
 from siamese.viewing.imagery import centre_of, pyramid_of, write_date
 from siamese.viewing.outlines import UNIT, flat_outlines
 
@@ -52,7 +53,7 @@ class Teaching:
 def write_about(folder: Path, about: Mapping[str, Any], adaptation: AdaptationParams, parts: Mapping[str, Any]) -> None:
     """Writes ``map.json``: what the map says of itself, and how its other files are read."""
     whole = {"format": FORMAT, "classes": CLASSES, **about, "adaptation": adaptation.model_dump(mode="json"), **parts}
-    (folder / "map.json").write_text(json.dumps(whole, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+    (folder / ABOUT_FILE).write_text(json.dumps(whole, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
 def write_buildings(folder: Path, buildings: MapBuildings, table: pa.Table) -> dict[str, Any]:

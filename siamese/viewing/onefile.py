@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from siamese.errors import SiameseError
+from siamese.viewing.folders import DATA_FILES
 
-_DATA = ("map.json", "texts.json", "buildings.bin", "teach.bin", "pre.pmtiles", "post.pmtiles")
 _CODE = ("map-worker.js", "learn-worker.js")
 
 
@@ -44,7 +44,7 @@ def write_one_file(folder: Path, file: Path) -> int:
         b"</style>\n</head>\n<body>\n",
         *(
             part
-            for name in (*_DATA, *_CODE)
+            for name in (*DATA_FILES, *_CODE)
             if (folder / name).is_file()
             for part in (
                 f'<script type="application/octet-stream" id="file:{name}">'.encode(),

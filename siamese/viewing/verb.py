@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from siamese.viewing.data import (
     write_dates,
     write_teaching,
 )
-from siamese.viewing.folders import check_folder, copy_page
+from siamese.viewing.folders import ABOUT_FILE, UNFINISHED, check_folder, copy_page, fill
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def write_view(
 
     Args:
         damage_map: The map.
-        folder: Must not exist, or be a page of a map, which is replaced.
+        folder: Must not exist, be empty, or hold the page of a map, which is replaced.
         params: What the page is made of.
         store: Where the map, its images and vectors lie.
         index: Vectors to take instead of the map's own.
@@ -64,15 +63,11 @@ def write_view(
         SiameseError: The folder holds other things, or an object of the map is missing or damaged.
     """
     check_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
-        page = Path(made) / "page"
-        page.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as unfinished:
+        page = Path(unfinished)
         _write(damage_map, page, params, store, index)
-        page.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        page.rename(folder)
+        fill(folder, page)
 
 
 def kept_view(
@@ -89,7 +84,7 @@ def kept_view(
     told = f"{FORMAT} {params} {index.digest if index else ''}"
     name = f"{damage_map.digest}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
     folder = store.settings.cache / "view" / name
-    if (folder / "map.json").is_file():
+    if (folder / ABOUT_FILE).is_file():
         copy_page(folder)
     else:
         write_view(damage_map, folder, params, store, index=index)

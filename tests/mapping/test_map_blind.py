@@ -11,7 +11,9 @@ import pytest
 from affine import Affine
 from builders.made_rasters import PLACE, SMALL, Colours, draw, read, write
 from safetensors.numpy import save
+from typer.testing import CliRunner
 
+from siamese.cli.app import app
 from siamese.cli.common import check_out
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, DamageMap
@@ -190,6 +192,26 @@ def test_the_folder_for_results_is_checked_first(tmp_path: Path) -> None:
     for folder, why in ((tmp_path / "file", "is not a folder"), (tmp_path / "file" / "below", "cannot be written to")):
         with pytest.raises(SiameseError, match=why):
             check_out(folder)
+
+
+def test_results_do_not_go_among_the_images(tmp_path: Path) -> None:
+    (tmp_path / "pre").mkdir()
+    (tmp_path / "pre" / "a.tif").write_bytes(b"x")
+    (tmp_path / "post.tif").write_bytes(b"x")
+    for given in (str(tmp_path / "pre"), str(tmp_path / "pre" / "*.tif")):
+        line = ["map", "--pre", given, "--post", str(tmp_path / "post.tif"), "--out", str(tmp_path / "pre")]
+        said = CliRunner().invoke(app, line)
+        assert isinstance(said.exception, SiameseError)
+        assert "is the folder of --pre" in str(said.exception)
+    assert [one.name for one in (tmp_path / "pre").iterdir()] == ["a.tif"]
+
+
+@pytest.mark.parametrize(("name", "why"), [(" ", "blank"), ("a\nb", "control characters"), ("ü" * 60, "too long")])
+def test_a_name_that_no_map_can_have_is_refused_first(
+    name: str, why: str, store: ObjectStore, checkpoint: Checkpoint
+) -> None:
+    with pytest.raises(SiameseError, match=why):
+        map_pair(["absent"], ["absent"], checkpoint, ONE, store, event=name)
 
 
 def test_what_was_mapped_before_there_were_reasons_is_still_read() -> None:

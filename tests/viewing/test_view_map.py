@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from siamese.adaptation.buildings import read_map_buildings
 from siamese.adaptation.lineage import trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
 from siamese.adaptation.verb import adapt_map
+from siamese.cli.common import check_handover
 from siamese.errors import SiameseError
 from siamese.manifests import DamageMap, LabelSet
 from siamese.params import AdaptationParams, EmbeddingParams, MappingParams
@@ -29,6 +31,7 @@ from siamese.viewing.verb import ViewParams, kept_view, write_view
 
 EMBEDDING = EmbeddingParams(window_px=128, margin_px=32)
 PARAMS = ViewParams(AdaptationParams(), EMBEDDING)
+PLAIN = replace(PARAMS, imagery=False, teach=False)
 TYPES = {"u8": np.uint8, "u16": np.uint16, "u32": np.uint32, "f32": np.float32, "f64": np.float64}
 
 
@@ -72,6 +75,41 @@ def test_the_folder_holds_the_map(store: ObjectStore, make_map: Callable[..., Da
         write_view(made, tmp_path / "full", PARAMS, store)
     assert (tmp_path / "full" / "thesis.doc").read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_a_page_never_takes_the_place_of_other_files(
+    store: ObjectStore,
+    make_map: Callable[..., DamageMap],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, page = make_map(), tmp_path / "page"
+    # A folder that a map was exported to has a map.json too, beside files that nobody may lose.
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    (exported / "map.json").write_text(made.model_dump_json())
+    with pytest.raises(SiameseError, match=r"holds other things than a page, e.g. map.json"):
+        write_view(made, exported, PLAIN, store)
+    write_view(made, page, PLAIN, store)
+    with pytest.raises(SiameseError, match="holds a page of `siamese view`"):
+        check_handover(page)
+    (page / "notes.txt").write_text("mine")
+    with pytest.raises(SiameseError, match=r"holds other things than a page, e.g. notes.txt"):
+        write_view(made, page, PLAIN, store)
+    assert (page / "notes.txt").read_text() == "mine"
+    # Wherever a person points it: at the current folder, through a link, over what a killed writer left.
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "link").symlink_to("linked")
+    (tmp_path / "linked" / ".page-killed").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for folder in (Path(), tmp_path / "link"):
+        write_view(made, folder, PLAIN, store)
+        assert about(folder)["root"] == made.digest
+    write_view(made, tmp_path / "link", replace(PLAIN, imagery=True), store)
+    assert (tmp_path / "linked" / "pre.pmtiles").is_file()
+    write_view(made, tmp_path / "link", PLAIN, store)
+    assert not (tmp_path / "linked" / "pre.pmtiles").exists()
 
 
 def test_a_map_whose_images_are_gone_says_so(
