@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import shapely
+from affine import Affine
 
+from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.placing import place_images
 from siamese.mapping.predict import align
@@ -42,6 +45,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     if given.scenes:
         figures["known_shifts"] = known_shifts(given.scenes, given.every)
+        figures["places"] = places(given.scenes, given.every)
     if given.tiles:
         figures["tiles"] = tiles(given.tiles)
     if given.buildings and given.footprints:
@@ -82,6 +86,34 @@ def known_shifts(folder: Path, every: int) -> dict[str, Any]:
             "p90_error_px": round(float(np.percentile(sure[:, 2], 90)), 3) if len(sure) else None,
         }
     return out
+
+
+def places(folder: Path, every: int) -> dict[str, Any]:
+    """Counts the pairs whose dates are held for different places: real pairs, mixed ones, and ones moved far away."""
+    paths = sorted((folder / "images").glob("*_pre_disaster.png"))[::every]
+    pairs = [(_image(path), _image(Path(str(path).replace("_pre_", "_post_")))) for path in paths]
+    kinds = {
+        "own": pairs,
+        "other": [(pre, pairs[number - 1][1]) for number, (pre, _) in enumerate(pairs)],
+        "60_px": [(pre, np.roll(post, 60, 1)) for pre, post in pairs],
+        "150_px": [(pre, np.roll(post, (120, 90), (0, 1))) for pre, post in pairs],
+    }
+    return {"pairs": len(pairs)} | {
+        f"{kind}_apart": sum(_field(*two).apart for two in of) for kind, of in kinds.items()
+    }
+
+
+def _field(pre: npt.NDArray[np.uint8], post: npt.NDArray[np.uint8]) -> ShiftField:
+    def reader(image: npt.NDArray[np.uint8]) -> Callable[[Grid], tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]]:
+        def read(part: Grid) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+            row, col = round(part.transform.f), round(part.transform.c)
+            piece = image[row : row + part.height, col : col + part.width]
+            return piece, _seen(piece)
+
+        return read
+
+    grid = Grid(None, Affine.identity(), pre.shape[1], pre.shape[0])
+    return estimate_shifts(grid, reader(pre), reader(post))
 
 
 def _image(path: Path) -> npt.NDArray[np.uint8]:

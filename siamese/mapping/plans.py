@@ -31,6 +31,8 @@ class Rules:
     """Look for cloud and the like."""
     count_unseen: bool = True
     """Find buildings where only the pre image shows the ground."""
+    misaligned: bool = False
+    """The dates could not be matched: all ground is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def plan_block(
     """
     place = window.rows.start, window.cols.start, window.rows.size, window.cols.size
     grid = _snapped(imagery.grid.window(*place))
-    if imagery.area is not None and not shapely.intersects(imagery.area, _box(*place)):
+    if imagery.area is not None and not shapely.intersects(imagery.area, box_of(*place)):
         return BlockPlan(window, grid, "", OUTSIDE, alone, rules)
     shift = imagery.shift_at(window.rows.start + window.rows.size / 2, window.cols.start + window.cols.size / 2)
     pre, post = imagery.pre.touching(grid), imagery.post.touching(grid.shifted(shift))
@@ -128,7 +130,8 @@ def _snapped(grid: Grid) -> Grid:
     return replace(grid, transform=Affine(place.a, 0, left, 0, place.e, top))
 
 
-def _box(row: int, col: int, height: int, width: int) -> shapely.Polygon:
+def box_of(row: int, col: int, height: int, width: int) -> shapely.Polygon:
+    """Returns a piece of a grid as a polygon in the grid's pixels."""
     return shapely.box(col, row, col + width, row + height)
 
 

@@ -10,15 +10,17 @@ from dataclasses import replace
 
 import shapely
 
+from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint, Prediction
 from siamese.mapping.blocks import BlockShelf, KeptBlock
-from siamese.mapping.plans import BlockPlan, Rules, plan_block, plan_windows, six_numbers
+from siamese.mapping.plans import BlockPlan, Rules, box_of, plan_block, plan_windows, six_numbers
 from siamese.mapping.running import PairPredictor, predict_blocks
-from siamese.mapping.shifts import LEAST_PX, ShiftField, estimate_shifts
+from siamese.mapping.shifts import FURTHEST_PX, LEAST_PX, ShiftField, estimate_shifts
 from siamese.mapping.spread import Spread, WindowWork
 from siamese.mapping.stage import PREDICTION
 from siamese.mapping.survey import Learned, Survey, check_gsd, survey
 from siamese.mapping.task import Imagery, MapTask
+from siamese.mapping.windows import Layout
 from siamese.model import Decision, Predictor, read_config
 from siamese.model.predictor import average_decision
 from siamese.params import PredictParams
@@ -73,17 +75,20 @@ def predict(
     begun = time.monotonic()
     decision, bands = _decision_and_bands(checkpoints, predictor, store)
     opened = imagery(bands)
+    layout = plan_windows(opened, params)
+    _check_common_ground(opened, layout)
     notes = check_gsd(opened, params.coarsest_m, learned() if learned else None)
     looked = survey(opened) if params.find_obscured else Survey()
     notes += looked.notes
     if params.align:
         opened = replace(opened, shifts=align(opened))
         notes += _told(opened)
-    grid, layout = opened.grid, plan_windows(opened, params)
+    grid = opened.grid
     network_parts = _network_identity(checkpoints, params, task.disaster_type)
     for note in notes:
         LOGGER.warning(note)
-    rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen)
+    apart = opened.shifts is not None and opened.shifts.apart
+    rules = Rules(obscured=params.find_obscured, count_unseen=params.count_unseen, misaligned=apart)
     plans = {
         (window.row, window.col): plan_block(opened, window, network_parts, alone=len(layout) == 1, rules=rules)
         for window in layout
@@ -142,6 +147,20 @@ def _by_size(plans: list[BlockPlan]) -> list[BlockPlan]:
     return sorted(plans, key=lambda plan: (plan.grid.height, plan.grid.width), reverse=True)
 
 
+def _check_common_ground(imagery: Imagery, layout: Layout) -> None:
+    """Refuses images of which no window, inside the area of interest, is shown on both dates."""
+    for window in layout:
+        place = window.rows.start, window.cols.start, window.rows.size, window.cols.size
+        part = imagery.grid.window(*place)
+        wanted = imagery.area is None or shapely.intersects(imagery.area, box_of(*place))
+        if wanted and imagery.pre.mosaic.touches(part) and imagery.post.mosaic.touches(part):
+            return
+    names = f"{imagery.pre.mosaic.tiles[0].name} and {imagery.post.mosaic.tiles[0].name}"
+    inside = " inside the area of interest" if imagery.area is not None else ""
+    fix = "check that images of both dates, and the area if one is given, show one place"
+    raise SiameseError(f"no ground{inside} is shown on both dates", where=names, fix=fix)
+
+
 def align(imagery: Imagery) -> ShiftField | None:
     """Estimates the shifts of the post images against the pre images; None for different sensors or without a block."""
     pre, post = imagery.pre.mosaic, imagery.post.mosaic
@@ -156,8 +175,13 @@ def align(imagery: Imagery) -> ShiftField | None:
 
 
 def _told(imagery: Imagery) -> tuple[str, ...]:
-    """Describes the shift that is applied, in one line; nothing where none is."""
+    """Describes in one line the shift that is applied, or that none could be found; nothing where none is needed."""
     field = imagery.shifts
+    if field is not None and field.apart:
+        return (
+            "the dates cannot be matched, so all ground is unknown: they show different places, or lie more than "
+            f"{FURTHEST_PX} px apart; if you are sure that they lie right, set mapping.align=false",
+        )
     if field is None or not field.usable:
         return ()
     _, _, length = field.median_px

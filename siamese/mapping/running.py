@@ -26,7 +26,7 @@ from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Image, Mask
 from siamese.mapping.obscured import find_obscured
 from siamese.mapping.plans import BlockPlan
-from siamese.mapping.reasons import Codes
+from siamese.mapping.reasons import Codes, Reason
 from siamese.mapping.task import Date, Imagery
 from siamese.mapping.tiles import GDAL
 from siamese.model import Decision, Probabilities
@@ -78,8 +78,10 @@ def see_window(plan: BlockPlan, pre: Date, post: Date) -> SeenWindow:
         post: The images after it.
     """
     images = read_window(plan.grid, pre, post, plan.shift)
-    hidden = find_obscured(*images) if plan.rules.obscured else (missing_reasons(images[2]), None)
-    return SeenWindow(*images, *hidden)
+    reasons, before = find_obscured(*images) if plan.rules.obscured else (missing_reasons(images[2]), None)
+    if plan.rules.misaligned:
+        reasons = np.where(reasons == Reason.NONE, np.uint8(Reason.MISALIGNED), reasons)
+    return SeenWindow(*images, reasons, before)
 
 
 def predict_block(plan: BlockPlan, window: SeenWindow, network: PairPredictor, disaster_type: str | None) -> Block:

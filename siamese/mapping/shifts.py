@@ -39,6 +39,9 @@ _MOST_BLOCKS: Final = 10
 _LEAST_VALID: Final = 0.5
 PEAK: Final = 0.1
 """Least response of a trusted block; pictures of different places reach .06, those of one place begin at .13."""
+ALIKE: Final = 0.12
+"""Response from which on a block shows that two pictures are of one place. Of 43 real xBD pairs all but a clouded one
+have a block of .21 or more among four; blocks of different places reach .10 (`benchmarks/alignment.py`)."""
 _AGREE_PX: Final = 1.5
 """Distance from the median of its neighbours that a trusted block may have."""
 SHAPES_PX: Final = 12
@@ -52,6 +55,10 @@ _EDGE_PX: Final = 17
 _THREADS: Final = min(4, os.cpu_count() or 1)
 _LEAST_TRUSTED: Final = 0.2
 """Share of blocks that must be trusted for any shift to be applied."""
+_LEAST_ALIKE: Final = 0.1
+"""Share of blocks that must show one place."""
+_FEWEST: Final = 4
+"""With fewer blocks nothing is said of the place: single blocks of good pairs fail now and then."""
 
 Floats = npt.NDArray[np.float32]
 Directions = npt.NDArray[np.complex64]
@@ -87,6 +94,12 @@ class ShiftField:
     def usable(self) -> bool:
         """Whether enough blocks can be trusted."""
         return len(self.trusted) >= max(1, math.ceil(_LEAST_TRUSTED * len(self.blocks)))
+
+    @property
+    def apart(self) -> bool:
+        """Whether the pictures show different places, or lie further apart than is found, as far as can be seen."""
+        alike = sum(one.response >= ALIKE for one in self.blocks)
+        return len(self.blocks) >= _FEWEST and alike < max(1, _LEAST_ALIKE * len(self.blocks))
 
     @property
     def median_px(self) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ from siamese.manifests import BuildingSet, DamageMap, Prediction
 from siamese.params import BuildingParams, MappingParams, PredictParams, PublishParams
 from siamese.store import Stage
 
-PREDICTION = Stage(Prediction, version=3, package="siamese.mapping", sections={"mapping": PredictParams})
+PREDICTION = Stage(Prediction, version=4, package="siamese.mapping", sections={"mapping": PredictParams})
 BUILDING_SET = Stage(BuildingSet, version=2, package="siamese.mapping", sections={"mapping": BuildingParams})
 DAMAGE_MAP = Stage(DamageMap, version=6, package="siamese.mapping", sections={"mapping": PublishParams})
 WHOLE_MAP = Stage(DamageMap, version=1, package="siamese.mapping", sections={"mapping": MappingParams})

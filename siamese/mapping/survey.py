@@ -112,7 +112,7 @@ def survey(imagery: Imagery) -> Survey:
             if look is not None and (codes > 0).mean() < _OBSCURED:
                 looks.append(look)
     if not compared:
-        return Survey()
+        return Survey(("no sampled ground is shown on both dates",))
     textured = same / compared
     if textured >= _SAME:
         names = f"{imagery.pre.mosaic.tiles[0].name} and {imagery.post.mosaic.tiles[0].name}"

@@ -108,8 +108,8 @@ def compose(
     rows = tuple(_count_row(name, summary) for name in (*ROWS, "unknown"))
     dates = " and ".join(f"{one:%-d %B %Y}" for one in (facts.pre_date, facts.post_date) if one is not None)
     taken = f"images of {dates}" if dates else "dates of the images not known"
-    # How far to trust the map comes first: paper has room for few lines.
-    warnings = (*(made.trust.statements if made.trust else ()), *made.warnings)
+    # What is wrong with this very map comes first: paper has room for few lines.
+    warnings = (*made.warnings, *(made.trust.statements if made.trust else ()))
     return Report(
         title=made.event,
         subtitle=f"Building damage map · {taken} · by {made.model}",

@@ -85,6 +85,24 @@ def test_pictures_of_different_places_are_not_aligned(tmp_path: Path) -> None:
     assert made.shifts.at(100, 100) == (0, 0)
 
 
+def test_dates_that_show_different_places_make_no_counts(
+    real_data: Path, store: ObjectStore, checkpoint: Checkpoint
+) -> None:
+    one, other = (real_data / "xbd" / "images" / f"hurricane-michael_00000{name}" for name in ("022", "428"))
+    params = WIDE.model_copy(update={"tile_px": 1024})
+    given = [f"{one}_pre_disaster.png"], [f"{other}_post_disaster.png"]
+    made = map_pair(*given, checkpoint, params, store, predictor=Colours(), event="mixed")
+    assert any(line.startswith("the dates cannot be matched, so all ground is unknown") for line in made.warnings)
+    assert made.unknown_share == 1
+    assert set(made.counts) <= {"unknown"} or sum(made.counts.values()) == made.counts["unknown"]
+    assert made.trust is not None
+    assert made.trust.reason_shares["misaligned"] > 0.9
+    sure = params.model_copy(update={"align": False})
+    assert map_pair(*given, checkpoint, sure, store, predictor=Colours(), event="sure").unknown_share < 0.5
+    right = [f"{other}_pre_disaster.png"], [f"{other}_post_disaster.png"]
+    assert map_pair(*right, checkpoint, params, store, predictor=Colours(), event="right").unknown_share < 0.5
+
+
 def test_a_block_is_trusted_when_its_neighbours_agree_and_a_field_bends_between_them() -> None:
     blocks = [
         BlockShift(row, col, 2 + col / 1000, -1.0, 0.2) for row in range(0, 2000, 500) for col in range(0, 2000, 500)

@@ -214,6 +214,22 @@ def test_a_name_that_no_map_can_have_is_refused_first(
         map_pair(["absent"], ["absent"], checkpoint, ONE, store, event=name)
 
 
+def test_images_without_common_ground_are_refused_or_say_so(
+    store: ObjectStore, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    pre, post = scene()
+    far = PLACE @ Affine.translation(SIDE * 2, SIDE * 2)
+    corner = [str(write(tmp_path / "a.tif", pre)), str(write(tmp_path / "b.tif", pre, transform=far))]
+    # The post image lies where the mosaic of an L has no tile.
+    empty = str(write(tmp_path / "c.tif", post, transform=PLACE @ Affine.translation(SIDE * 2, 0)))
+    with pytest.raises(SiameseError, match="no ground is shown on both dates"):
+        map_pair(corner, [empty], checkpoint, ONE, store, predictor=Colours(), event="corner")
+    nothing = str(write(tmp_path / "d.tif", np.zeros_like(post), nodata=0))
+    made = map_pair(corner[:1], [nothing], checkpoint, ONE, store, predictor=Colours(), event="nothing")
+    assert "no sampled ground is shown on both dates" in made.warnings
+    assert made.unknown_share == 1
+
+
 def test_what_was_mapped_before_there_were_reasons_is_still_read() -> None:
     unseen = np.array([[0, 1, 2, 3]], np.uint8)
     old = {"building": np.full((1, 4), 200, np.uint8), "damage": np.zeros((3, 1, 4), np.uint8), "unseen": unseen}
