@@ -237,6 +237,22 @@ def test_the_selection_is_taken_along(page: Any, town: tuple[Path, Town]) -> Non
     assert all(float(row["latitude"]) == pytest.approx(float(row["id"][:10]), abs=1e-5) for row in rows)
 
 
+def test_no_cell_of_the_csv_is_a_formula(calm: Browser, tmp_path: Path) -> None:
+    made = made_page(tmp_path / "page", 12)
+    texts = json.loads((tmp_path / "page" / "texts.json").read_text())
+    odd = ["=1+1", '=HYPERLINK("https://x.test","a,b")', "+cmd|' /C calc'!A0", "-x", "@SUM(A1)", "\t=1", "\r=1"]
+    plain = ["-12.3", "way/17", "a=b", "", None]
+    (tmp_path / "page" / "texts.json").write_text(json.dumps(texts | {"footprints": [*odd, *plain]}))
+    with serving(tmp_path / "page") as address:
+        page = calm.open(address)
+        with page.expect_download() as started:
+            page.click("#export-csv")
+    rows = list(csv.DictReader(io.StringIO(Path(started.value.path()).read_bytes().decode(), newline="")))
+    assert [row["footprint_id"] for row in rows] == [*(f"'{one}" for one in odd), *plain[:-1], ""]
+    assert [row["id"] for row in rows] == list(made.buildings().ids), "labels are matched by id"
+    assert all(float(row["longitude"]) < 0 for row in rows)
+
+
 def test_teaching_by_keys(page: Any, town: tuple[Path, Town], calm: Browser, tmp_path: Path) -> None:  # noqa: ANN401
     made = town[1]
     page.click("#tab-teach")
@@ -310,6 +326,57 @@ def test_assessing_is_blind_and_grows(page: Any, town: tuple[Path, Town]) -> Non
     assert {one["id"] for one in tree["features"]} == {made.buildings().ids[place] for place in sample}
 
 
+def test_shortcuts_are_left_to_the_browser(page: Any) -> None:  # noqa: ANN401
+    press = (
+        "([element, key, held]) => document.querySelector(element).dispatchEvent("
+        "new KeyboardEvent('keydown', {key, [held]: true, bubbles: true, cancelable: true}))"
+    )
+    shown = "(({view, tab, curtain, selected}) => [view, tab, curtain, selected])(siamese.page.state)"
+    for tab in ("explore", "teach", "assess"):
+        page.click(f"#tab-{tab}")
+        before = page.evaluate(shown)
+        for held in ("ctrlKey", "metaKey", "altKey"):
+            for key in "bfnpjku1/":
+                assert page.evaluate(press, ["body", key, held]), (tab, held, key)
+            for element in (f"#tab-{tab}", ".curtain"):
+                assert page.evaluate(press, [element, "ArrowLeft", held]), (element, held)
+        assert page.evaluate(shown) == before
+        assert not page.evaluate(press, ["body", "f", "shiftKey"])
+        page.keyboard.press("F")
+        assert page.evaluate(shown) == before
+
+
+def test_keys_in_capitals_held_down_and_taken_back(page: Any) -> None:  # noqa: ANN401
+    page.keyboard.press("Shift+b")
+    assert page.evaluate("siamese.page.state.view") == "before"
+    page.click("#tab-assess")
+    page.fill("#assess-size", "60")
+    page.click("#assess-start")
+    page.wait_for_selector("#assess-progress")
+    known = page.evaluate("siamese.judged.size")
+    for _ in range(3):
+        page.keyboard.down("1")
+    page.keyboard.up("1")
+    assert page.evaluate("siamese.judged.size") == known + 1
+    page.keyboard.press("Control+Shift+z")
+    assert page.evaluate("siamese.judged.size") == known + 1
+    page.keyboard.press("Control+z")
+    assert page.evaluate("siamese.judged.size") == known
+
+
+def test_assessing_starts_again_after_a_failure(calm: Browser, address: str) -> None:
+    page = calm.open(address)
+    page.route("**/teach.bin", lambda route: route.abort())
+    page.click("#tab-assess")
+    page.click("#assess-start")
+    page.locator("#panel-assess [role=alert]").wait_for()
+    page.unroute("**/teach.bin")
+    page.click("#assess-start")
+    page.wait_for_selector("#assess-progress")
+    assert all("ERR_FAILED" in one for one in calm.problems)
+    calm.problems.clear()
+
+
 def test_hostile_texts_stay_texts(calm: Browser, tmp_path: Path) -> None:
     ids = [f"{HOSTILE}{number}" for number in range(12)]
     made_page(tmp_path / "page", 12, ids=ids, event=HOSTILE, warnings=(HOSTILE, f"second {HOSTILE}"))
@@ -321,10 +388,31 @@ def test_hostile_texts_stay_texts(calm: Browser, tmp_path: Path) -> None:
         page.fill("#search", "onerror")
         page.press("#search", "Enter")
         assert page.locator("#results li").count() == 8
-        page.locator(".warnings summary").click()
         assert page.locator(".warnings").inner_text().count(HOSTILE) == 2
         assert page.locator("img").count() == 0
         assert page.title().startswith(HOSTILE)
+
+
+def test_warnings_of_the_map_are_never_folded_away(calm: Browser, tmp_path: Path) -> None:
+    own = ("the post images are shifted by 2.1 px and were aligned", "1 footprint lies outside the map", "a/b" * 60)
+    trust = ("made by a model that reached a score of 0.71", "nobody said what struck", "3% of the ground is unknown")
+    made_page(tmp_path / "page", 12, warnings=own)
+    about = json.loads((tmp_path / "page" / "map.json").read_text())
+    about["map"]["trust"] = {"statements": [*trust, own[0]]}
+    (tmp_path / "page" / "map.json").write_text(json.dumps(about))
+    with serving(tmp_path / "page") as address:
+        page = calm.open(address, "#lang=es", width=390, height=844)
+        shown = page.locator(".warnings > p")
+        told = [*(f"Aviso: {one}" for one in own), f"Hasta dónde confiar: {trust[0]}"]
+        assert shown.all_inner_texts() == told
+        assert all(one.is_visible() for one in shown.all())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        folded = page.locator(".warnings li")
+        assert folded.count() == 2
+        assert folded.first.is_hidden()
+        page.locator(".warnings summary").get_by_text("+ 2").click()
+        assert folded.all_inner_texts() == list(trust[1:])
+        assert folded.first.is_visible()
 
 
 def test_a_page_in_pixels_and_one_without_imagery(calm: Browser, tmp_path: Path) -> None:

@@ -39,6 +39,11 @@ export function replace(parent: Element, ...children: Child[]): void {
   add(parent, children);
 }
 
+/** Whether a key is pressed together with others that make it the browser's or the system's. */
+export function isShortcut(event: KeyboardEvent): boolean {
+  return event.ctrlKey || event.metaKey || event.altKey;
+}
+
 /** Sets a style value; the page's policy forbids style attributes but not this. */
 export function place(element: HTMLElement | SVGElement, styles: Record<string, string>): void {
   for (const [name, value] of Object.entries(styles)) element.style.setProperty(name, value);

@@ -75,9 +75,12 @@ export function toCsv(state: State, places: number[]): string {
   return `${lines.join("\n")}\n`;
 }
 
+/** Returns a field of CSV; a spreadsheet does not take it for a formula. */
 function field(value: string | number | boolean | null | undefined): string {
   if (value === null || value === undefined) return "";
-  const text = String(value);
+  const given = String(value);
+  // Signs and digits alone do no harm: numbers, and ids of buildings, which must be found in the map again.
+  const text = /^[=+\-@\t\r]/.test(given) && !/^[-+.\d]+$/.test(given) ? `'${given}` : given;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 

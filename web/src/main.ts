@@ -1,7 +1,7 @@
 // Puts the page together.
 import { Chips } from "./chips.ts";
 import { askForBuildings, isOneFile, openFiles, readAbout, readBuildings } from "./data.ts";
-import { h, place as style, replace } from "./dom.ts";
+import { h, isShortcut, place as style, replace } from "./dom.ts";
 import { Labels } from "./labels.ts";
 import { BuildingLayer } from "./layer.ts";
 import { Learner } from "./learn/learner.ts";
@@ -216,7 +216,7 @@ function tabs(page: Page, panels: Record<Tab, HTMLElement>): HTMLElement {
     onclick: () => choose(name),
     onkeydown: (event: KeyboardEvent) => {
       const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!by) return;
+      if (!by || isShortcut(event)) return;
       event.preventDefault();
       const other = (number + by + names.length) % names.length;
       choose(names[other]);
@@ -270,7 +270,7 @@ function dates(page: Page, both: boolean): HTMLElement {
   for (const name of ["pointerup", "pointercancel"] as const) handle.addEventListener(name, () => { handle.removeEventListener("pointermove", drag); state.tell("shown"); });
   handle.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -0.02, ArrowRight: 0.02, PageDown: -0.1, PageUp: 0.1, Home: -1, End: 1 }[event.key];
-    if (by === undefined) return;
+    if (by === undefined || isShortcut(event)) return;
     event.preventDefault();
     event.stopPropagation();
     move(state.curtain + by);
@@ -366,24 +366,29 @@ function readout(page: Page): HTMLElement {
   return made;
 }
 
-function keys(page: Page, teach: (event: KeyboardEvent) => boolean, assess: (event: KeyboardEvent) => boolean, drawing: Tools): void {
+function keys(page: Page, teach: (key: string) => boolean, assess: (key: string) => boolean, drawing: Tools): void {
   const { state } = page;
   document.addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
     if (target.matches("input:not([type=radio]):not([type=checkbox]):not([type=range]), select, textarea")) return;
-    if (event.key === "Escape") {
+    const lower = event.key.toLowerCase();
+    const undo = lower === "z" && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey;
+    // A key that is held down must not label the next building too.
+    if (event.repeat || (isShortcut(event) && !undo)) return;
+    const key = undo ? "u" : lower;
+    if (key === "escape") {
       if (drawing.active()) drawing.cancel();
       else if (state.selected >= 0 && state.tab !== "assess") state.select(-1);
       else drawing.cancel();
-    } else if (event.key === "Enter" && drawing.active() && target.tagName !== "BUTTON") drawing.end();
-    else if (event.key === "/") document.getElementById("search")?.focus();
-    else if (event.key === "b") {
+    } else if (key === "enter" && drawing.active() && target.tagName !== "BUTTON") drawing.end();
+    else if (key === "/") document.getElementById("search")?.focus();
+    else if (key === "b") {
       state.view = state.view === "before" ? "after" : "before";
       state.tell("shown");
-    } else if (event.key === "f") {
+    } else if (key === "f") {
       state.view = state.view === "flicker" ? "swipe" : "flicker";
       state.tell("shown");
-    } else if (!(state.tab === "assess" ? assess(event) : state.tab === "teach" && teach(event))) return;
+    } else if (!(state.tab === "assess" ? assess(key) : state.tab === "teach" && teach(key))) return;
     event.preventDefault();
   });
 }

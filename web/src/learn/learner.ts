@@ -10,15 +10,13 @@ export class Learner {
   private readonly waiting = new Map<number, Waiting>();
   private next = 0;
   private kept: Float64Array | null = null;
-  private order: Promise<Float64Array> | null = null;
 
   constructor(private readonly files: Files, private readonly about: About) {}
 
   /** The random order in which buildings are assessed; all other arrays live in the worker alone. */
-  randomOrder(): Promise<Float64Array> {
-    this.worker ??= this.start();
-    this.order ??= this.worker.then(() => this.kept as Float64Array);
-    return this.order;
+  async randomOrder(): Promise<Float64Array> {
+    await this.started();
+    return this.kept as Float64Array;
   }
 
   adapt(labels: [number, number][]): Promise<Answers["adapt"]> {
@@ -38,12 +36,20 @@ export class Learner {
   }
 
   private async ask<K extends keyof Answers>(asked: Extract<Asked, { kind: K }>): Promise<Answers[K]> {
-    this.worker ??= this.start();
-    const worker = await this.worker;
+    const worker = await this.started();
     return new Promise((done, failed) => {
       this.waiting.set(++this.next, { done: done as (value: never) => void, failed });
       worker.postMessage({ ...asked, number: this.next });
     });
+  }
+
+  /** The worker. A failure is not kept: the next request tries again. */
+  private started(): Promise<Worker> {
+    this.worker ??= this.start().catch((error: unknown) => {
+      this.worker = null;
+      throw error;
+    });
+    return this.worker;
   }
 
   private async start(): Promise<Worker> {

@@ -51,14 +51,15 @@ function told(value: unknown): HTMLElement {
   return h("span", {}, typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value));
 }
 
-/** Warnings stand on every tab, above all else. */
+/** Warnings stand on every tab, above all else, then the first statement of trust; the others are folded away. */
 export function warnings(page: Page): HTMLElement | null {
-  const all = [...new Set([...(page.about.map.trust?.statements ?? []), ...(page.about.map.warnings ?? [])])];
-  const { absent } = page.about.imagery;
-  if (absent) all.push(t("noimagery", { why: absent }));
-  if (!all.length) return null;
-  const [first, ...others] = all;
+  const { map, imagery } = page.about;
+  const own = [...new Set(map.warnings ?? [])];
+  if (imagery.absent) own.push(t("noimagery", { why: imagery.absent }));
+  const [first, ...others] = (map.trust?.statements ?? []).filter((one) => !own.includes(one));
+  if (!own.length && !first) return null;
   return h("section", { class: "warnings", "aria-label": t("warnings") },
-    h("p", {}, h("strong", {}, t("warning")), ": ", first),
+    ...own.map((one) => h("p", {}, h("strong", {}, t("warning")), ": ", one)),
+    first ? h("p", {}, h("strong", {}, t("about.trust")), ": ", first) : null,
     others.length ? h("details", {}, h("summary", {}, `+ ${others.length}`), h("ul", {}, ...others.map((one) => h("li", {}, one)))) : null);
 }

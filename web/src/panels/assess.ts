@@ -12,7 +12,7 @@ import { classButtons, handIn, labelOf } from "./labelling.ts";
 const USUAL = 100;
 const LEAST = 5;
 
-export type Assess = { root: HTMLElement; key: (event: KeyboardEvent) => boolean; sample: () => number[] };
+export type Assess = { root: HTMLElement; key: (key: string) => boolean; sample: () => number[] };
 
 /** The buildings that `siamese assess -n` draws, in its order. */
 export function sample(order: Float64Array, mapped: Uint8Array, known: Set<number>, size: number, least: number): number[] {
@@ -47,8 +47,14 @@ export function assess(page: Page, labels: Labels): Assess {
     start.disabled = true;
     // Also of a map with fewer buildings: `siamese assess -n` draws them all, and its sample is named by what was asked for.
     asked = Math.max(LEAST, Math.round(Number(size.value)) || USUAL);
-    places = sample(await page.learner.randomOrder(), state.buildings.mapped, new Set(known.keys()), asked, about.adaptation.least);
-    start.disabled = false;
+    try {
+      places = sample(await page.learner.randomOrder(), state.buildings.mapped, new Set(known.keys()), asked, about.adaptation.least);
+    } catch (error) {
+      replace(work, h("p", { role: "alert" }, t("teach.absent", { why: error instanceof Error ? error.message : String(error) })));
+      return;
+    } finally {
+      start.disabled = false;
+    }
     handing.root.hidden = false;
     at = Math.max(0, places.findIndex((place) => labels.get(place) === null));
     step(0);
@@ -126,12 +132,12 @@ export function assess(page: Page, labels: Labels): Assess {
   return {
     root,
     sample: () => places,
-    key(event) {
-      const label = labelOf(event);
+    key(key) {
+      const label = labelOf(key);
       if (label !== null && places.length) give(label);
-      else if (event.key === "n" || event.key === "j") step(1);
-      else if (event.key === "p" || event.key === "k") step(-1);
-      else if (event.key === "u") {
+      else if (key === "n" || key === "j") step(1);
+      else if (key === "p" || key === "k") step(-1);
+      else if (key === "u") {
         const place = labels.undo();
         const found = places.indexOf(place);
         if (found >= 0) step(found - at);

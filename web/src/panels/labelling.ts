@@ -13,9 +13,8 @@ export function classButtons(chosen: number | null, give: (label: number) => voi
 }
 
 /** Which label a key means; null for none. */
-export function labelOf(event: KeyboardEvent): number | null {
-  if (event.ctrlKey || event.metaKey || event.altKey) return null;
-  const label = Number.parseInt(event.key, 10) - 1;
+export function labelOf(key: string): number | null {
+  const label = Number.parseInt(key, 10) - 1;
   return label >= 0 && label < LABELS.length ? label : null;
 }
 

@@ -9,7 +9,7 @@ import { classButtons, handIn, labelOf } from "./labelling.ts";
 
 const PICKS = 6;
 
-export type Teach = { head: HTMLElement; root: HTMLElement; buttons: (place: number) => HTMLElement | null; key: (event: KeyboardEvent) => boolean };
+export type Teach = { head: HTMLElement; root: HTMLElement; buttons: (place: number) => HTMLElement | null; key: (key: string) => boolean };
 
 export function teach(page: Page, labels: Labels): Teach {
   const { state, about } = page;
@@ -175,11 +175,11 @@ export function teach(page: Page, labels: Labels): Teach {
   return {
     head, root,
     buttons: (place) => (state.tab === "teach" ? classButtons(labels.get(place), give) : null),
-    key(event) {
-      const label = labelOf(event);
+    key(key) {
+      const label = labelOf(key);
       if (label !== null && state.selected >= 0) give(label);
-      else if (event.key === "n" && !event.ctrlKey && !event.metaKey) void propose();
-      else if (event.key === "u" || (event.key === "z" && (event.ctrlKey || event.metaKey))) takeBack();
+      else if (key === "n") void propose();
+      else if (key === "u") takeBack();
       else return false;
       return true;
     },
