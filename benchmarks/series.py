@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with local_storage() as store:
         for seed in range(given.seeds):
             items = budget.attempt(f"split {seed}", partial(_items, given.data, seed, store))
-            for name in VARIANTS if items else ():
+            if items is None:
+                continue
+            for name in VARIANTS:
                 learn = partial(_learned, items, name, given.epochs, seed, store)
                 if (row := budget.attempt(f"split {seed}, {name}", learn)) is not None:
                     rows[name].append(row)
