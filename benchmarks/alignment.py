@@ -9,10 +9,11 @@ buildings from the given footprints, as they lie and after alignment. Prints one
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
+from budget import Budget, add_minutes
 
 from siamese.mapping.grid import Grid
 from siamese.mapping.inputs import ImageFile
 from siamese.mapping.placing import place_images
 from siamese.mapping.predict import align
-from siamese.mapping.shifts import BLOCK_PX, PEAK, ShiftField, directions, estimate_shifts, shift_between
+from siamese.mapping.shifts import BLOCK_PX, PEAK, Directions, ShiftField, directions, estimate_shifts, shift_between
 from siamese.mapping.task import Imagery, lay_imagery
 
 LENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -35,49 +37,40 @@ LENGTHS = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 def main() -> None:
     """Prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--scenes", type=Path, help="xBD's flat layout: copies with known shifts are made of it.")
     parser.add_argument("--tiles", type=Path, help="Folder with pre/ and post/ GeoTIFFs.")
     parser.add_argument("--buildings", type=Path, help="buildings.parquet of a map of these tiles.")
     parser.add_argument("--footprints", type=Path, help="Footprints that its buildings are compared with.")
     parser.add_argument("--every", type=int, default=4, help="Use every so many scenes.")
     given = parser.parse_args()
+    budget = Budget("alignment", given.minutes)
     figures: dict[str, Any] = {}
     if given.scenes:
-        figures["known_shifts"] = known_shifts(given.scenes, given.every)
-        figures["places"] = places(given.scenes, given.every)
+        figures["known_shifts"] = known_shifts(given.scenes, given.every, budget)
+        figures["places"] = budget.attempt("places", partial(places, given.scenes, given.every))
     if given.tiles:
-        figures["tiles"] = tiles(given.tiles)
+        figures["tiles"] = budget.attempt("tiles", partial(tiles, given.tiles))
     if given.buildings and given.footprints:
-        figures["footprints"] = distances(given.buildings, given.footprints)
-    print(json.dumps(figures))
+        figures["footprints"] = budget.attempt("footprints", partial(distances, given.buildings, given.footprints))
+    print(budget.record(figures))
 
 
-def known_shifts(folder: Path, every: int) -> dict[str, Any]:
+def known_shifts(folder: Path, every: int, budget: Budget) -> dict[str, Any]:
     """Shifts post images of real scenes by known lengths; the error is that of the change in the estimate."""
     rng = np.random.default_rng(1)
-    paths = sorted((folder / "images").glob("*_pre_disaster.png"))
-    other, rows = [], []
-    last = None
-    for path in paths[::every]:
-        pre, post = (_image(Path(str(path).replace("_pre_", f"_{date}_"))) for date in ("pre", "post"))
-        part = np.s_[256 : 256 + BLOCK_PX, 256 : 256 + BLOCK_PX]
-        before = directions(pre[part], _seen(pre[part]))
-        own = shift_between(before, directions(post[part], _seen(post[part])))
-        if last is not None:
-            other.append(shift_between(last, directions(post[part], _seen(post[part])))[2])
-        last = before
-        for length in LENGTHS:
-            angle = rng.uniform(0, 2 * math.pi)
-            right, down = length * math.cos(angle), length * math.sin(angle)
-            move = np.array([[1, 0, right], [0, 1, down]], np.float32)
-            warped = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-            moved = np.asarray(warped, np.uint8)
-            found = shift_between(before, directions(moved[part], _seen(moved[part])))
-            rows.append((length, found[2], math.hypot(found[0] - own[0] - right, found[1] - own[1] - down)))
-    table = np.array(rows)
-    out: dict[str, Any] = {"scenes": len(paths[::every]), "other_places_response_max": round(max(other), 3)}
-    for length in LENGTHS:
+    measured = _Measured([], [])
+    for path in sorted((folder / "images").glob("*_pre_disaster.png"))[::every]:
+        found = budget.attempt(path.name, partial(_shifted, path, measured.last, rng))
+        if found is not None:
+            measured.add(found)
+    table = np.array(measured.rows).reshape(-1, 3)
+    out: dict[str, Any] = {
+        "scenes": len(measured.rows) // len(LENGTHS),
+        "other_places_response_max": round(max(measured.other), 3) if measured.other else None,
+    }
+    for length in LENGTHS if measured.rows else ():
         of = table[table[:, 0] == length]
         sure = of[of[:, 1] >= PEAK]
         out[f"{length:g}_px"] = {
@@ -86,6 +79,50 @@ def known_shifts(folder: Path, every: int) -> dict[str, Any]:
             "p90_error_px": round(float(np.percentile(sure[:, 2], 90)), 3) if len(sure) else None,
         }
     return out
+
+
+@dataclass
+class _Scene:
+    """What one scene gives."""
+
+    before: Directions
+    """Of the pre image."""
+    other: float | None
+    """Response to the pre image of the scene before, which shows another place."""
+    rows: list[tuple[float, float, float]]
+    """For each length: the length, the response, the error in pixels."""
+
+
+@dataclass
+class _Measured:
+    """What the scenes so far gave."""
+
+    other: list[float]
+    rows: list[tuple[float, float, float]]
+    last: Directions | None = None
+
+    def add(self, scene: _Scene) -> None:
+        """Adds a scene."""
+        self.other += [] if scene.other is None else [scene.other]
+        self.rows += scene.rows
+        self.last = scene.before
+
+
+def _shifted(path: Path, last: Directions | None, rng: np.random.Generator) -> _Scene:
+    pre, post = (_image(Path(str(path).replace("_pre_", f"_{date}_"))) for date in ("pre", "post"))
+    part = np.s_[256 : 256 + BLOCK_PX, 256 : 256 + BLOCK_PX]
+    before, after = (directions(image[part], _seen(image[part])) for image in (pre, post))
+    own = shift_between(before, after)
+    rows = []
+    for length in LENGTHS:
+        angle = rng.uniform(0, 2 * math.pi)
+        right, down = length * math.cos(angle), length * math.sin(angle)
+        move = np.array([[1, 0, right], [0, 1, down]], np.float32)
+        warped = cv2.warpAffine(post, move, post.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        moved = np.asarray(warped, np.uint8)
+        found = shift_between(before, directions(moved[part], _seen(moved[part])))
+        rows.append((length, found[2], math.hypot(found[0] - own[0] - right, found[1] - own[1] - down)))
+    return _Scene(before, None if last is None else shift_between(last, after)[2], rows)
 
 
 def places(folder: Path, every: int) -> dict[str, Any]:
@@ -98,9 +135,8 @@ def places(folder: Path, every: int) -> dict[str, Any]:
         "60_px": [(pre, np.roll(post, 60, 1)) for pre, post in pairs],
         "150_px": [(pre, np.roll(post, (120, 90), (0, 1))) for pre, post in pairs],
     }
-    return {"pairs": len(pairs)} | {
-        f"{kind}_apart": sum(_field(*two).apart for two in of) for kind, of in kinds.items()
-    }
+    apart = {f"{kind}_apart": sum(_field(*two).apart for two in of) for kind, of in kinds.items()}
+    return {"pairs": len(pairs)} | apart
 
 
 def _field(pre: npt.NDArray[np.uint8], post: npt.NDArray[np.uint8]) -> ShiftField:

@@ -5,7 +5,7 @@ tensors are random and weights seeded. Every part runs in its own process with i
 that fails or takes too long does not affect the others. Progress goes to stderr, one JSON document to stdout.
 Exit code 2: there is no GPU.
 
-    python benchmarks/gpu.py [--minutes 8] [--only PART]
+    python benchmarks/gpu.py [--minutes 7.5] [--only PART]
     python benchmarks/gpu.py --device cpu --quick      # tries the script itself where there is no GPU
 """
 
@@ -197,7 +197,7 @@ def _machine(device: str) -> dict[str, Any]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=8.0, help="end within this time")
+    parser.add_argument("--minutes", type=float, default=7.5, help="end within this time")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: tries the script, measures nothing")
     names = sorted({part.name for part in PARTS})

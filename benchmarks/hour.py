@@ -2,7 +2,8 @@
 
 It swipes, keeps the destroyed buildings alone, teaches twelve and assesses thirty, all by the keys that a person
 presses. What a building truly is comes from an xBD label of the same ground: the class of the outline that its middle
-lies in, no building where there is none. Run `siamese view MAP --no-browser` first. Prints one JSON line.
+lies in, no building where there is none. It is one visit, of which nothing can be left out, so there is no --minutes.
+Run `siamese view MAP --no-browser` first. Prints one JSON line.
 
     siamese sample truth --scenes 1 --event wind --seed 31
     python benchmarks/hour.py http://127.0.0.1:PORT/ --label truth/labels/NAME_post_disaster.json --out docs

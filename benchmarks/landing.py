@@ -13,9 +13,9 @@ Prints one JSON line: errors are distances of centroids, in pixels of the map.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import shapely
+from budget import Budget, add_minutes
 from pyproj import Geod
 from rasterio.features import rasterize, shapes
 
@@ -42,27 +43,31 @@ _EARTH: Final = Geod(ellps="WGS84")
 def main() -> None:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--scenes", type=Path, default=_DATA, help="folder of labelled scenes, flat: labels/")
     given = parser.parse_args()
-    print(json.dumps(landing(given.scenes)))
+    budget = Budget("landing", given.minutes)
+    print(budget.record(landing(given.scenes, budget)))
 
 
-def landing(folder: Path) -> dict[str, Any]:
-    """Measures all scenes of a folder."""
-    errors, unplaced, buildings = {}, [], 0
+def landing(folder: Path, budget: Budget) -> dict[str, Any]:
+    """Measures all scenes of a folder that time permits."""
+    errors, unplaced, buildings = {}, 0, 0
     for path in sorted((folder / "labels").glob("*_pre_disaster.json")):
-        label = parse_label(path.read_bytes(), path.name, width=_SIDE, height=_SIDE, max_vertices=100_000)
-        found = errors_px(label, path) if label.buildings else None
-        if found is None:
-            unplaced.append(path.name.removesuffix("_pre_disaster.json"))
+        scene = budget.attempt(path.name.removesuffix("_pre_disaster.json"), partial(_scene, path))
+        if scene is None:
             continue
-        buildings += len(label.buildings)
+        count, found = scene
+        if found is None:
+            unplaced += 1
+            continue
+        buildings += count
         errors[path.name] = found
     every = np.concatenate(list(errors.values())) if errors else np.zeros(0)
     medians = np.array([np.median(one) for one in errors.values() if len(one)])
     return {
         "scenes": len(errors),
-        "scenes_without_place": len(unplaced),
+        "scenes_without_place": unplaced,
         "buildings": buildings,
         "compared": len(every),
         "median_px": _rounded(every, 50),
@@ -74,6 +79,12 @@ def landing(folder: Path) -> dict[str, Any]:
 
 def _rounded(values: npt.NDArray[np.float64], percent: float) -> float | None:
     return round(float(np.percentile(values, percent)), 3) if len(values) else None
+
+
+def _scene(path: Path) -> tuple[int, npt.NDArray[np.float64] | None]:
+    """Returns the number of buildings of a scene and their errors; None for a scene without a place or buildings."""
+    label = parse_label(path.read_bytes(), path.name, width=_SIDE, height=_SIDE, max_vertices=100_000)
+    return len(label.buildings), errors_px(label, path) if label.buildings else None
 
 
 def errors_px(label: Label, path: Path) -> npt.NDArray[np.float64] | None:

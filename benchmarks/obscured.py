@@ -9,14 +9,15 @@ noise or by the pre image. Prints one JSON line: shares of the pixels that both 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from budget import Budget, add_minutes
 
 from siamese.mapping.blocks import POST_MISSING, PRE_MISSING
 from siamese.mapping.obscured import find_obscured
@@ -64,28 +65,41 @@ COPIES: dict[str, Callable[[Image, Image], Image]] = {
 
 def main() -> None:
     """Prints the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--scenes", type=Path, required=True, help="xBD's flat layout.")
     parser.add_argument("--every", type=int, default=3, help="Use every so many scenes for degraded copies.")
     given = parser.parse_args()
     paths = sorted((given.scenes / "images").glob("*_pre_disaster.png"))
+    budget = Budget("obscured", given.minutes)
     figures: dict[str, Any] = {"scenes": len(paths)}
     for copy, change in COPIES.items():
-        counts, whole = np.zeros(len(Reason), np.int64), 0
-        for path in paths if copy == "as it is" else paths[:: given.every]:
-            pre, post = (
-                np.asarray(cv2.imread(str(path).replace("_pre_", f"_{date}_")), np.uint8) for date in ("pre", "post")
-            )
-            seen = pre.any(2) & post.any(2)
-            unseen = np.where(pre.any(2), 0, PRE_MISSING) | np.where(post.any(2), 0, POST_MISSING)
-            codes, _ = find_obscured(pre, change(pre, post), unseen.astype(np.uint8))
-            counts += np.bincount(codes[seen], minlength=len(Reason))
-            whole += int(seen.sum())
-        shares = {
-            Reason(code).word: round(int(count) / whole, 4) for code, count in enumerate(counts) if code and count
-        }
-        figures[copy] = {"unknown": round(1 - int(counts[0]) / whole, 4)} | shares
-    print(json.dumps(figures))
+        some = paths if copy == "as it is" else paths[:: given.every]
+        found = budget.attempt(copy, partial(marked, some, change))
+        if found is not None:
+            figures[copy] = found
+    print(budget.record(figures))
+
+
+def marked(paths: Sequence[Path], change: Callable[[Image, Image], Image]) -> dict[str, float]:
+    """Returns the share of the pixels that both dates show which is unknown, in all and by reason.
+
+    Args:
+        paths: Pre images.
+        change: Makes of both images of a scene the post image that is judged.
+    """
+    counts, whole = np.zeros(len(Reason), np.int64), 0
+    for path in paths:
+        pre, post = (
+            np.asarray(cv2.imread(str(path).replace("_pre_", f"_{date}_")), np.uint8) for date in ("pre", "post")
+        )
+        seen = pre.any(2) & post.any(2)
+        unseen = np.where(pre.any(2), 0, PRE_MISSING) | np.where(post.any(2), 0, POST_MISSING)
+        codes, _ = find_obscured(pre, change(pre, post), unseen.astype(np.uint8))
+        counts += np.bincount(codes[seen], minlength=len(Reason))
+        whole += int(seen.sum())
+    shares = {Reason(code).word: int(count) / whole for code, count in enumerate(counts) if code and count}
+    return {"unknown": 1 - int(counts[0]) / whole} | shares
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """How fast the page of a map is, in a real browser, at any number of buildings.
 
-One JSON line for each number: seconds to the first view, frames of a pan in milliseconds, how long a map takes to be
-decided anew after a label, a filter, memory of the page, and the size of its files. The browser draws in software, so
-frames are slower than on any machine with a graphics card; the processor time of the page itself and of drawing is
-told apart. Other work on the machine shows in every figure.
+Measures for each number: seconds to the first view, frames of a pan in milliseconds, how long a map takes to be decided
+anew after a label, a filter, memory of the page, and the size of its files. The browser draws in software, so frames
+are slower than on any machine with a graphics card; the processor time of the page itself and of drawing is measured
+separately. Other work on the machine shows in every figure. Prints one JSON line.
 
-    python benchmarks/page.py 100 10000 100000
+    python benchmarks/page.py [--minutes 20] 100 10000 100000
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
+from budget import Budget, add_minutes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -175,22 +178,43 @@ def measure(count: int, folder: Path, browser: Any, labels: int, picture: Path |
 
 def main() -> None:
     """Measures each number of buildings."""
-    from playwright.sync_api import sync_playwright
-
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("buildings", nargs="*", type=int, default=[100, 10_000, 100_000])
     parser.add_argument("--labels", type=int, default=30, help="labels that the map learns from")
     parser.add_argument("--keep", type=Path, help="write the pages to this folder, or take those that lie there")
     parser.add_argument("--picture", type=Path, help="write a picture of each page to this JPEG, the last one stays")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.one:
+        _measure_here(asked)
+        return
+    budget = Budget("page", asked.minutes)
+    pages = [budget.attempt(f"{count:,} buildings", partial(_measure_apart, count, asked)) for count in asked.buildings]
+    print(budget.record({"pages": [page for page in pages if page is not None]}))
+
+
+def _measure_apart(count: int, asked: argparse.Namespace) -> dict[str, Any]:
+    """Measures one page in a process of its own: a browser is not to be interrupted, but its process can be ended."""
+    command = [sys.executable, __file__, str(count), "--one", "--labels", str(asked.labels)]
+    command += ["--keep", str(asked.keep)] if asked.keep else []
+    command += ["--picture", str(asked.picture)] if asked.picture else []
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _measure_here(asked: argparse.Namespace) -> None:
+    from playwright.sync_api import sync_playwright
+
+    (count,) = asked.buildings
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=[*ARGUMENTS, "--enable-precise-memory-info"]
         )
-        for count in asked.buildings:
-            found = measure(count, (asked.keep or Path(folder)) / str(count), browser, asked.labels, asked.picture)
-            print(json.dumps(found), flush=True)
+        found = measure(count, (asked.keep or Path(folder)) / str(count), browser, asked.labels, asked.picture)
         browser.close()
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

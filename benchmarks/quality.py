@@ -216,7 +216,7 @@ def _options() -> argparse.Namespace:
     add("--runs", type=int, default=24, help="of --screen, shared out over the folds")
     add("--params", type=Path, default=Path("params.yaml"), help="the params file")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="override one param; repeat for more")
-    add("--markdown", action="store_true", help="print rows for docs/results.md instead of JSON")
+    add("--markdown", action="store_true", help="print rows for docs/experiments.md instead of JSON")
     return parser.parse_args()
 
 

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 import argparse
 import importlib.resources
-import json
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from budget import Budget, add_minutes
 from localstorage import local_storage
 from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
+from siamese.manifests import ItemSet
 from siamese.params import ItemsParams, SimilarityEvaluationParams, SimilarityParams
 from siamese.progress import log_to_stderr
 from siamese.similarity.changes import peaks, series_changes
@@ -33,6 +35,7 @@ from siamese.similarity.data.items import Found, Items
 from siamese.similarity.embedder import load_embedder
 from siamese.similarity.evaluate import evaluate_similarity, read_report
 from siamese.similarity.verb import train_similarity
+from siamese.store import ObjectStore
 
 NAME = "JapaneseVowels"
 ITEMS: Mapping[str, object] = {"kind": "series", "standardize": False, "val_share": 0.2, "test_share": 0.34}
@@ -48,34 +51,50 @@ WINDOW, UTTERANCES, SEGMENTS, LONG = 24, 4, 6, 10
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_minutes(parser)
     parser.add_argument("--data", type=Path, help="folder with aeon/datasets/data; by default the installed package's")
     parser.add_argument("--seeds", type=int, default=3, help="splits and starts to average over")
     parser.add_argument("--epochs", type=int, default=RECIPE["epochs"], help="epochs of each training")
     given = parser.parse_args(arguments)
     log_to_stderr()
+    budget = Budget("series", given.minutes)
     spent = time.process_time()
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     with local_storage() as store:
         for seed in range(given.seeds):
-            items_params = ItemsParams.model_validate({**ITEMS, "seed": seed})
-            items = pack_items(vowels(given.data, items_params), items_params, store, name=NAME)
-            for name, changes in VARIANTS.items():
-                params = SimilarityParams.model_validate({**RECIPE, **changes, "epochs": given.epochs, "seed": seed})
-                model = train_similarity(items, params, store)
-                report = read_report(evaluate_similarity(model, items, EVALUATION, store), store)
-                row = {"auc": report.scores.auc, "eer": report.scores.eer}
-                row |= {f"{count}_shot": value for count, value in report.few_shot.items()}
-                test = read_items(items, "test", store)
-                assert test is not None  # noqa: S101
-                rows[name].append(row | detection(load_embedder(store, model), test, seed))
-    line: dict[str, Any] = {"benchmark": "series", "data": NAME, "seeds": given.seeds, "epochs": given.epochs}
+            items = budget.attempt(f"split {seed}", partial(_items, given.data, seed, store))
+            if items is None:
+                continue
+            for name in VARIANTS:
+                learn = partial(_learned, items, name, given.epochs, seed, store)
+                if (row := budget.attempt(f"split {seed}, {name}", learn)) is not None:
+                    rows[name].append(row)
+    line: dict[str, Any] = {"data": NAME, "seeds": given.seeds, "epochs": given.epochs}
     for name, own in rows.items():
-        for figure in own[0]:
+        for figure in own[0] if own else ():
             values = [row[figure] for row in own]
             line[f"{name}_{figure}"] = round(float(np.mean(values)), 4)
             line[f"{name}_{figure}_spread"] = round(float(np.std(values)), 4)
     line["processor_minutes"] = round((time.process_time() - spent) / 60, 1)
-    print(json.dumps(line))
+    print(budget.record(line))
+
+
+def _items(data: Path | None, seed: int, store: ObjectStore) -> ItemSet:
+    """Publishes the vowels, speakers split by a seed."""
+    params = ItemsParams.model_validate({**ITEMS, "seed": seed})
+    return pack_items(vowels(data, params), params, store, name=NAME)
+
+
+def _learned(items: ItemSet, variant: str, epochs: int, seed: int, store: ObjectStore) -> dict[str, float]:
+    """Trains a variant, and returns the figures of the test speakers and of changes between them."""
+    params = SimilarityParams.model_validate({**RECIPE, **VARIANTS[variant], "epochs": epochs, "seed": seed})
+    model = train_similarity(items, params, store)
+    report = read_report(evaluate_similarity(model, items, EVALUATION, store), store)
+    row = {"auc": report.scores.auc, "eer": report.scores.eer}
+    row |= {f"{count}_shot": value for count, value in report.few_shot.items()}
+    test = read_items(items, "test", store)
+    assert test is not None  # noqa: S101
+    return row | detection(load_embedder(store, model), test, seed)
 
 
 def vowels(data: Path | None, params: ItemsParams) -> Found:

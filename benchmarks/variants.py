@@ -161,7 +161,7 @@ def _options() -> argparse.Namespace:
     add_minutes(parser)
     parser.add_argument("--only", action="append", choices=VARIANTS, help="only this variant; repeat for more")
     parser.add_argument("--side-px", type=int, default=1024)
-    parser.add_argument("--markdown", action="store_true", help="rows for docs/results.md")
+    parser.add_argument("--markdown", action="store_true", help="rows for docs/experiments.md")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The damage classes of xBD: their names, numbers and colours, said once for the whole project."""
+"""The damage classes of xBD: their names, numbers and colours, defined once for the whole project."""
 
 from __future__ import annotations
 

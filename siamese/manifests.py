@@ -243,7 +243,7 @@ class ItemSet(Manifest):
 
 
 class SimilarityScores(BaseModel):
-    """How well a similarity model tells classes apart that it has never seen; each figure in 0..1."""
+    """How well a similarity model separates classes that it has never seen; each figure in 0..1."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -51,7 +51,7 @@ def chosen(names: Sequence[str]) -> tuple[Contestant, ...]:
     found = tuple(one for one in CONTEST if not names or one.name in names)
     missing = [name for name in _LIBRARIES if find_spec(name) is None]
     if missing and any(one.is_reference for one in found):
-        fix = "install the extra `benchmarks` (docs/results.md), or pass --only ours --only post-only"
+        fix = "install the extra `benchmarks` (docs/experiments.md), or pass --only ours --only post-only"
         raise SiameseError(f"not installed: {', '.join(missing)}", where="the references", fix=fix)
     return found
 

@@ -134,7 +134,7 @@ def _way(name: str, judged: Sequence[Judgement], base: Sequence[float]) -> Way:
 
 
 def ways_markdown(ways: Sequence[Way], command: str) -> str:
-    """Returns rows for docs/results.md."""
+    """Returns rows for docs/experiments.md."""
     columns = (
         "way to decide",
         "score, mean ± sd over networks (least)",

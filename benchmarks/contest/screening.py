@@ -119,7 +119,7 @@ def _measured(result: Result) -> list[float]:
 
 
 def effects_markdown(found: Sequence[Effect], command: str) -> str:
-    """Formats effects as rows for docs/results.md, the most useful first."""
+    """Formats effects as rows for docs/experiments.md, the most useful first."""
     measures = list(found[0].gain)
     head = (
         f"`{command}`",

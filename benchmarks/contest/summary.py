@@ -129,7 +129,7 @@ def _auc(figures: Figures) -> str:
 
 
 def markdown(found: Sequence[Standing], titles: Mapping[str, str], command: str) -> str:
-    """Formats the standings as rows for docs/results.md, under their own header."""
+    """Formats the standings as rows for docs/experiments.md, under their own header."""
     head = (
         f"`{command}`",
         "",

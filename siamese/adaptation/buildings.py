@@ -23,7 +23,7 @@ from siamese.store import ObjectStore
 Geometries = npt.NDArray[np.object_]
 
 UNKNOWN = len(DAMAGE_CLASSES)
-"""Class number of a building whose damage the map does not say."""
+"""Class number of a building whose damage the map does not know."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class MapBuildings:
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
-        """``(n,)`` whether the map says how damaged the building is."""
+        """``(n,)`` whether the map gives the building a damage class."""
         return np.asarray(self.classes != UNKNOWN)
 
 

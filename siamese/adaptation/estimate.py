@@ -1,6 +1,6 @@
 """Estimates how right a map is from a stratified random sample of its buildings: pure functions on counts.
 
-The strata are the classes that the map gave, so every label tells of one of them. Point estimates are the unbiased ones
+The strata are the classes that the map gave, so every label belongs to one. Point estimates are the unbiased ones
 of stratified sampling (Cochran 1977, "Sampling Techniques", 5.3 and 5.11; Olofsson et al. 2014, "Good practices for
 estimating area and assessing accuracy of land change"), standard errors likewise, with the finite population
 correction.

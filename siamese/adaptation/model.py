@@ -132,7 +132,7 @@ def adapt_along(
     places = np.fromiter(sorted(labels), np.int64)
     truth = np.eye(CLASSES)[[labels[int(place)] for place in places]]
     logs = log_prior(prior)
-    if (truth == truth[0]).all():  # nothing tells how far one class reaches: only what is much alike moves
+    if (truth == truth[0]).all():  # one class alone does not show how far it reaches: only what is much alike moves
         settings = settings.model_copy(update={"strengths": settings.strengths[:1], "shift": _LONE * settings.shift})
     fits = [_fit(along[places], logs[places], truth, strength, settings) for strength in settings.strengths]
     best = min(fits, key=lambda fit: fit.surprise)

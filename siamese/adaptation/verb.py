@@ -41,7 +41,7 @@ class Pick:
     building: str
     """Its id."""
     damage_class: str
-    """What the map says now."""
+    """Its current class in the map."""
     unsure: float
     """0 sure, 1 all classes alike."""
 

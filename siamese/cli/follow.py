@@ -94,7 +94,7 @@ def _news(client: SyncPrefectClient, run: FlowRun, told: set[UUID]) -> Iterator[
         if log.id not in told and (log.name.startswith("siamese") or log.level >= logging.WARNING):
             yield f"{log.timestamp.astimezone():%H:%M:%S} {log.message}"
         told.add(log.id)
-    # Prefect keeps a task run for each child too, under the child's random name; the parent's own task tells of it.
+    # Prefect keeps a task run for each child too, under the child's random name; the parent's own task reports it.
     told.update(child.parent_task_run_id for child in children if child.parent_task_run_id is not None)
     for task in client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=family))):
         if task.state is not None and task.state.is_final() and task.id not in told:

@@ -143,7 +143,7 @@ def draw_buildings(
         notes: What is printed below each building, by its id.
         title: Of the sheet.
         store: Where the map and its images lie.
-        blind: Do not show what the map says of them, for people who are to judge that.
+        blind: Do not show their mapped classes, for people who are to judge these.
 
     Returns:
         PNG.

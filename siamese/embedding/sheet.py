@@ -28,8 +28,6 @@ _CHIP_PX: Final = 160
 _GAP_PX: Final = 14
 _TEXT_PX: Final = 34
 _HEAD_PX: Final = 56
-_LETTERS: Final = 11
-"""Pixels of the sheet that a letter takes, at most."""
 _OUTLINE: Final = (255, 235, 59)
 
 

@@ -159,7 +159,7 @@ def vector_table(vectors: Vectors, dimension: int, key: str = "id") -> pa.Table:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Some vectors and what is said of each."""
+    """Some vectors and what is known about each."""
 
     ids: list[str]
     values: Floats

@@ -65,7 +65,7 @@ def embed_map(made: DamageMap, params: EmbeddingParams, store: ObjectStore) -> E
     """Gives each building of a map a vector.
 
     By default these are features of the map's own network, pooled inside the building's outline: of the pre image, of
-    the post image, of their fusion, and of the damage decoder; :attr:`EmbeddingIndex.parts` tells which elements of a
+    the post image, of their fusion, and of the damage decoder; :attr:`EmbeddingIndex.parts` names which elements of a
     vector are what. Of an ensemble, the first network is taken. Any other encoder sees a chip of either date with some
     ground around the building. The map is read window by window, so that memory does not grow with its area.
 

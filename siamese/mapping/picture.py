@@ -79,7 +79,7 @@ def draw_picture(
     Args:
         grid: Pixels of the map.
         post: Images after the disaster.
-        classes: The class raster, which tells where the ground is unknown.
+        classes: The class raster, which marks where the ground is unknown.
         buildings: The buildings, drawn by their outlines, as the page and QGIS show them; none is too small to be seen.
         counts: Buildings by class.
         longer_px: Maximum length of the image's longer side; a smaller map is enlarged up to twice its size.

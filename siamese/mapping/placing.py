@@ -52,8 +52,8 @@ def place_images(
 
     The two images of an xBD scene share one pixel grid, so one fit of its labels is used for both; two fits would
     shift the images against each other. For the same reason, if only one image of a catalogued scene has a
-    georeference, both images get it. Of several scenes, each is placed so; without a catalog, the names in xBD's form
-    tell which images belong together.
+    georeference, both images get it. Of several scenes, each is placed so; without a catalog, names in xBD's form
+    show which images belong together.
 
     Args:
         before: Images before the disaster.

@@ -101,7 +101,7 @@ class BothDates:
 
 @dataclass(frozen=True)
 class MapSubject:
-    """What a map says of itself."""
+    """What a map is of and how it came about, as its manifest states it."""
 
     event: str
     model: str
@@ -132,7 +132,7 @@ def publish_about(
     """Publishes a map whose images were named and identified before.
 
     Args:
-        about: What the map says of itself.
+        about: Names, parentage and dates that the manifest states.
         prediction: The network's output.
         buildings: The buildings, whoever decided their classes.
         params: Threshold for review, and the picture's size.
@@ -281,7 +281,7 @@ def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignme
 
 
 def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> Reasons | None:
-    """Brings the raster of reasons why pixels are unknown; None where nobody asked."""
+    """Brings the raster of reasons why pixels are unknown; None where they were not looked for."""
     if buildings.reasons is None:
         return None
     return Reasons(

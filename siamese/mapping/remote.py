@@ -28,7 +28,7 @@ class WebFile:
     url: str
     size: int
     state: str
-    """Entity tag and time of change; empty where the server tells neither."""
+    """Entity tag and time of change; empty if the server sends neither."""
     ranges: bool
     """Whether the server gives parts of it."""
 
@@ -58,7 +58,7 @@ def find_web(url: str) -> WebFile:
 
 
 def web_identity(found: WebFile, folder: Path) -> str:
-    """Returns the identity of a file: by its state, or by its bytes where the server tells no state."""
+    """Returns the identity of a file: by its state, or by its bytes if the server sends no state."""
     if found.state:
         return hashlib.sha256(f"{found.url} {found.size} {found.state}".encode()).hexdigest()
     path = folder / hashlib.sha256(found.url.encode()).hexdigest()[:16]

@@ -227,7 +227,7 @@ def shift_of_shapes(shapes: Floats, picture: Floats) -> tuple[float, float, floa
         picture: ``(h, w)`` float32, high where the picture shows such a thing.
 
     Returns:
-        The shift of at most :data:`SHAPES_PX` and the correlation there; a correlation of 0 where it cannot be told.
+        The shift of at most :data:`SHAPES_PX` and the correlation there; a correlation of 0 where nothing correlates.
     """
     margin = SHAPES_PX
     inner = np.ascontiguousarray(shapes[margin:-margin, margin:-margin])

@@ -78,9 +78,6 @@ class WindowWork:
         return cls(lean, digests, bands, grid, params.value_range, params.band_orders, params.flips, windows)
 
 
-PredictWindows = Callable[[WindowWork, Sequence[BlockPlan]], list[KeptBlock]]
-
-
 def predict_windows(work: WindowWork, plans: Sequence[BlockPlan]) -> list[KeptBlock]:
     """Predicts windows of a map and keeps them; runs in a worker, which loads networks and imagery once a map.
 

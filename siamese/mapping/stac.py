@@ -49,7 +49,7 @@ class StacImage:
     """Path, s3:// or https:// address of the image."""
     taken: datetime | None
     bands: tuple[str, ...] = ()
-    """Common names of its bands, such as red and nir, if the metadata tells them."""
+    """Common names of its bands, such as red and nir, if the metadata states them."""
 
 
 def is_stac(given: str) -> bool:

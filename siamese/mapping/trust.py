@@ -26,7 +26,7 @@ _FEW: Final = 20
 _ALIKE: Final = 0.75
 """Below this share of samples that look like the training images, the map says so."""
 _TOLD: Final = 0.005
-"""A smaller share would be told as 0 %."""
+"""A smaller share would be printed as 0 %."""
 _CLASSES: Final = ("no_damage", "minor_damage", "major_damage", "destroyed")
 
 

@@ -67,7 +67,7 @@ def map_pair(
         event: Name of the disaster; by default that of an xBD scene, else the map's location.
         disaster_type: Type of the disaster, for networks that were trained with it; see
             :data:`siamese.classes.DISASTER_TYPES`.
-        model: What the map says of its model; by default the checkpoint's digest.
+        model: Name of the model that the map states; by default the checkpoint's digest.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
@@ -126,7 +126,7 @@ def map_scene(
         params: Windows and least building.
         store: Where scene and map lie.
         further: More networks; all their probabilities are averaged.
-        model: What the map says of its model; by default the checkpoints' digests.
+        model: Name of the model that the map states; by default the checkpoints' digests.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
@@ -178,7 +178,7 @@ def map_disaster(
         params: Windows and least building.
         store: Where scenes and map lie.
         further: More networks; all their probabilities are averaged.
-        model: What the map says of its model; by default the checkpoints' digests.
+        model: Name of the model that the map states; by default the checkpoints' digests.
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.

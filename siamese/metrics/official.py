@@ -21,7 +21,6 @@ from siamese.metrics.xview2 import Counts, Raster, count_scene
 from siamese.progress import progress
 
 SIDE_PX: Final = 1024
-_SETS: Final = ("test", "hold")
 _BROKEN: Final = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """The exceptions that Pillow raises for files that are not PNG, or damaged."""
 

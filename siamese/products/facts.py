@@ -13,7 +13,7 @@ from siamese.products.model_item import Network
 
 @dataclass(frozen=True)
 class MapFacts:
-    """A map, and what its manifest does not say by itself."""
+    """A map, and facts about it that its manifest does not hold."""
 
     map: DamageMap
     made: datetime

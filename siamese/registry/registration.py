@@ -67,7 +67,7 @@ def register_version(
         trained: The network.
         evaluation: Its evaluation.
         name: Name of the model.
-        tags: What MLflow is told about the version besides what identifies it.
+        tags: Tags of the version in MLflow besides those that identify it.
         store: Holds the manifests.
 
     Raises:

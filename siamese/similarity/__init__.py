@@ -1,1 +1,1 @@
-"""Similarity: networks that turn images, series, vectors or texts into vectors whose distance tells same from other."""
+"""Similarity: networks that make vectors of images, series, vectors or texts; distance separates same from other."""

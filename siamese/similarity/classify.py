@@ -100,7 +100,7 @@ def classify(
         embedder: The model.
         items: Files, arrays or texts.
         examples: One or more of each class.
-        threshold: A class farther than this is not told; by default the model's.
+        threshold: A class farther than this is never the answer; by default the model's.
         warps: Average the vectors of so many small affine changes of each image.
 
     Raises:

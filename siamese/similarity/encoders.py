@@ -25,7 +25,7 @@ _TEXT_CODE = 32
 class SmallImageEncoder(nn.Module):
     """Blocks of convolution, batch norm, ReLU and pooling until an image is 4 pixels wide; then one linear layer.
 
-    The last feature map is flattened, not averaged: where a stroke lies tells characters apart.
+    The last feature map is flattened, not averaged: characters differ by where a stroke lies.
     """
 
     def __init__(self, shape: tuple[int, ...], params: SimilarityParams) -> None:

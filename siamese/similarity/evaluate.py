@@ -1,4 +1,4 @@
-"""The verb ``evaluate_similarity``: how well a model tells apart what it never saw; files on the bucket, and MLflow."""
+"""The verb ``evaluate_similarity``: how well a model separates unseen classes; files on the bucket, and MLflow."""
 
 from __future__ import annotations
 

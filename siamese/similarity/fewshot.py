@@ -31,10 +31,10 @@ def recall_at(between: NDArray[np.float32], labels: NDArray[np.int64], counts: S
 def episodes_accuracy(
     between: NDArray[np.float32], items: Items, *, ways: int, shots: int, episodes: int, seed: int
 ) -> float | None:
-    """Returns the share of episodes in which an item is told to be of its class among ``ways``.
+    """Returns the share of episodes in which an item is assigned to its own class among ``ways``.
 
-    The class whose examples are nearest on average is told. Where classes are grouped, those of an episode are of one
-    group, which is harder.
+    An item gets the class whose examples are nearest on average. Where classes are grouped, those of an episode are of
+    one group, which is harder.
 
     Args:
         between: ``(n, n)`` distances of all items to each other.

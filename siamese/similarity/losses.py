@@ -14,9 +14,6 @@ from siamese.params import SimilarityParams
 from siamese.params.similarity import CLASSIFYING
 from siamese.similarity.encoders import SimilarityHead
 
-Indices = tuple[Tensor, ...] | None
-"""Anchor, positive, negative; or anchor, positive, anchor, negative; None: all that a batch holds."""
-
 
 class Criterion(nn.Module):
     """The loss of a batch of vectors, with whatever weights of its own it learns.
@@ -43,7 +40,7 @@ class Criterion(nn.Module):
         Args:
             vectors: ``(N, dim) float32``.
             labels: ``(N,)``, number of each item's class; a number of its own below 0 for what is the same as nothing.
-            same: ``(N,)``: -1 where labels tell; else items 2k and 2k + 1 are a listed pair, the same (1) or not (0).
+            same: ``(N,)``: -1 where labels decide; else items 2k and 2k + 1 are a listed pair, the same (1) or not (0).
             head: The learned similarity, where there is one.
         """
         if self._needs_classes:

@@ -67,7 +67,7 @@ _CAPTION = 20
 
 
 def _short(text: str) -> str:
-    """Cuts the middle out of a long caption: of names, the end tells them apart."""
+    """Cuts the middle out of a long caption: names differ at their end."""
     return text if len(text) <= _CAPTION else f"{text[:4]}…{text[5 - _CAPTION :]}"
 
 

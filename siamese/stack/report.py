@@ -159,7 +159,7 @@ def _runs(stack: Plan) -> list[RunTrouble]:
 
 
 def _map_versions(stack: Plan, outer: Mapping[str, str]) -> tuple[Counter[int] | None, SiameseError | None]:
-    """Counts the current maps by the version of their stage, or says why storage does not tell."""
+    """Counts the current maps by the version of their stage, or gives the reason why storage does not answer."""
     try:
         return DamageMap.current_versions(ObjectStore(stack.settings, outer, patient=False)), None
     except SiameseError as error:

@@ -26,7 +26,7 @@ _LEAST_PIXELS = 1_000
 _TEMPERATURES = (float(np.log(0.25)), float(np.log(8.0)))
 _BIASES = (-4.0, 4.0)
 USUAL_TEMPERATURE = 1.6
-"""For damage: of 1, 1.3, 1.6 and 2 the best for all of nine networks, on their test scenes (docs/results.md)."""
+"""For damage: of 1, 1.3, 1.6 and 2 the best for all of nine networks, on their test scenes (docs/experiments.md)."""
 MANY_SCENES = 20
 """Number of validation scenes from which temperature and biases of damage, and vote weights, are fitted: a fit to fewer
 is often wrong elsewhere."""

@@ -51,7 +51,7 @@ class Teaching:
 
 
 def write_about(folder: Path, about: Mapping[str, Any], adaptation: AdaptationParams, parts: Mapping[str, Any]) -> None:
-    """Writes ``map.json``: what the map says of itself, and how its other files are read."""
+    """Writes ``map.json``: the map's description, and how its other files are read."""
     whole = {"format": FORMAT, "classes": CLASSES, **about, "adaptation": adaptation.model_dump(mode="json"), **parts}
     (folder / ABOUT_FILE).write_text(json.dumps(whole, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 

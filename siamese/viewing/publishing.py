@@ -58,7 +58,7 @@ def publish_page(made: DamageMap, files: Mapping[str, Blob], params: ViewParams,
         return None
     index = _vectors(made, params.embedding, store)
     beside = {name: blob.sha256 for name, blob in files.items() if name in ASSETS and name != "page"}
-    # A map's content leaves out what it says of itself, which the page shows; its digest stands for all of it.
+    # A map's content leaves out its own description, which the page shows; its digest stands for all of it.
     inputs: dict[str, Input] = {"map": made, "digest": made.digest, "files": _hash(str(sorted(beside.items())))}
     inputs["code"] = _hash(*(page_file(name) for name in PAGE_FILES))
     inputs["imagery"] = str(params.imagery)

@@ -45,7 +45,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _MOST_LABELS: Final = 64 * 2**20
 
 KeepLabels = Callable[[bytes, str, str, int], dict[str, object]]
-"""Keeps labels: GeoJSON, author, purpose (``label`` or ``assessment``), size of the sample; returns what to tell."""
+"""Keeps labels: GeoJSON, author, purpose (``label`` or ``assessment``), size of the sample; returns what to answer."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _write(
 
 
 def _about(damage_map: DamageMap, root: DamageMap) -> dict[str, Any]:
-    # Whatever a map says of itself beyond this, such as how far it may be trusted, is shown as it stands.
+    # Whatever else a map's manifest states, such as how far it may be trusted, is shown as it stands.
     fields = damage_map.model_dump(mode="json")
     names = ("event", "model", "checkpoint", "further", "pre", "post", "crs", "bounds", "width", "height")
     more = ("unknown_share", "counts", "parent", "labels", "warnings", "trust", "created", "revision")

@@ -78,7 +78,7 @@ def _named_images(path: Path) -> list[str]:
         return []
     try:
         table = read_csv(path.read_bytes())
-    except ValueError:  # told by the reader of tables
+    except ValueError:  # the reader of tables raises a clearer error
         return []
     cells = {str(cell) for column in ("a", "b") if column in table for cell in table[column]}
     return sorted(cell for cell in cells if PurePosixPath(cell).suffix.lower() in IMAGES)

@@ -53,7 +53,7 @@ class Found:
     Attributes:
         kind: What the items are.
         items: In the order of their ids.
-        pairs: None where classes tell what is the same.
+        pairs: None where classes decide what is the same.
         refused: Id and reason of what cannot be used.
     """
 
@@ -84,7 +84,7 @@ class Items:
         groups: Of each item's class.
         branch: 0 or 1 an item.
         forged: Whether it is the same as nothing.
-        pairs: Listed pairs, or None where classes tell.
+        pairs: Listed pairs, or None where classes decide.
     """
 
     kind: ItemKind

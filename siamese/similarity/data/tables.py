@@ -23,7 +23,7 @@ _HEADERS = "a,b,same (pairs), text,class (texts) or class and columns of numbers
 
 
 def find_in_csv(path: Path, params: ItemsParams) -> Found:
-    """Reads a table; its header tells what it holds.
+    """Reads a table, whose kind follows from its header.
 
     Raises:
         SiameseError: The header is none of those known, or the table is empty.
