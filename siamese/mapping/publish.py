@@ -34,6 +34,7 @@ from siamese.products.known_error import KnownError
 from siamese.products.make import MapSources, Reasons, make_products
 from siamese.products.rasters import write_cog
 from siamese.products.shelf import put_products
+from siamese.products.stac import ASSETS
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
@@ -214,6 +215,7 @@ def publish_about(
             known=KnownError.of(evaluation, store) if evaluation else None,
             reasons=bring_reasons(buildings, folder, store),
             areas=areas.read(store, folder) if areas else None,
+            shifts=bring_shifts(prediction, buildings, folder, store),
         )
         made = make_products(facts, sources, params.h3_resolution, folder)
         advance(note="products")
@@ -289,6 +291,17 @@ def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> R
         {reason.value: reason.word for reason in Reason if reason},
         {reason.value: colour for reason, colour in COLOURS.items() if reason},
     )
+
+
+def bring_shifts(
+    prediction: Prediction | None, buildings: BuildingSet | None, folder: Path, store: ObjectStore
+) -> dict[str, Path]:
+    """Brings the layers of shifts, by their names in :data:`siamese.products.stac.ASSETS`; none where none was made."""
+    layers = {
+        "shifts": prediction.shifts if prediction else None,
+        "footprint_shifts": buildings.shifts if buildings else None,
+    }
+    return {name: _brought(blob, folder / ASSETS[name].file, store) for name, blob in layers.items() if blob}
 
 
 def _evaluation(made: DamageMap, store: ObjectStore) -> Evaluation | None:

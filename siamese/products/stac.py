@@ -51,6 +51,10 @@ ASSETS: Final[dict[str, AssetKind]] = {
     "reasons": AssetKind("Why pixels are unknown", _COG, ("data", "metadata"), "reasons.tif", is_raster=True),
     "buildings": AssetKind("Buildings, GeoParquet", "application/vnd.apache.parquet", ("data",), "buildings.parquet"),
     "geojson": AssetKind("Buildings, GeoJSON", _GEOJSON, ("data",), "buildings.geojson"),
+    "shifts": AssetKind("Shift of the post images, by blocks", _GEOJSON, ("metadata",), "shifts.geojson"),
+    "footprint_shifts": AssetKind(
+        "Shift of the images against the footprints, by blocks", _GEOJSON, ("metadata",), "footprint_shifts.geojson"
+    ),
     "geopackage": AssetKind(
         "Buildings and areas with a QGIS style", "application/geopackage+sqlite3", ("data",), "map.gpkg"
     ),

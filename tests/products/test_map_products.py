@@ -25,7 +25,7 @@ from referencing import Registry, Resource
 from rio_cogeo import cog_validate
 
 from siamese.classes import COLOURS
-from siamese.manifests import DamageMap
+from siamese.manifests import DamageMap, Prediction
 from siamese.params import NetworkParams
 from siamese.products.geopackage import write_geopackage
 from siamese.products.model_item import Network, describe_model
@@ -83,6 +83,29 @@ def test_the_geopackage_opens_in_the_colours_of_the_classes(damage_map: DamageMa
     assert list(shown) == list(COLOURS)
     fills = {one.get("name"): one.find(".//prop[@k='color']").get("v") for one in document.iter("symbol")}
     assert fills[shown["destroyed"]] == "{},{},{},140".format(*COLOURS["destroyed"])
+
+
+@pytest.mark.parametrize("georeferenced", [True, False])
+def test_the_shifts_are_published_with_the_map_as_files_and_as_layers(
+    make_map: Callable[..., DamageMap], store: ObjectStore, brought: Bring, *, georeferenced: bool
+) -> None:
+    made = make_map(georeferenced=georeferenced)
+    files = brought(made)
+    prediction = Prediction.load(store, str(made.prediction))
+    assert prediction.shifts is not None
+    assert files["shifts"].read_bytes() == prediction.shifts.read(store)
+    assert S3Uri.parse(made.products["shifts"].uri).bucket == store.maps.bucket, "people read no other bucket"
+    assert "footprint_shifts" not in files, "none were given"
+    told = [one["properties"] for one in json.loads(files["shifts"].read_bytes())["features"]]
+    layer = gpd.read_file(files["geopackage"], layer="shifts")
+    assert layer.drop(columns=["geometry", "length_m"]).to_dict("records") == [
+        {name: value for name, value in one.items() if name != "length_m"} for one in told
+    ]
+    assert layer["length_m"].isna().all() == (not georeferenced)
+    assert (layer.crs is not None) == georeferenced
+    assert (layer.geometry.x[0], layer.geometry.y[0]) == pytest.approx(
+        json.loads(files["shifts"].read_bytes())["features"][0]["geometry"]["coordinates"]
+    )
 
 
 def test_a_geopackage_has_the_same_bytes_whenever_it_is_made(

@@ -30,9 +30,9 @@ def test_an_older_map_gets_its_products_once(older: DamageMap, damage_map: Damag
     files = current_products(older, params, store)
     assert {name for name in files if not name.startswith("stac")} == {
         *("damage", "confidence", "reasons", "buildings", "geojson", "geopackage", "summary", "summary_areas"),
-        *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles"),
+        *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles", "shifts"),
     }
-    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas", "tiles"):
+    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas", "tiles", "shifts"):
         assert files[name].sha256 == damage_map.products[name].sha256, name
     item = json.loads(files["stac_item"].read(store))
     place = S3Uri.parse(files["stac_item"].uri)
@@ -100,7 +100,7 @@ def test_files_are_copied_by_format_and_the_item_names_those_beside_it(
     assert run("export", damage_map.event, "--out", str(out)) == 0
     names = {path.name for path in out.iterdir()}
     assert {"map.gpkg", "confidence.tif", "report.pdf", "item.json", "collection.json", "map.json"} <= names
-    assert {"buildings.pmtiles", "page.html"} <= names
+    assert {"buildings.pmtiles", "page.html", "shifts.geojson"} <= names
     item = json.loads((out / "item.json").read_text())
     assert {asset["href"] for asset in item["assets"].values()} == {
         f"./{name}" for name in names - {"item.json", "collection.json", "model.json", "map.json"}
