@@ -177,6 +177,7 @@ def publish_about(
         )
         advance(note="picture")
         target = store.maps / origin.digest
+        aside = alignment_of(buildings.shifts, grid, store)
         draft = DamageMap(
             origin=origin,
             event=about.event,
@@ -202,8 +203,8 @@ def publish_about(
             labels=about.labels,
             trust=state_trust(prediction, buildings, files.review_share, store),
             alignment=alignment_of(prediction.shifts, grid, store),
-            footprint_alignment=alignment_of(buildings.shifts, grid, store),
-            warnings=(*prediction.warnings, *about.warnings),
+            footprint_alignment=aside,
+            warnings=(*prediction.warnings, *_footprint_notes(aside), *about.warnings),
         )
         evaluation = _evaluation(draft, store)
         facts = facts_of(draft, store, prediction, buildings, evaluation=evaluation)
@@ -279,6 +280,18 @@ def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignme
         down_px=down if known else None,
         length_px=length if known else None,
         length_m=length * grid.side_m() if known and grid.crs is not None else None,
+    )
+
+
+def _footprint_notes(aside: Alignment | None) -> tuple[str, ...]:
+    """Describes the shift of the images against the footprints, in one line; nothing where none was applied."""
+    if aside is None or not aside.applied:
+        return ()
+    metres = f" ({aside.length_m:.1f} m)" if aside.length_m is not None else ""
+    blocks = f"{aside.trusted} of {aside.blocks} blocks"
+    return (
+        f"the images are shifted by {aside.length_px:.1f} px{metres} against the footprints ({blocks}) and were "
+        "aligned",
     )
 
 

@@ -176,6 +176,8 @@ def _properties(facts: MapFacts) -> dict[str, Any]:
         properties["siamese:trust"] = made.trust.model_dump(mode="json")
     if made.alignment is not None:
         properties["siamese:alignment"] = made.alignment.model_dump(mode="json")
+    if made.footprint_alignment is not None:
+        properties["siamese:footprint_alignment"] = made.footprint_alignment.model_dump(mode="json")
     further = {
         "siamese:score": facts.score,
         "siamese:seconds": facts.seconds,
