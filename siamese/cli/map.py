@@ -95,7 +95,8 @@ def map(  # noqa: A001 - the verb's name
     minor, major damage, destroyed, 255 unknown), buildings.parquet (GeoParquet) and buildings.geojson with class and
     probabilities of each building, map.gpkg (GeoPackage with a QGIS style), confidence.tif, reasons.tif, summary.csv,
     areas.parquet and areas.csv (counts with intervals), buildings.pmtiles (vector tiles), report.html and report.pdf,
-    a STAC item.json, collection.json and model.json, picture.png, and map.json, the manifest.
+    a STAC item.json, collection.json and model.json, picture.png, and map.json, the manifest; shifts.geojson and
+    footprint_shifts.geojson, how far the post images lie from the pre images and all images from the footprints.
     Predictions are kept block by block in the bucket `lake`: an interrupted map resumes, and changed params of
     buildings or files do not run the network again.
     """

@@ -21,7 +21,7 @@ _MAP: Final = "An event, or a map's digest, address or map.json."
 FORMATS: Final[dict[str, tuple[str, ...]]] = {
     "cog": ("damage", "confidence", "reasons"),
     "geoparquet": ("buildings", "summary_areas"),
-    "geojson": ("geojson",),
+    "geojson": ("geojson", "shifts", "footprint_shifts"),
     "gpkg": ("geopackage",),
     "pmtiles": ("tiles",),
     "csv": ("summary", "summary_areas_csv"),

@@ -34,6 +34,7 @@ from siamese.products.known_error import KnownError
 from siamese.products.make import MapSources, Reasons, make_products
 from siamese.products.rasters import write_cog
 from siamese.products.shelf import put_products
+from siamese.products.stac import ASSETS
 from siamese.progress import progress
 from siamese.store import Blob, ObjectStore, S3Uri, put_blob, put_file
 from siamese.store.stage import Input
@@ -176,6 +177,7 @@ def publish_about(
         )
         advance(note="picture")
         target = store.maps / origin.digest
+        aside = alignment_of(buildings.shifts, grid, store)
         draft = DamageMap(
             origin=origin,
             event=about.event,
@@ -201,8 +203,8 @@ def publish_about(
             labels=about.labels,
             trust=state_trust(prediction, buildings, files.review_share, store),
             alignment=alignment_of(prediction.shifts, grid, store),
-            footprint_alignment=alignment_of(buildings.shifts, grid, store),
-            warnings=(*prediction.warnings, *about.warnings),
+            footprint_alignment=aside,
+            warnings=(*prediction.warnings, *_footprint_notes(aside), *about.warnings),
         )
         evaluation = _evaluation(draft, store)
         facts = facts_of(draft, store, prediction, buildings, evaluation=evaluation)
@@ -214,6 +216,7 @@ def publish_about(
             known=KnownError.of(evaluation, store) if evaluation else None,
             reasons=bring_reasons(buildings, folder, store),
             areas=areas.read(store, folder) if areas else None,
+            shifts=bring_shifts(prediction, buildings, folder, store),
         )
         made = make_products(facts, sources, params.h3_resolution, folder)
         advance(note="products")
@@ -280,6 +283,18 @@ def alignment_of(shifts: Blob | None, grid: Grid, store: ObjectStore) -> Alignme
     )
 
 
+def _footprint_notes(aside: Alignment | None) -> tuple[str, ...]:
+    """Describes the shift of the images against the footprints, in one line; nothing where none was applied."""
+    if aside is None or not aside.applied:
+        return ()
+    metres = f" ({aside.length_m:.1f} m)" if aside.length_m is not None else ""
+    blocks = f"{aside.trusted} of {aside.blocks} blocks"
+    return (
+        f"the images are shifted by {aside.length_px:.1f} px{metres} against the footprints ({blocks}) and were "
+        "aligned",
+    )
+
+
 def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> Reasons | None:
     """Brings the raster of reasons why pixels are unknown; None where they were not looked for."""
     if buildings.reasons is None:
@@ -289,6 +304,17 @@ def bring_reasons(buildings: BuildingSet, folder: Path, store: ObjectStore) -> R
         {reason.value: reason.word for reason in Reason if reason},
         {reason.value: colour for reason, colour in COLOURS.items() if reason},
     )
+
+
+def bring_shifts(
+    prediction: Prediction | None, buildings: BuildingSet | None, folder: Path, store: ObjectStore
+) -> dict[str, Path]:
+    """Brings the layers of shifts, by their names in :data:`siamese.products.stac.ASSETS`; none where none was made."""
+    layers = {
+        "shifts": prediction.shifts if prediction else None,
+        "footprint_shifts": buildings.shifts if buildings else None,
+    }
+    return {name: _brought(blob, folder / ASSETS[name].file, store) for name, blob in layers.items() if blob}
 
 
 def _evaluation(made: DamageMap, store: ObjectStore) -> Evaluation | None:

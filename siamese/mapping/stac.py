@@ -15,13 +15,17 @@ from pystac.stac_io import DefaultStacIO
 from siamese.errors import SiameseError
 from siamese.geo.globe import Bounds, boxes_touch
 from siamese.mapping.remote import is_web, read_web
-from siamese.progress import progress
+from siamese.progress import LOGGER, progress
 from siamese.store import ObjectStore, S3Uri
 
 SUFFIXES: Final = (".json", ".geojson")
 _IMAGES: Final = ("image/tiff", "image/png", "image/vnd.stac.geotiff")
 _IMAGE_SUFFIXES: Final = (".tif", ".tiff", ".png")
 _PREFERRED: Final = ("visual", "ortho_visual", "image", "data", "analytic", "ms_analytic")
+_UNREADABLE: Final = (STACError, STACTypeError, KeyError, ValueError, TypeError, AttributeError, OSError)
+_FIX: Final = "give a STAC item, collection or catalog"
+_NAMED: Final = 3
+"""How many of the items that are left out are named."""
 _NO_PICTURES: Final = {"thumbnail", "overview", "metadata", "data-mask", "mask", "cloud", "snow-ice", "water-mask"}
 
 
@@ -62,23 +66,35 @@ def find_stac(given: str, wanted: Wanted, store: ObjectStore) -> tuple[StacImage
 
     Args:
         given: Path, s3:// or https:// address of an item, a collection, a catalog, or a collection of items.
-        wanted: Which items are read.
+        wanted: Which items are read; those of them without an image are left out, with a warning.
         store: Object storage.
 
     Raises:
-        SiameseError: It is no STAC document, one it refers to cannot be read, or no item is wanted.
+        SiameseError: It is no STAC document, one it refers to cannot be read, no item is wanted, or none has an image.
     """
     io = _Reader(store)
     where = given if "://" in given else str(Path(given).resolve())
     try:
         with progress("read STAC items", None) as advance:
-            found = []
+            found, bare = [], []
             for item in _items(where, wanted, io):
-                found.append(_image(item, wanted.asset))
+                asset = item.assets.get(wanted.asset) if wanted.asset is not None else _best(item)
+                if asset is None:
+                    bare.append(item)
+                else:
+                    found.append(_image(item, asset))
                 advance(note=item.id)
-    except (STACError, STACTypeError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-        what = f"cannot be read as STAC: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        raise SiameseError(what, where=given, fix="give a STAC item, collection or catalog") from error
+    except _UNREADABLE as error:
+        raise _unreadable(given, error) from error
+    if bare and not found:
+        raise _no_image(bare, wanted.asset, given)
+    if bare:
+        more = f" and {len(bare) - _NAMED:,} more" if len(bare) > _NAMED else ""
+        names = ", ".join(item.id for item in bare[:_NAMED])
+        LOGGER.warning(
+            f"{given}: {len(bare):,} of {len(bare) + len(found):,} items are left out, as they have no "
+            f"{_wanted_asset(wanted.asset)}: {names}{more}"
+        )
     if not found:
         raise SiameseError(
             f"holds no item{_described(wanted)}", where=given, fix="check the area, the date, the address"
@@ -123,13 +139,33 @@ def _within(catalog: pystac.Catalog, wanted: Wanted, seen: set[str]) -> Iterator
     if address in seen:
         return
     seen.add(address)
-    for item in catalog.get_items():
-        if (item.get_self_href() or item.id) not in seen and _fits(item, wanted):
-            seen.add(item.get_self_href() or item.id)
-            yield item
-    for child in catalog.get_children():
-        if _may_hold(child, wanted):
-            yield from _within(child, wanted, seen)
+    # What a document is counts, not what the link to it says: catalogs list others as items, and items as children.
+    for found in _linked(catalog):
+        if isinstance(found, pystac.Item):
+            name = found.get_self_href() or found.id
+            if name not in seen and _fits(found, wanted):
+                seen.add(name)
+                yield found
+        elif isinstance(found, pystac.Catalog) and _may_hold(found, wanted):
+            yield from _within(found, wanted, seen)
+
+
+def _linked(catalog: pystac.Catalog) -> Iterator[pystac.STACObject | str | None]:
+    """Yields the documents that a catalog lists, those that it calls items first.
+
+    Raises:
+        SiameseError: One of them cannot be read.
+    """
+    for rel in (pystac.RelType.ITEM, pystac.RelType.CHILD):
+        for link in catalog.get_links(rel):
+            try:
+                link.resolve_stac_object(root=catalog.get_root())
+            except STACError as error:
+                cause = error.__cause__ or error
+                if isinstance(cause, SiameseError):
+                    raise cause from error
+                raise _unreadable(link.get_absolute_href() or link.href, cause) from error
+            yield link.target
 
 
 def _may_hold(child: pystac.Catalog, wanted: Wanted) -> bool:
@@ -148,13 +184,33 @@ def _fits(item: pystac.Item, wanted: Wanted) -> bool:
     return wanted.since is None or (taken is not None and taken >= _day(wanted.since))
 
 
-def _image(item: pystac.Item, key: str | None) -> StacImage:
-    asset = item.assets.get(key) if key is not None else _best(item)
-    if asset is None:
-        there = ", ".join(item.assets) or "none"
-        what = f"has no asset {key}" if key is not None else "has no image"
-        fix = "set mapping.asset to one of its assets" if item.assets else "leave it out"
-        raise SiameseError(f"{what}; its assets: {there}", where=f"STAC item {item.id}", fix=fix)
+def _unreadable(where: str, error: BaseException) -> SiameseError:
+    told = next(iter(str(error).splitlines()), "") or type(error).__name__
+    if isinstance(error, KeyError):
+        told = f"it lacks the field {told}"
+    elif isinstance(error, TypeError | AttributeError):
+        told = "one of its fields has a type that STAC does not allow"
+    elif isinstance(error, OSError) and error.strerror:
+        told = error.strerror
+    return SiameseError(f"cannot be read as STAC: {told}", where=where, fix=_FIX)
+
+
+def _no_image(items: Sequence[pystac.Item], key: str | None, given: str) -> SiameseError:
+    first = items[0]
+    there = ", ".join(first.assets) or "none"
+    fix = "set mapping.asset to one of its assets" if first.assets else "give items with an image"
+    if len(items) == 1:
+        what = f"has no {_wanted_asset(key)}; its assets: {there}"
+        return SiameseError(what, where=f"STAC item {first.id}", fix=fix)
+    what = f"none of its {len(items):,} items has an {_wanted_asset(key)}; assets of the first, {first.id}: {there}"
+    return SiameseError(what, where=given, fix=fix)
+
+
+def _wanted_asset(key: str | None) -> str:
+    return f"asset {key}" if key is not None else "image"
+
+
+def _image(item: pystac.Item, asset: pystac.Asset) -> StacImage:
     address = asset.get_absolute_href() or asset.href
     return StacImage(item.id, address.removeprefix("file://"), _taken(item), _band_names(asset, item))
 
@@ -212,6 +268,10 @@ def _described(wanted: Wanted) -> str:
     return "".join(parts)
 
 
+def _address(source: object) -> str:
+    return str(source.get_absolute_href()) if isinstance(source, pystac.Link) else str(source)
+
+
 class _Reader(DefaultStacIO):
     """Reads STAC documents from disk, object storage and the web."""
 
@@ -221,12 +281,18 @@ class _Reader(DefaultStacIO):
 
     def read_json(self, source: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
         del args, kwargs
-        return self.json_loads(self.read_text(source))
+        found: object = self.json_loads(self.read_text(source))
+        if not isinstance(found, dict):
+            what = (
+                f"cannot be read as STAC: it is a JSON {'list' if isinstance(found, list) else 'value'}, not an object"
+            )
+            raise SiameseError(what, where=_address(source), fix=_FIX)
+        return found
 
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:  # noqa: ANN401
         """Returns the text of a document."""
         del args, kwargs
-        href = str(source.get_absolute_href()) if isinstance(source, pystac.Link) else str(source)
+        href = _address(source)
         if href.startswith("s3://"):
             return self._store.get(S3Uri.parse(href)).decode()
         if is_web(href):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from siamese.geo import GDAL_OPTIONS, local_gdal
@@ -51,6 +51,8 @@ class MapSources:
     reasons: Reasons | None = None
     areas: Areas | None = None
     """Areas to count in; None: H3 cells."""
+    shifts: Mapping[str, Path] = field(default_factory=dict)
+    """Layers of shifts by blocks, by their names in :data:`siamese.products.stac.ASSETS`; they are published as is."""
     assessment: Assessment | None = None
     """What a person found out about the map."""
 
@@ -74,7 +76,7 @@ def make_products(facts: MapFacts, sources: MapSources, h3_resolution: int, fold
         summary = summarise_map(facts, sources, h3_resolution)
         vectors = _write_vectors(facts, sources, summary, about, folder)
         report = make_report(facts, sources, summary, folder)
-        return rasters.result() | vectors | report
+        return rasters.result() | vectors | report | dict(sources.shifts)
 
 
 def _write_rasters(sources: MapSources, about: Mapping[str, str], folder: Path) -> dict[str, Path]:
@@ -110,7 +112,12 @@ def _write_vectors(
             files["tiles"] = tiles
     files["geopackage"] = folder / ASSETS["geopackage"].file
     write_geopackage(
-        sources.buildings, files["geopackage"], placed=placed, about=about, areas=files.get("summary_areas")
+        sources.buildings,
+        files["geopackage"],
+        placed=placed,
+        about=about,
+        areas=files.get("summary_areas"),
+        shifts=sources.shifts,
     )
     return files
 

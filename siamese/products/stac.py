@@ -51,6 +51,10 @@ ASSETS: Final[dict[str, AssetKind]] = {
     "reasons": AssetKind("Why pixels are unknown", _COG, ("data", "metadata"), "reasons.tif", is_raster=True),
     "buildings": AssetKind("Buildings, GeoParquet", "application/vnd.apache.parquet", ("data",), "buildings.parquet"),
     "geojson": AssetKind("Buildings, GeoJSON", _GEOJSON, ("data",), "buildings.geojson"),
+    "shifts": AssetKind("Shift of the post images, by blocks", _GEOJSON, ("metadata",), "shifts.geojson"),
+    "footprint_shifts": AssetKind(
+        "Shift of the images against the footprints, by blocks", _GEOJSON, ("metadata",), "footprint_shifts.geojson"
+    ),
     "geopackage": AssetKind(
         "Buildings and areas with a QGIS style", "application/geopackage+sqlite3", ("data",), "map.gpkg"
     ),
@@ -172,6 +176,8 @@ def _properties(facts: MapFacts) -> dict[str, Any]:
         properties["siamese:trust"] = made.trust.model_dump(mode="json")
     if made.alignment is not None:
         properties["siamese:alignment"] = made.alignment.model_dump(mode="json")
+    if made.footprint_alignment is not None:
+        properties["siamese:footprint_alignment"] = made.footprint_alignment.model_dump(mode="json")
     further = {
         "siamese:score": facts.score,
         "siamese:seconds": facts.seconds,

@@ -16,7 +16,7 @@ from siamese.manifests import Assessment, BuildingSet, Checkpoint, DamageMap, Ev
 from siamese.mapping.areas import bring_areas
 from siamese.mapping.decide import grid_of
 from siamese.mapping.facts import facts_of
-from siamese.mapping.publish import BothDates, bring_reasons, reader
+from siamese.mapping.publish import BothDates, bring_reasons, bring_shifts, reader
 from siamese.mapping.stage import DAMAGE_MAP
 from siamese.mapping.trust import evaluation_of
 from siamese.mapping.workplace import workplace
@@ -74,6 +74,7 @@ def make_again(
             known=KnownError.of(evaluation, store) if evaluation else None,
             reasons=bring_reasons(buildings, folder, store) if buildings else None,
             areas=areas.read(store, folder) if areas else None,
+            shifts=bring_shifts(prediction, buildings, folder, store),
             assessment=assessment,
         )
         facts = facts_of(made, store, prediction, buildings, evaluation=evaluation)

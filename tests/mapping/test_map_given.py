@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from builders.made_rasters import PLACE, SMALL, UTM, Colours, draw, pair, read, 
 from shapely import box
 
 from siamese.errors import SiameseError
-from siamese.manifests import BuildingSet, Checkpoint, Prediction
+from siamese.manifests import BuildingSet, Checkpoint, DamageMap, Prediction
 from siamese.mapping import map_pair
 from siamese.mapping.area import Area, find_area
 from siamese.mapping.buildings import MappedBuilding, read_buildings
@@ -119,6 +121,43 @@ def test_drawn_aside_footprints_take_their_class_from_where_the_imagery_shows_th
     assert made.counts == {"destroyed": len(places)}
     still = draw(*paths, tmp_path / "still", params.model_copy(update={"align_footprints": False}), footprints=given)
     assert still.counts != made.counts
+
+
+def test_the_map_tells_how_far_the_footprints_lie_aside_and_keeps_it_as_a_layer(
+    store: ObjectStore, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    places = [(row, col) for row in range(20, 230, 44) for col in range(20, 230, 44)]
+    pre, post = pair(256, 256, *((row, col, 14, 14, 3) for row, col in places))
+    paths = [str(write(tmp_path / "pre.tif", pre))], [str(write(tmp_path / "post.tif", post))]
+    aside = degrees(*(box(col - 9, row + 6, col + 5, row + 20) for row, col in places))
+    aside.to_file(tmp_path / "footprints.geojson")
+    params = SMALL.model_copy(update={"tile_px": 256})
+
+    def mapped(**changed: object) -> DamageMap:
+        how = params.model_copy(update=changed)
+        given = str(tmp_path / "footprints.geojson")
+        return map_pair(*paths, checkpoint, how, store, predictor=Colours(), footprints=given, event="storm")
+
+    made = mapped()
+    assert made.footprint_alignment is not None
+    assert made.footprint_alignment.length_px == pytest.approx(math.hypot(9, 6), abs=0.3)
+    (told,) = [one for one in made.warnings if "against the footprints" in one]
+    assert re.fullmatch(
+        r"the images are shifted by 10\.\d px \(5\.\d m\) against the footprints \(1 of 1 blocks\) and were aligned",
+        told,
+    )
+    assert told in made.products["report_html"].read(store).decode()
+    item = json.loads(made.products["stac_item"].read(store))
+    assert item["properties"]["siamese:footprint_alignment"] == made.footprint_alignment.model_dump(mode="json")
+    layer = made.products["footprint_shifts"]
+    assert item["assets"]["footprint_shifts"]["file:checksum"] == "1220" + layer.sha256
+    found = BuildingSet.load(store, str(made.building_set)).shifts
+    assert found is not None
+    assert layer.read(store) == found.read(store)
+    still = mapped(align_footprints=False)
+    assert still.footprint_alignment is None
+    assert "footprint_shifts" not in still.products
+    assert not [one for one in still.warnings if "against the footprints" in one]
 
 
 GROUND_GREEN = 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -184,9 +185,75 @@ def test_planets_items_give_the_order_of_their_bands(
     assert map_pair(*plain, checkpoint, chosen, store, predictor=Colours(), event="x").counts == made.counts
 
 
+def write_catalog(folder: Path, links: dict[str, list[str]]) -> str:
+    """Writes a catalog with such links, and returns its path."""
+    path = folder / "catalog.json"
+    path.write_text(json.dumps(catalog("Catalog", "somebody", {"root": ["./catalog.json"], **links})))
+    return str(path)
+
+
+def test_items_without_an_image_are_left_out_with_one_warning(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{number}.json" for number in range(6)]
+    for number, name in enumerate(names):
+        image = {"visual": {"href": "./a.tif", "type": "image/tiff"}} if number == 3 else {}
+        drawing = {"mask": {"href": "./mask.gpkg", "roles": ["data-mask"]}}
+        (tmp_path / name).write_text(json.dumps(item(f"item-{number}", PRE, -94.1, drawing | image)))
+    given = write_catalog(tmp_path, {"item": names})
+    with caplog.at_level("WARNING", "siamese"):
+        assert [one.item for one in find_stac(given, Wanted(), store)] == ["item-3"]
+    (told,) = [one.getMessage() for one in caplog.records]
+    assert "5 of 6 items are left out, as they have no image: item-0, item-1, item-2 and 2 more" in told
+    names.remove("3.json")
+    given = write_catalog(tmp_path, {"item": names})
+    with pytest.raises(SiameseError, match="none of its 5 items has an image; assets of the first, item-0: mask"):
+        find_stac(given, Wanted(), store)
+
+
+def test_a_document_counts_as_what_it_is_whatever_the_link_to_it_says(store: ObjectStore, tmp_path: Path) -> None:
+    assets = {"visual": {"href": "./a.tif", "type": "image/tiff"}}
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(item(name, PRE, -94.1, assets)))
+    inner = catalog("Catalog", "inner", {"item": ["./one.json"], "child": ["./catalog.json"]})
+    (tmp_path / "inner.json").write_text(json.dumps(inner))
+    given = write_catalog(tmp_path, {"item": ["./inner.json"], "child": ["./two.json", "./one.json"]})
+    assert {one.item for one in find_stac(given, Wanted(), store)} == {"one", "two"}
+    assert len(find_stac(given, Wanted(), store)) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("[]", "it is a JSON list, not an object"),
+        ("3", "it is a JSON value, not an object"),
+        ('{"type": "FeatureCollection", "features": []}', "FeatureCollection"),
+        ('{"type": "Catalog", "stac_version": "1.0.0", "id": "x", "description": "x"}', "it lacks the field 'links'"),
+        ('{"type": "Feature", "stac_version": "1.0.0", "id": "x", "geometry": null, "properties": [], "links": [], '
+         '"assets": {}}', "one of its fields has a type that STAC does not allow"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("rel", ["item", "child"])
+def test_a_linked_document_that_is_no_stac_is_named(
+    store: ObjectStore, tmp_path: Path, rel: str, text: str, why: str
+) -> None:
+    (tmp_path / "other.json").write_text(text)
+    given = write_catalog(tmp_path, {rel: ["./other.json"]})
+    with pytest.raises(SiameseError, match=re.escape(why)) as raised:
+        find_stac(given, Wanted(), store)
+    assert str(raised.value).startswith(f"{tmp_path / 'other.json'}: cannot be read as STAC: ")
+
+
+def test_a_linked_document_that_is_not_there_is_named(store: ObjectStore, tmp_path: Path) -> None:
+    given = write_catalog(tmp_path, {"item": ["./absent.json"]})
+    with pytest.raises(SiameseError, match=r"absent\.json: cannot be read as STAC: No such file"):
+        find_stac(given, Wanted(), store)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[]", "cannot be read as STAC: it is a JSON list, not an object"),
         ("{}", "cannot be read as STAC"),
         ("nothing", "cannot be read as STAC"),
         ('{"type": "Feature", "stac_version": "1.0.0", "id": "x", "geometry": null, "properties": {"datetime": '

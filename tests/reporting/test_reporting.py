@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from builders.stac_schemas import check_stac
 from products.conftest import brought, checkpoint, damage_map, make_checkpoint, make_map  # noqa: F401
 
 from siamese.adaptation.assessment import assess_map, draw_sample
@@ -30,9 +31,9 @@ def test_an_older_map_gets_its_products_once(older: DamageMap, damage_map: Damag
     files = current_products(older, params, store)
     assert {name for name in files if not name.startswith("stac")} == {
         *("damage", "confidence", "reasons", "buildings", "geojson", "geopackage", "summary", "summary_areas"),
-        *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles"),
+        *("summary_areas_csv", "picture", "report_html", "report_pdf", "tiles", "shifts"),
     }
-    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas", "tiles"):
+    for name in ("confidence", "reasons", "geopackage", "summary", "summary_areas", "tiles", "shifts"):
         assert files[name].sha256 == damage_map.products[name].sha256, name
     item = json.loads(files["stac_item"].read(store))
     place = S3Uri.parse(files["stac_item"].uri)
@@ -100,8 +101,10 @@ def test_files_are_copied_by_format_and_the_item_names_those_beside_it(
     assert run("export", damage_map.event, "--out", str(out)) == 0
     names = {path.name for path in out.iterdir()}
     assert {"map.gpkg", "confidence.tif", "report.pdf", "item.json", "collection.json", "map.json"} <= names
-    assert {"buildings.pmtiles", "page.html"} <= names
+    assert {"buildings.pmtiles", "page.html", "shifts.geojson"} <= names
     item = json.loads((out / "item.json").read_text())
+    for document in ("item", "collection", "model"):
+        check_stac(json.loads((out / f"{document}.json").read_text()))
     assert {asset["href"] for asset in item["assets"].values()} == {
         f"./{name}" for name in names - {"item.json", "collection.json", "model.json", "map.json"}
     }
@@ -110,7 +113,9 @@ def test_files_are_copied_by_format_and_the_item_names_those_beside_it(
     assert {path.name for path in few.iterdir()} == {
         "map.gpkg", "item.json", "collection.json", "model.json", "map.json",
     }  # fmt: skip
-    assert set(json.loads((few / "item.json").read_text())["assets"]) == {"geopackage"}
+    less = json.loads((few / "item.json").read_text())
+    check_stac(less)
+    assert set(less["assets"]) == {"geopackage"}
     assert run("report", str(few / "map.json"), "--out", str(tmp_path / "report")) == 0
     assert {path.name for path in (tmp_path / "report").iterdir()} == {
         "report.html", "report.pdf", "summary.csv", "areas.csv", "map.json",
