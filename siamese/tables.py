@@ -25,7 +25,18 @@ def read_csv(data: bytes, types: Mapping[str, type] | type = str) -> pd.DataFram
     Args:
         data: CSV with a header.
         types: Of all columns, or by column; text that looks like a number or like nothing ("NA") stays text.
+
+    Raises:
+        ValueError: These are no such bytes, or a line has more cells than the header.
     """
     import pandas as pd
 
-    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False)
+    if isinstance(table.index, pd.RangeIndex):
+        return table
+    # The first row has more cells than the header, so pandas took the first columns for names of rows.
+    beyond = table.iloc[:, -table.index.nlevels :].astype(str).to_numpy() != ""
+    if beyond.any():
+        raise ValueError(f"line {2 + int(beyond.any(axis=1).argmax())} has more cells than the header")
+    every = range(len(table.columns))
+    return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, index_col=False, usecols=every)

@@ -114,9 +114,14 @@ def evaluate(
 
     Verification (ROC, DET, area under the curve, equal error rate), recall among the nearest neighbours, one- and
     few-shot classification, nearest neighbours and a linear classifier on the vectors, and the worst pairs. Plots go to
-    the bucket, to the MLflow run that trained the model, and with --plots into a folder.
+    the bucket, to the MLflow run that trained the model, and with --plots into a folder. Items are prepared as those
+    that the model learned from; the params section `items` has no say.
     """
     settings, store = _opened(params, overrides, {"similarity_evaluation.split": split})
+    if any(one.startswith("items.") for one in overrides or ()):
+        from siamese.progress import LOGGER
+
+        LOGGER.warning("--set items.… has no effect here: items are prepared as those that the model learned from")
     from siamese.similarity.evaluate import evaluate_similarity
 
     made_by = _model(model, store)
@@ -134,7 +139,12 @@ def evaluate(
 
 @similarity_app.command()
 def verify(
-    first: Annotated[str, typer.Argument(metavar="A", help="An image file; a text for a model of texts.")],
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="An image file; a .csv or .npy for a model of series or vectors; a text for one of texts."
+        ),
+    ],
     second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     model: Model = "latest",
     threshold: Threshold = None,
@@ -156,13 +166,15 @@ def verify(
 @similarity_app.command()
 def classify(
     items: Annotated[
-        list[str], typer.Argument(metavar="ITEM…", help="Image files or folders of them; texts for a model of texts.")
+        list[str],
+        typer.Argument(metavar="ITEM…", help="Files or folders of them, as for verify; texts for a model of texts."),
     ],
     examples: Annotated[
         Path,
         typer.Option(
             metavar="DIR",
-            help="Folder with one subfolder a class and an example or more in each; for texts a CSV text,class.",
+            help="Folder with one subfolder a class and an example or more in each; or a table or array with classes, "
+            "as for `train`; for texts a CSV text,class.",
         ),
     ],
     model: Model = "latest",
@@ -181,7 +193,7 @@ def classify(
 
     embedder = _embedder(model, ObjectStore())
     asked = resolve_items(items, embedder.config.item_kind)
-    known = read_examples(examples, embedder.config.item_kind)
+    known = read_examples(examples, embedder.config)
     found = run(embedder, asked, known, threshold=threshold, warps=warps)
     if sheet is not None:
         sheet.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +211,8 @@ def changes(
         str,
         typer.Argument(
             metavar="BEFORE",
-            help="An image or a folder of images, a CSV with columns a,b; or a long series (.csv, .npy).",
+            help="An image or a folder of images, or a CSV with columns a,b; a text, for a model of texts; or a long "
+            "series (.csv, .npy).",
         ),
     ],
     second: Annotated[
@@ -235,7 +248,7 @@ def changes(
         whole: dict[str, Any] = {"changes": [one.model_dump() for one in found]}
         emit(whole, _table(f"{len(found)} changes", ("step", "distance"), rows), as_json=as_json)
         return
-    names, before, after = pairs_to_compare(Path(first), Path(second) if second else None)
+    names, before, after = pairs_to_compare(first, second, embedder.config.item_kind)
     told = changed_pairs(embedder, names, before, after, threshold=threshold)
     if sheet is not None:
         sheet.parent.mkdir(parents=True, exist_ok=True)

@@ -51,11 +51,12 @@ def _cell(pair: TwinPair, one: Fingerprint, other: Fingerprint) -> NDArray[np.ui
     pictures = np.hstack([_framed(np.asarray(picture, np.uint8)) for picture in (one.small, other.small, laid)])
     cell = np.full((_TEXT + pictures.shape[0] + _GAP, pictures.shape[1] + _GAP, 3), 255, np.uint8)
     cell[_TEXT : _TEXT + pictures.shape[0], : pictures.shape[1]] = pictures
-    # OpenCV's font has ASCII alone.
     kinds = ", ".join(pair.kinds).replace("°", " deg")
     names = f"{pair.one.name.rpartition('/')[2]}  |  {pair.other.name.rpartition('/')[2]}"
     for line, text in enumerate((names, f"{kinds}; confidence {pair.confidence:.2f}; laid on the other at the right")):
-        cv2.putText(cell, text[:118], (4, 13 + 15 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
+        # OpenCV's font has ASCII alone, and OpenCV crashes on text that UTF-8 cannot hold.
+        plain = text[:118].encode("ascii", errors="replace").decode()
+        cv2.putText(cell, plain, (4, 13 + 15 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return cell
 
 

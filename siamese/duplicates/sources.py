@@ -10,16 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
-from siamese.geo import decode_image
+from siamese.geo import decode_image, decode_jpeg, is_jpeg
 from siamese.store import ObjectStore, S3Uri
 
 _SUFFIXES: Final = frozenset({".png", ".tif", ".tiff", ".jpg", ".jpeg"})
-_JPEG: Final = b"\xff\xd8\xff"
 _SCENE: Final = re.compile(r"(?P<scene>.+)_(?P<date>pre|post)_disaster")
 MAX_SIDE_PX: Final = 16_384
 """Images of a wider side are not read."""
@@ -48,7 +46,8 @@ def files_of_folder(folder: Path) -> Iterator[ImageFile]:
     if not paths:
         raise SiameseError("holds no PNG, TIFF or JPEG image", where=str(folder), fix="check the path")
     for path in paths:
-        yield _file(path.relative_to(folder).as_posix(), path.read_bytes)
+        name = path.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
+        yield _file(name, path.read_bytes)
 
 
 def files_of_prefix(prefix: S3Uri, store: ObjectStore) -> Iterator[ImageFile]:
@@ -78,12 +77,9 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         SiameseError: It is in another format, too large or damaged.
     """
-    if not data.startswith(_JPEG):
-        return decode_image(data, name, max_side_px=MAX_SIDE_PX).pixels
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if found is None:
-        raise SiameseError("JPEG cannot be decoded", where=name, fix="copy the file again from its source")
-    return np.asarray(found, np.uint8)
+    if is_jpeg(data):
+        return decode_jpeg(data, name, max_side_px=MAX_SIDE_PX)
+    return decode_image(data, name, max_side_px=MAX_SIDE_PX).pixels
 
 
 def sha256(data: bytes) -> str:

@@ -99,6 +99,11 @@ class SimilarityEncoder:
         """
         model = _model(reference, store)
         self._embedder = load_embedder(store, model)
+        kind = self._embedder.config.item_kind
+        if kind != "image":
+            what = f"learned from items of kind {kind}; embed and search take images"
+            fix = "ask it with siamese similarity verify, classify or changes"
+            raise SiameseError(what, where=f"similarity model {model.digest}", fix=fix)
         self.identity = f"similarity {model.content}"
         self.dimension = self._embedder.dimension
 

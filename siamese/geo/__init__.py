@@ -2,7 +2,8 @@
 
 Formats
     PNG and GeoTIFF, recognised by their first bytes; no other GDAL driver ever opens a file. :func:`read_header`
-    refuses what cannot be read from the first few kilobytes, before anything large is read.
+    refuses what cannot be read from the first few kilobytes, before anything large is read. JPEG is for photos alone:
+    :func:`decode_jpeg`.
 
 Bands
     1 to 32 bands of integers or floats, colour in RGB order. A palette becomes red, green and blue. An alpha band is
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from siamese.geo.decode import DecodedImage, decode_image
     from siamese.geo.gdal import GDAL_OPTIONS, local_gdal, opened, rasterize
     from siamese.geo.header import Header, RangedFile, read_header
+    from siamese.geo.jpeg import decode_jpeg, is_jpeg
     from siamese.geo.raster import Raster, open_raster, open_rasters
     from siamese.geo.roles import role_warnings
     from siamese.geo.values import ValueRange
@@ -54,6 +56,8 @@ __all__ = [
     "by_fours",
     "check_bands",
     "decode_image",
+    "decode_jpeg",
+    "is_jpeg",
     "local_gdal",
     "open_raster",
     "open_rasters",
@@ -71,6 +75,7 @@ __getattr__ = lazily(
         "siamese.geo.decode": ("DecodedImage", "decode_image"),
         "siamese.geo.gdal": ("GDAL_OPTIONS", "local_gdal", "opened", "rasterize"),
         "siamese.geo.header": ("Header", "RangedFile", "read_header"),
+        "siamese.geo.jpeg": ("decode_jpeg", "is_jpeg"),
         "siamese.geo.raster": ("Raster", "open_raster", "open_rasters"),
         "siamese.geo.roles": ("role_warnings",),
         "siamese.geo.values": ("ValueRange",),

@@ -62,7 +62,7 @@ def decode_image(
         ranged = fixed_range(facts, value_range) or range_of([sample_of_array(values, valid)], facts)
         return _image(values, valid, ranged, None, None)
     with opened(data, name) as dataset:
-        _check_size(dataset.width, dataset.height, max_side_px, name)
+        check_size(dataset.width, dataset.height, max_side_px, name)
         _check_memory(dataset, name)
         layout = find_layout(dataset, name, None)
         ranged = fixed_range(layout.facts, value_range) or range_of([sample_of_file(dataset, layout)], layout.facts)
@@ -83,7 +83,7 @@ def decode_png(data: bytes, name: str, *, max_side_px: int) -> tuple[Values, Mas
         SiameseError: The image is too large, truncated or damaged.
     """
     header = check_png(data, name)
-    _check_size(header.width, header.height, max_side_px, name)
+    check_size(header.width, header.height, max_side_px, name)
     try:
         found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -144,7 +144,12 @@ def _check_memory(dataset: DatasetReader, name: str) -> None:
         raise SiameseError(f"GeoTIFF needs {needed / 2**20:,.0f} MiB of memory to read", where=name, fix=fix)
 
 
-def _check_size(width: int, height: int, max_side_px: int, name: str) -> None:
+def check_size(width: int, height: int, max_side_px: int, name: str) -> None:
+    """Refuses an image that is wider or higher than allowed, or empty.
+
+    Raises:
+        SiameseError: It is.
+    """
     if not 0 < width <= max_side_px or not 0 < height <= max_side_px:
         fix = f"cut it into tiles of at most {max_side_px} px"
         raise SiameseError(f"is {width} x {height} px, more than {max_side_px} px a side", where=name, fix=fix)

@@ -45,7 +45,8 @@ class ItemsParams(Section):
     )
     standardize: bool = Field(
         True,
-        description="Each channel of a series gets mean 0 and deviation 1; columns of vectors too, over all items.",
+        description="Each channel of a series gets mean 0 and deviation 1. Columns of vectors always do, by the items "
+        "of the train split.",
     )
     text_length: int = Field(48, ge=4, le=1024, description="Bytes of a text that are read; the rest is cut off.")
     branches: tuple[str, str] | None = Field(

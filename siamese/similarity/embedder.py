@@ -24,10 +24,10 @@ from siamese.params.similarity import ItemKind
 from siamese.similarity.augment import warped_regularly
 from siamese.similarity.data.decode import encode_text, fit_image, read_image, standardized
 from siamese.similarity.data.items import Items, Values
+from siamese.similarity.data.tables import read_numbers
 from siamese.similarity.distances import Vectors, all_distances, check_vectors, pair_distances
 from siamese.similarity.encoders import EmbeddingNetwork, build_embedder
 from siamese.store import ObjectStore
-from siamese.tables import read_csv
 
 _BATCH = 256
 Raw = Path | str | bytes | NDArray[Any]
@@ -154,9 +154,10 @@ class Embedder:
                 return fit_image(image, shape[0], shape[2], pad=params.sizes == "pad")
             case "text", str():
                 return encode_text(raw, shape[0])
-            case "series" | "vector" as kind, str() | Path():
-                values = read_array(Path(raw))
-                return self._prepared(values[0] if kind == "vector" and values.ndim == 2 else values, number)
+            case "series", str() | Path():
+                return self._prepared(read_array(Path(raw)), number)
+            case "vector", str() | Path():
+                return self._prepared(read_vector(Path(raw)), number)
             case "series", np.ndarray():
                 return self._series(raw, number)
             case "vector", np.ndarray() if raw.shape == shape:
@@ -232,7 +233,7 @@ def embed_items(embedder: Embedder, items: Items, warps: int = 1) -> Vectors:
 
 
 def read_array(path: Path) -> NDArray[np.float32]:
-    """Reads one series ``(channels, steps)`` or one vector: a ``.npy``, or a CSV with a column a channel.
+    """Reads one series ``(channels, steps)``: a ``.npy``, or a CSV with a column a channel, with or without a header.
 
     Raises:
         SiameseError: The file cannot be read, or holds what is no finite number.
@@ -242,13 +243,28 @@ def read_array(path: Path) -> NDArray[np.float32]:
         if path.suffix.lower() == ".npy":
             values = np.atleast_2d(np.load(path, allow_pickle=False)).astype(np.float32)
         else:
-            values = read_csv(path.read_bytes()).to_numpy(dtype=np.float32).T
-    except (OSError, ValueError) as error:
+            values = read_numbers(path).T
+    except (OSError, EOFError, ValueError) as error:
         raise SiameseError(f"is no series: {' '.join(str(error).split())}", where=str(path), fix=fix) from error
+    if not values.size:
+        raise SiameseError("holds no number", where=str(path), fix=fix)
     bad = np.flatnonzero(~np.isfinite(values).all(0))
     if len(bad):
         raise SiameseError(f"holds a NaN or infinity at step {bad[0]}", where=str(path), fix="fill or cut the gap")
     return np.asarray(values, np.float32)
+
+
+def read_vector(path: Path) -> NDArray[np.float32]:
+    """Reads one vector ``(columns,)``: a ``.npy``, or a CSV of one row or one column, with or without a header.
+
+    Raises:
+        SiameseError: The file cannot be read, holds more than one vector, or what is no finite number.
+    """
+    values = read_array(path)
+    if 1 not in values.shape:
+        what = f"holds {' x '.join(map(str, values.shape[::-1]))} numbers, more than one vector"
+        raise SiameseError(what, where=str(path), fix="give a file of one row, or of one column")
+    return values.ravel()
 
 
 def _resized(values: Values, config: EmbedderConfig) -> Values:

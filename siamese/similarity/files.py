@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,100 +12,127 @@ from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
 from siamese.params.similarity import ItemKind
+from siamese.progress import LOGGER
 from siamese.similarity.changes import PairChange, SeriesChange
-from siamese.similarity.data.folders import IMAGES
-from siamese.similarity.embedder import Embedder, Raw
+from siamese.similarity.data.find import find_items
+from siamese.similarity.data.folders import FORMATS, SUFFIXES, FileKind, find_in_folder
+from siamese.similarity.data.names import shortened
+from siamese.similarity.data.tables import read_table
+from siamese.similarity.embedder import Embedder, EmbedderConfig, Raw
 from siamese.similarity.plots import OTHER, SAME, figure_of, png, sheet
-from siamese.tables import read_csv
 
 _COLUMNS = 8
 _MOST_SHOWN = 64
 
 
 def resolve_items(names: Sequence[str], kind: ItemKind) -> list[Raw]:
-    """Returns the image files that are named, those in folders included; or the texts.
+    """Returns the files that are named, those in folders included; or the texts.
 
     Raises:
-        SiameseError: There is no such file, or a folder holds no image.
+        SiameseError: There is no such file, or a folder holds none of the kind.
     """
     if kind == "text":
         return list(names)
     found: list[Raw] = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
-            inside = images_below(path)
+        if os.path.isdir(name):  # noqa: PTH112 - of a name that is too long, pathlib raises
+            inside = files_below(path, kind)
             if not inside:
-                raise SiameseError("holds no image", where=name, fix="name a folder of PNG, JPEG or TIFF files")
+                fix = f"name a folder of {FORMATS[kind]} files"
+                raise SiameseError(f"holds no {kind}", where=name, fix=fix)
             found += inside
-        elif path.is_file():
+        elif os.path.isfile(name):  # noqa: PTH113
             found.append(path)
         else:
-            raise SiameseError("there is no such file or folder", where=name, fix="check the path")
+            raise SiameseError("there is no such file or folder", where=shortened(name), fix="check the path")
     return found
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Returns the image files below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and path.is_file())
+def files_below(folder: Path, kind: FileKind) -> list[Path]:
+    """Returns the files below a folder that may hold an item of a kind, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES[kind] and path.is_file())
 
 
-def read_examples(source: Path, kind: ItemKind) -> Mapping[str, list[Raw]]:
-    """Reads examples by class: a folder with one subfolder a class, or a CSV ``text,class``.
+def read_examples(source: Path, config: EmbedderConfig) -> Mapping[str, list[Raw]]:
+    """Reads examples by class, of any form that training takes; of folders, a series or vector may be a file each.
+
+    Forged items are examples of nothing and are left out.
+
+    Args:
+        source: A folder with one subfolder a class, or a CSV, NumPy or ``.ts`` file.
+        config: Of the model that they are for.
 
     Raises:
-        SiameseError: There is no such folder or file, or it holds no class.
+        SiameseError: There is no such folder or file, or it holds no example of a class.
     """
-    found: dict[str, list[Raw]] = {}
-    if kind == "text" and source.is_file():
-        table = read_csv(source.read_bytes())
-        if not {"text", "class"} <= set(table.columns):
-            raise SiameseError("has no columns text and class", where=str(source), fix="give a CSV text,class")
-        for text, name in zip(table["text"], table["class"], strict=True):
-            found.setdefault(str(name), []).append(str(text))
-    elif source.is_dir():
-        found = {folder.name: list(images_below(folder)) for folder in sorted(source.iterdir()) if folder.is_dir()}
-    else:
-        raise SiameseError("there is no such folder", where=str(source), fix="give a folder with one subfolder a class")
-    if not found:
+    kind = config.item_kind
+    params = config.items.model_copy(update={"kind": kind})
+    if kind == "text" and source.is_dir():
+        raise SiameseError("is a folder, and texts lie in a table", where=str(source), fix="give a CSV text,class")
+    found = find_in_folder(source, params, kind) if kind != "text" and source.is_dir() else find_items(source, params)
+    if found.pairs is not None:
+        raise SiameseError("lists pairs, not examples by class", where=str(source), fix="name each example's class")
+    examples: dict[str, list[Raw]] = {}
+    for item in found.items:
+        if not item.forged:
+            examples.setdefault(item.class_name, []).append(item.payload)
+    if not examples:
         fix = "give a folder with one subfolder of examples a class"
-        raise SiameseError("holds no class", where=str(source), fix=fix)
-    return found
+        raise SiameseError("holds no example that is genuine", where=str(source), fix=fix)
+    if found.refused:
+        name, reason = found.refused[0]
+        LOGGER.warning(f"{source}: {len(found.refused)} cannot be examples; the first, {shortened(name)}, {reason}")
+    return examples
 
 
-def pairs_to_compare(before: Path, after: Path | None) -> tuple[list[str], list[Raw], list[Raw]]:
-    """Returns names, first and second images: of two files, of two folders by name, or of a CSV with columns a and b.
+def pairs_to_compare(first: str, second: str | None, kind: ItemKind) -> tuple[list[str], list[Raw], list[Raw]]:
+    """Returns names, first and second items of pairs.
+
+    Args:
+        first: A file, a folder or a text; or, alone, a CSV with columns a and b, which name files or are texts.
+        second: The same again; files of two folders are paired by name.
+        kind: What the items are.
 
     Raises:
         SiameseError: A file is missing, or two folders share no name.
     """
-    if after is None:
-        if before.suffix.lower() != ".csv" or not before.is_file():
-            fix = "give two images, two folders, or a CSV with columns a,b"
-            raise SiameseError("is compared with nothing", where=str(before), fix=fix)
-        table = read_csv(before.read_bytes())
-        if not {"a", "b"} <= set(table.columns) or not len(table):
-            raise SiameseError(
-                "has no columns a and b, or no row", where=str(before), fix="give a CSV with columns a,b"
-            )
-        ones, others = ([before.parent / str(name) for name in table[column]] for column in ("a", "b"))
-        missing = [path for path in (*ones, *others) if not path.is_file()]
-        if missing:
-            what = f"names {len(missing)} files that are not there, e.g. {missing[0].name}"
-            raise SiameseError(what, where=str(before), fix="name files relative to the table's folder")
-        return [f"{a} | {b}" for a, b in zip(table["a"], table["b"], strict=True)], list(ones), list(others)
+    if second is None:
+        return _listed_pairs(Path(first), kind)
+    if kind == "text":
+        return [f"{first} | {second}"], [first], [second]
+    before, after = Path(first), Path(second)
     for path in (before, after):
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110
             raise SiameseError("there is no such file or folder", where=str(path), fix="check the path")
     if before.is_file():
         return [f"{before.name} | {after.name}"], [before], [after]
-    first = {path.relative_to(before).as_posix(): path for path in images_below(before)}
-    second = {path.relative_to(after).as_posix(): path for path in images_below(after)}
-    names = sorted(first.keys() & second.keys())
+    ones = {path.relative_to(before).as_posix(): path for path in files_below(before, kind)}
+    others = {path.relative_to(after).as_posix(): path for path in files_below(after, kind)}
+    names = sorted(ones.keys() & others.keys())
     if not names:
-        fix = "give the two images of a pair the same name"
-        raise SiameseError(f"shares no image name with {after}", where=str(before), fix=fix)
-    return names, [first[name] for name in names], [second[name] for name in names]
+        fix = f"give the two {kind}s of a pair the same name"
+        raise SiameseError(f"shares no {kind} name with {after}", where=str(before), fix=fix)
+    return names, [ones[name] for name in names], [others[name] for name in names]
+
+
+def _listed_pairs(path: Path, kind: ItemKind) -> tuple[list[str], list[Raw], list[Raw]]:
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        fix = f"give two {kind}s{', two folders' * (kind != 'text')}, or a CSV with columns a,b"
+        raise SiameseError("is compared with nothing", where=shortened(str(path)), fix=fix)
+    fix = "give a CSV with columns a,b"
+    table = read_table(path, fix)
+    if not {"a", "b"} <= set(table.columns) or not len(table):
+        raise SiameseError("has no columns a and b, or no row", where=str(path), fix=fix)
+    ones, others = (list(map(str, table[column])) for column in ("a", "b"))
+    names = [f"{one} | {other}" for one, other in zip(ones, others, strict=True)]
+    if kind == "text":
+        return names, list(ones), list(others)
+    missing = [name for name in (*ones, *others) if not os.path.isfile(path.parent / name)]  # noqa: PTH113
+    if missing:
+        what = f"names {len(missing)} files that are not there, e.g. {shortened(missing[0])}"
+        raise SiameseError(what, where=str(path), fix="name files relative to the table's folder")
+    return names, [path.parent / name for name in ones], [path.parent / name for name in others]
 
 
 def item_sheet(embedder: Embedder, answers: Sequence[tuple[Raw, str]]) -> bytes:

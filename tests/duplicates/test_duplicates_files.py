@@ -103,10 +103,15 @@ def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
     (tmp_path / "text.png").write_bytes(b"not an image at all")
+    claims = bytearray(jpeg(picture(0, 16, 16)))
+    at = claims.find(b"\xff\xc0") + 5
+    claims[at : at + 4] = b"\xfd\xe8\xfd\xe8"
+    (tmp_path / "claims.jpg").write_bytes(claims)
     (tmp_path / "notes.txt").write_text("no image, and not taken for one")
     found = found_in(tmp_path)
     assert found.images == 1
     assert found.unreadable == {
+        "claims.jpg": "is 65000 x 65000 px, more than 16384 px a side",
         "cut.jpg": "JPEG cannot be decoded",
         "empty.jpg": "is empty",
         "text.png": "is neither PNG nor GeoTIFF",
@@ -152,6 +157,19 @@ def test_the_command_prints_writes_and_exits(tmp_path: Path, capsys: pytest.Capt
     assert ended(str(folder), "--check") == 0
     assert ended(str(tmp_path / "absent")) == 1
     assert "there is no such folder or file" in capsys.readouterr().err
+
+
+def test_names_that_utf8_cannot_hold_are_escaped_everywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    names = (b"caf\xe8.png", b"caf\xe9.png", "straße.png".encode())
+    for name, image in zip(names, (picture(0), picture(0)[:, ::-1], picture(0)[::-1]), strict=True):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(png(np.ascontiguousarray(image)))
+    assert ended(str(folder), "--json", "--out", str(out)) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["groups"] == [["caf\\udce8.png", "caf\\udce9.png", "straße.png"]]
+    assert cv2.imread(str(out / "sheet.png")) is not None
+    assert ended(str(folder)) == 0
 
 
 def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -15,10 +17,12 @@ from siamese.errors import SiameseError
 from siamese.manifests import ItemSet
 from siamese.params import ItemsParams
 from siamese.similarity.data import local_data, pack_items, read_items
+from siamese.similarity.data.decode import decode_items, fit_image
 from siamese.similarity.data.find import find_items
 from siamese.similarity.data.items import RawItem
 from siamese.similarity.data.names import stays_below
 from siamese.similarity.data.splits import split_items
+from siamese.similarity.embedder import read_array, read_vector
 from siamese.store import ObjectStore
 
 
@@ -214,3 +218,159 @@ def test_splits_hold_out_whole_classes_and_depend_on_the_seed_alone(
     assert "train" in found
     if split != "item":
         assert {"train", "val", "test"} == set(found)
+
+
+def test_what_a_photo_or_a_name_does_wrong_costs_one_item_only(store: ObjectStore, tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "data", classes=8, each=3)
+    jpeg = bytearray(cv2.imencode(".jpg", np.full((16, 16), 90, np.uint8))[1].tobytes())
+    at = jpeg.find(b"\xff\xc0") + 5
+    jpeg[at : at + 4] = b"\xfd\xe8\xfd\xe8"
+    (root / "class0" / "claims.jpg").write_bytes(jpeg)
+    cv2.imwrite(str(root / "class0" / "void.tif"), np.full((9, 9), np.nan, np.float32))
+    (root / "class0" / "closed.png").symlink_to("/proc/self/mem")
+    for place in (b"class1/caf\xe9.png", b"caf\xe9/0.png", b"caf\xe9/1.png", b"caf\xe8/0.png", b"caf\xe8/1.png"):
+        path = Path(os.fsdecode(os.fsencode(root) + b"/" + place))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((root / "class1" / "0.png").read_bytes())
+    items = pack_items(root, packing(), store)
+    told = refused(items, store)
+    assert told["class0/claims.jpg"] == "is 65000 x 65000 px, more than 20000 px a side"
+    assert told["class0/void.tif"] == "holds no finite value"
+    assert told["class0/closed.png"].startswith("cannot be read: ")
+    found = read_items(items, None, store)
+    assert found
+    assert "class1/caf\\udce9.png" in found.ids
+    assert {"caf\\udce8", "caf\\udce9"} <= set(found.names)
+
+
+def test_whole_photos_are_not_kept(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    photo = cv2.resize(rng.integers(0, 255, (20, 20, 3), np.uint8), (1000, 1000))
+    for number in range(12):
+        (tmp_path / f"c{number % 4}").mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / f"c{number % 4}" / f"{number}.bmp.png"), photo, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+    found = find_items(tmp_path, packing())
+    decode_items(found.kind, found.items[:1], packing())
+    tracemalloc.start()
+    found = find_items(tmp_path, packing())
+    kept, values, _, _ = decode_items(found.kind, found.items, packing())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(kept), values.shape) == (12, (12, 16, 16, 3))
+    assert peak < 6 * photo.nbytes, "the file and the image at work, not all twelve of each"
+
+
+@pytest.mark.parametrize(("bands", "sizes"), [(0, "resize"), (0, "pad"), (0, "refuse"), (1, "resize"), (3, "pad")])
+def test_images_are_what_they_are_when_all_are_at_hand(tmp_path: Path, bands: int, sizes: str) -> None:
+    rng = np.random.default_rng(1)
+    params = packing(bands=bands, sizes=sizes)
+    for kinds in (("grey",), ("grey", "rgb"), ("grey", "as grey")):
+        items = []
+        for number in range(9):
+            kind = kinds[number % len(kinds)]
+            shape = (37, 53) if number < 7 else (20, 20)
+            image = rng.integers(0, 255, (*shape, 3 if kind == "rgb" else 1), np.uint8)
+            items.append(RawItem(str(number), "c", image.repeat(3, axis=2) if kind == "as grey" else image))
+        kept, values, _, _ = decode_items("image", items, params)
+        wanted = bands or (3 if "rgb" in kinds else 1)
+        images = [np.asarray(item.payload) for item in kept]
+        assert len(kept) == (7 if sizes == "refuse" else 9)
+        np.testing.assert_array_equal(values, [fit_image(one, 16, wanted, pad=sizes == "pad") for one in images])
+
+
+def saved(path: Path, **arrays: object) -> Path:
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    return path
+
+
+LABELS = np.arange(4) // 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", "class,width\na,wide\nb,long\n", "none of 2 items can be used; .* 'wide' is no number"),
+        ("a.csv", "class,width\n,1\n", "none of 1 items can be used; the first, line 2, has no class"),
+        ("a.csv", "text,class\n ,a\nx, \n", "none of 2 items can be used; the first, line 2, has no text"),
+        ("a.csv", "class,a\nx,1,7\n", "line 2 has more cells than the header"),
+        ("a.csv", "a,b,same\n" + "x" * 5000 + ".png,b.png,1\n", "holds no usable pair: 3 are refused"),
+        ("a.csv", "a,b,same\nb.png," + "x/" * 2500 + "x.png,1\n", "holds no usable pair: 3 are refused"),
+        ("a.csv", "text,class\nMünchen,a\n".encode("latin-1"), "not a CSV table: 'utf-8' .* save it as CSV in UTF-8"),
+        ("a.ts", "@data\n", "holds no item"),
+        ("a.ts", "@data\n1,x:a\n1,2:\n", "none of 2 items can be used; the first, a.ts:2, is no line of numbers"),
+        ("a.npz", {}, "has no values"),
+        ("a.npz", {"x": np.zeros((0, 4)), "y": np.zeros(0)}, "holds no item"),
+        ("a.npz", {"x": np.array([["a", "b"]] * 4), "y": LABELS}, "holds <U1, no numbers"),
+        ("a.npz", {"x": np.zeros((4, 3)), "y": np.int64(1)}, "its labels are one value"),
+        ("a.npz", {"x": np.zeros((4, 3)), "y": LABELS, "groups": np.zeros(2)}, "has 4 items and 2 groups"),
+        ("a.npz", {"x": np.zeros((4, 8, 8, 0)), "y": LABELS}, r"is of shape \(4, 8, 8, 0\)"),
+        ("a.npz", {"x": np.zeros((4, 8, 0, 3), np.uint8), "y": LABELS}, r"is of shape \(4, 8, 0, 3\)"),
+        ("a.npz", {"x": np.full((4, 8, 8, 3), np.nan), "y": LABELS}, "the first, 0, holds no finite value"),
+        ("a.npz", b"PK\x03\x04 and no more", "not a NumPy file: File is not a zip file"),
+        ("a.npy", b"\x93NUMPY\x01\x00v\x00{'shape': (4, " + b" " * 200, "not a NumPy file"),
+    ],
+)  # fmt: skip
+def test_data_of_which_nothing_is_usable_get_one_line(
+    store: ObjectStore, tmp_path: Path, name: str, content: str | bytes | dict[str, object], told: str
+) -> None:
+    path = tmp_path / name
+    match content:
+        case str():
+            path.write_text(content)
+        case bytes():
+            path.write_bytes(content)
+        case _:
+            saved(path, **content)
+    with pytest.raises(SiameseError, match=told) as raised:
+        pack_items(path, packing(), store)
+    assert len(str(raised.value)) < 500
+
+
+def test_images_without_a_finite_value_are_refused_and_the_rest_scaled_by_what_is_finite(tmp_path: Path) -> None:
+    values = np.linspace(0, 1, 4 * 64).reshape(4, 8, 8, 1)
+    values[0], values[1, 0, 0], values[1, 0, 1] = np.nan, np.nan, np.inf
+    found = find_items(saved(tmp_path / "a.npz", x=values, y=LABELS), ItemsParams())
+    assert found.refused == [("0", "holds no finite value")]
+    first, *_, last = (np.asarray(item.payload) for item in found.items)
+    assert (first[0, 0, 0], first[0, 1, 0], last.max()) == (0, 255, 255)
+
+
+def test_a_comma_after_every_row_changes_no_class(tmp_path: Path) -> None:
+    for header in ("class,a,b", "class,a,b,"):
+        (tmp_path / "a.csv").write_text(f"{header}\nx,1,2,\ny,3,4,\n")
+        found = find_items(tmp_path / "a.csv", ItemsParams())
+        assert [(item.class_name, np.asarray(item.payload).tolist()) for item in found.items] == [
+            ("x", [1, 2]), ("y", [3, 4]),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "series"),
+    [
+        ("value\n1\n2\n3\n", [[1, 2, 3]]),
+        ("1\n2\n3\n", [[1, 2, 3]]),
+        ("5,5\n5,6\n", [[5, 5], [5, 6]]),
+        ("1e3,-2,\n3,4,\n", [[1000, 3], [-2, 4]]),
+        ("\ufeff1\n2\n", [[1, 2]]),
+        ("id,class,a,b\nx,y,1,2\n", [[1], [2]]),
+    ],
+)
+def test_a_series_loses_no_step_for_want_of_a_header(tmp_path: Path, text: str, series: list[list[float]]) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert read_array(tmp_path / "a.csv").tolist() == series
+
+
+@pytest.mark.parametrize("text", ["1,2,3\n", "a,b,c\n1,2,3\n", "1\n2\n3\n", "class,a,b,c\nx,1,2,3\n"])
+def test_a_vector_is_one_row_or_one_column(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert read_vector(tmp_path / "a.csv").tolist() == [1, 2, 3]
+    (tmp_path / "a.csv").write_text(text + text.splitlines()[-1] + "\n1,2,3")
+    with pytest.raises(SiameseError, match=r"more than one vector|is no series"):
+        read_vector(tmp_path / "a.csv")
+
+
+def test_a_file_of_no_number_is_no_series(tmp_path: Path) -> None:
+    for text, told in (("a,b\n", "holds no number"), ("a\nx\n", "is no series: .*'x'"), ("", "is no series")):
+        (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(SiameseError, match=told):
+            read_array(tmp_path / "a.csv")

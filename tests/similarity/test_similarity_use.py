@@ -14,6 +14,7 @@ from madeitems import packing, picture, quick, series, write_folder
 from mlflow import MlflowClient
 
 from siamese.cli.app import main
+from siamese.embedding.encoders import SimilarityEncoder
 from siamese.errors import SiameseError
 from siamese.manifests import ItemSet, SimilarityEvaluation, SimilarityModel
 from siamese.params import SimilarityEvaluationParams, SimilarityPromotionParams
@@ -25,13 +26,14 @@ from siamese.registry.similarity import (
     rollback_similarity,
 )
 from siamese.similarity.changes import changed_pairs, peaks, series_changes
-from siamese.similarity.classify import classify, verify
+from siamese.similarity.classify import Classified, classify, verify
 from siamese.similarity.data import pack_items
 from siamese.similarity.data.arrays import found_in_arrays
 from siamese.similarity.data.items import Found, RawItem
 from siamese.similarity.distances import all_distances, pair_distances
-from siamese.similarity.embedder import load_embedder
+from siamese.similarity.embedder import Embedder, load_embedder
 from siamese.similarity.evaluate import evaluate_similarity, read_report
+from siamese.similarity.files import pairs_to_compare, read_examples, resolve_items
 from siamese.similarity.verb import train_similarity
 from siamese.similarity.verification import choose_threshold, error_rates
 from siamese.store import ObjectStore
@@ -193,21 +195,25 @@ def test_the_command_line_trains_measures_and_answers(
     section["similarity_evaluation"] = EVALUATION.model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(json.dumps(section))
 
+    logged: list[str] = []
+
     def run(*words: str, code: int = 0) -> str:
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main(["similarity", *words])
         out = capfd.readouterr()
         assert ended.value.code == code, out.err
+        logged.append(out.err)
         return out.out if not code else out.err
 
     given = ("--params", str(tmp_path / "params.yaml"))
     assert "validation auc" in run("train", str(root), *given)
-    told = run("evaluate", str(root), "--plots", str(tmp_path / "plots"), *given)
+    told = run("evaluate", str(root), "--plots", str(tmp_path / "plots"), *given, "--set", "items.side_px=8")
+    assert "--set items.… has no effect here" in logged[-1]
     assert "area under the ROC curve" in told
     assert "3-way 1-shot" in told
     assert (tmp_path / "plots" / "roc.png").is_file()
-    SimilarityEvaluation.latest(store)
+    assert SimilarityEvaluation.latest(store).items == SimilarityModel.latest(store).items
     one, two, other = (str(root / name) for name in ("class0/0.png", "class0/1.png", "class5/0.png"))
     assert run("verify", one, two).startswith("the same: distance")
     assert run("verify", one, other).startswith("not the same: distance")
@@ -219,3 +225,85 @@ def test_the_command_line_trains_measures_and_answers(
     assert sheet.read_bytes().startswith(b"\x89PNG")
     error = run("verify", one, str(root / "gone.png"), code=1)
     assert error.strip().endswith("gone.png: cannot be read — check the path")
+
+
+def few(found: Found, store: ObjectStore) -> Embedder:
+    """A model of any kind that has learned little."""
+    return load_embedder(store, train_similarity(pack_items(found, packing(), store), quick(epochs=1), store))
+
+
+def answers(embedder: Embedder, items: list[str], examples: Path) -> list[Classified]:
+    config = embedder.config
+    return classify(embedder, resolve_items(items, config.item_kind), read_examples(examples, config), threshold=1e9)
+
+
+def test_series_and_vectors_are_asked_by_file_or_folder_with_or_without_a_header(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(8), 4)
+    for kind, header in (("series", "value\n"), ("vector", "a,b,c,d,e\n")):
+        between = "\n" if kind == "series" else ","
+        values = np.stack([series(n, rng, 12) if kind == "series" else rng.normal(n, 0.1, 5) for n in labels])
+        embedder = few(found_in_arrays(values, labels.tolist(), packing(kind=kind)), store)
+        root = tmp_path / kind
+        for number in range(2):
+            (root / f"k{number}").mkdir(parents=True)
+            np.save(root / f"k{number}" / "a.npy", values[4 * number])
+            text = between.join(map(str, values[4 * number]))
+            (root / f"k{number}" / "b.csv").write_text(header * number + text + "\n")
+        told = answers(embedder, [str(root / "k0"), str(root / "k1" / "b.csv")], root)
+        assert [one.class_name for one in told] == ["k0", "k0", "k1"]
+        np.savez(tmp_path / f"{kind}.npz", x=values, y=labels)
+        assert answers(embedder, [str(root / "k1" / "a.npy")], tmp_path / f"{kind}.npz")[0].class_name == "1"
+        assert verify(embedder, str(root / "k1" / "a.npy"), str(root / "k1" / "b.csv"), threshold=1e-3).same
+        names, first, second = pairs_to_compare(str(root / "k0"), str(root / "k1"), embedder.config.item_kind)
+        assert names == ["a.npy", "b.csv"]
+        assert len(changed_pairs(embedder, names, first, second, threshold=1.0)) == 2
+        with pytest.raises(SiameseError, match=f"holds no {kind} — name a folder of .csv or .npy files"):
+            resolve_items([str(Path(__file__).parent)], embedder.config.item_kind)
+        with pytest.raises(SiameseError, match=f"learned from items of kind {kind}; embed and search take images"):
+            SimilarityEncoder(embedder.name, store)
+
+
+def test_texts_are_asked_by_table(store: ObjectStore, tmp_path: Path) -> None:
+    towns = [RawItem(f"{n} {i}", str(n), f"town {n} {i}") for n in range(8) for i in range(3)]
+    embedder = few(Found("text", towns), store)
+    (tmp_path / "a.csv").write_text("text,class\ntown 1,one\n,\ntown 2,two\n")
+    assert set(read_examples(tmp_path / "a.csv", embedder.config)) == {"one", "two"}
+    assert answers(embedder, ["town 2"], tmp_path / "a.csv")[0].class_name == "two"
+    (tmp_path / "latin.csv").write_bytes("text,class\nMünchen,a\n".encode("latin-1"))
+    with pytest.raises(SiameseError, match="not a CSV table: 'utf-8'"):
+        read_examples(tmp_path / "latin.csv", embedder.config)
+    with pytest.raises(SiameseError, match="is a folder, and texts lie in a table"):
+        read_examples(tmp_path, embedder.config)
+    (tmp_path / "pairs.csv").write_text("a,b,same\ntown 1,town 1,1\ntown 1,no hamlet,0\n")
+    names, first, second = pairs_to_compare(str(tmp_path / "pairs.csv"), None, "text")
+    assert names == ["town 1 | town 1", "town 1 | no hamlet"]
+    same, other = changed_pairs(embedder, names, first, second, threshold=1e-4)
+    assert (same.changed, other.changed) == (False, True)
+    assert pairs_to_compare("a/town", "b//town", "text") == (["a/town | b//town"], ["a/town"], ["b//town"])
+    with pytest.raises(SiameseError, match="lists pairs, not examples by class"):
+        read_examples(tmp_path / "pairs.csv", embedder.config)
+    with pytest.raises(SiameseError, match="is compared with nothing — give two texts, or a CSV"):
+        pairs_to_compare("x" * 5000, None, "text")
+
+
+def test_examples_are_read_as_training_data_are(store: ObjectStore, tmp_path: Path) -> None:
+    _, model = trained(store, tmp_path / "data", epochs=1)
+    config = load_embedder(store, model).config
+    for number, place in enumerate(("ana/genuine", "ana/forged", "greek/alpha", "greek/beta", "mock/forged")):
+        folder = write_folder(tmp_path / f"made{number}", classes=1, each=2) / "class0"
+        (tmp_path / "known" / place).parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(tmp_path / "known" / place)
+    known = read_examples(tmp_path / "known", config)
+    assert {name: len(own) for name, own in known.items()} == {"ana": 2, "greek/alpha": 2, "greek/beta": 2}
+    assert all("forged" not in str(path) for own in known.values() for path in own)
+    (tmp_path / "imitations").mkdir()
+    (tmp_path / "known" / "mock").rename(tmp_path / "imitations" / "mock")
+    with pytest.raises(SiameseError, match="holds no example that is genuine"):
+        read_examples(tmp_path / "imitations", config)
+    with pytest.raises(SiameseError, match="there is no such file or folder"):
+        read_examples(tmp_path / "gone", config)
+    with pytest.raises(SiameseError, match="there is no such file or folder"):
+        resolve_items(["x" * 5000], "image")

@@ -6,6 +6,7 @@ import csv
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,3 +41,18 @@ def test_numpys_numbers_are_written_as_pythons() -> None:
 def test_text_that_looks_like_a_number_or_like_nothing_comes_back_as_it_was(rows: list[tuple[str, str]]) -> None:
     found = read_csv(csv_bytes(("scene", "split"), rows))
     assert list(zip(found["scene"], found["split"], strict=True)) == rows
+
+
+def test_a_comma_after_every_row_shifts_no_column() -> None:
+    for rows in (b"x,1,2,\ny,3,4,\n", b"x,1,2,,\ny,3,4\n"):
+        found = read_csv(b"class,a,b\n" + rows)
+        assert found.to_dict("list") == {"class": ["x", "y"], "a": ["1", "3"], "b": ["2", "4"]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [(b"x,1,2\ny,3\n", "line 2 has more"), (b"x,1,\ny,3,4\n", "line 3 has more"), (b"x,1\ny,3,4\n", "line 3")],
+)
+def test_a_row_longer_than_the_header_is_refused_with_its_line(rows: bytes, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_csv(b"class,a\n" + rows)

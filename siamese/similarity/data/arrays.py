@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tokenize
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +32,20 @@ def find_in_npy(path: Path, params: ItemsParams) -> Found:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             values = next((loaded[name] for name in _VALUES if name in loaded), None)
             labels = next((loaded[name] for name in _LABELS if name in loaded), None)
-            groups = loaded["groups"].tolist() if "groups" in loaded.files else None
+            groups = loaded["groups"] if "groups" in loaded.files else None
         else:
             beside = path.with_suffix(".labels.npy")
             values, groups = loaded, None
             labels = np.load(beside, allow_pickle=False) if beside.is_file() else None
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, MemoryError, BadZipFile, zlib.error, tokenize.TokenError) as error:
         raise SiameseError(f"not a NumPy file: {' '.join(str(error).split())}", where=str(path), fix=fix) from error
     if values is None or labels is None:
         raise SiameseError(f"has no {'values' if values is None else 'labels'}", where=str(path), fix=fix)
-    named = None if groups is None else list(groups)
-    return found_in_arrays(values, labels.tolist(), params, groups=named, where=str(path))
+    for told, named in (("labels", labels), ("groups", groups)):
+        if named is not None and not named.ndim:
+            raise SiameseError(f"its {told} are one value", where=str(path), fix="give one an item")
+    of_classes = None if groups is None else groups.tolist()
+    return found_in_arrays(values, labels.tolist(), params, groups=of_classes, where=str(path))
 
 
 def found_in_arrays(
@@ -61,24 +67,35 @@ def found_in_arrays(
         where: How errors name the array.
 
     Raises:
-        SiameseError: The form is none of these, or there are not as many labels as items.
+        SiameseError: The form is none of these, there are not as many labels or groups as items, or no numbers.
     """
-    if values.ndim == 0 or len(labels) != len(values):
-        what = f"has {len(values) if values.ndim else 0} items and {len(labels)} labels"
-        raise SiameseError(what, where=where, fix="give one label an item")
+    count = len(values) if values.ndim else 0
+    for told, named in (("label", labels), ("group", groups)):
+        if named is not None and (not values.ndim or len(named) != count):
+            what = f"has {count} items and {len(named)} {told}s"
+            raise SiameseError(what, where=where, fix=f"give one {told} an item")
+    if values.dtype.kind not in "biuf":
+        raise SiameseError(f"holds {values.dtype}, no numbers", where=where, fix="give integers or floats")
     kind = _kind(values, params)
-    if kind is None:
+    if kind is None or 0 in values.shape[1:]:
         what = f"is of shape {values.shape}"
         fix = "give (n, columns), (n, channels, steps), (n, H, W) or (n, H, W, bands)"
         raise SiameseError(what, where=where, fix=fix)
+    empty = np.zeros(count, np.bool_)
     if kind == "image" and values.dtype != np.uint8:
-        top = float(np.nanmax(values)) if values.size else 0.0
+        finite = np.isfinite(values)
+        empty = ~finite.reshape(count, -1).any(1) if count else empty
+        top = float(np.max(values, where=finite, initial=0))
         # Floats in 0..1 and whole numbers in 0..16, as in scikit-learn's digits, become 0..255.
-        values = np.clip(np.nan_to_num(values) * (255 / top if top > 0 else 1), 0, 255).astype(np.uint8)
+        numbers = np.nan_to_num(values, posinf=top, neginf=0)
+        values = np.clip(numbers * (255 / top if top > 0 else 1), 0, 255).astype(np.uint8)
     rows = values[:, None, :] if kind == "series" and values.ndim == 2 else values
     rows = values[..., None] if kind == "image" and values.ndim == 3 else rows
     found = Found(kind, [])
     for number, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        if empty[number]:
+            found.refused.append((f"{number}", "holds no finite value"))
+            continue
         group = str(groups[number]) if groups is not None else ""
         found.items.append(RawItem(f"{number}", str(label), np.asarray(row), group))
     return found
@@ -126,6 +143,9 @@ def find_in_ts(path: Path, params: ItemsParams) -> Found:
             values = np.array(rows, np.float32)
         except ValueError:
             found.refused.append((f"{path.name}:{number}", "is no line of numbers, with channels of one length"))
+            continue
+        if not label.strip():
+            found.refused.append((f"{path.name}:{number}", "has no class"))
             continue
         found.items.append(RawItem(f"{path.name}:{number}", label.strip(), values))
     if not started:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
-from siamese.geo import by_fours, decode_image
+from siamese.geo import by_fours, decode_image, decode_jpeg, is_jpeg, opened
+from siamese.geo.formats import PNG_SIGNATURE
 from siamese.params import ItemsParams
 from siamese.params.similarity import ItemKind
-from siamese.similarity.data.items import RawItem, Values
+from siamese.similarity.data.items import RawItem, Values, none_usable
 
 _MAX_SIDE_PX = 20_000
-_JPEG = b"\xff\xd8\xff"
 Refused = list[tuple[str, str]]
 
 
@@ -36,6 +38,8 @@ def decode_items(
     Raises:
         SiameseError: None fits.
     """
+    if not items:
+        raise none_usable((), 0, "data")
     match kind:
         case "image":
             kept, values, refused, notes = _images(items, params)
@@ -47,9 +51,7 @@ def decode_items(
             kept, refused, notes = list(items), [], []
             values = np.stack([encode_text(str(item.payload), params.text_length) for item in items])
     if not kept:
-        name, reason = refused[0]
-        what = f"none of {len(items)} items can be used; the first, {name}, {reason}"
-        raise SiameseError(what, where="data", fix="mend the data")
+        raise none_usable(refused, len(items), "data")
     return kept, values, refused, notes
 
 
@@ -63,16 +65,22 @@ def read_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """Decodes a PNG, TIFF or JPEG to ``(H, W, bands)``, colour in RGB order.
 
     Raises:
-        SiameseError: The bytes are none of these, or damaged.
+        SiameseError: The bytes are none of these, damaged, too large an image, or without any finite value.
     """
-    if not data.startswith(_JPEG):
-        return decode_image(data, name, max_side_px=_MAX_SIDE_PX).pixels
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise SiameseError("is a damaged JPEG", where=name, fix="copy the file again from its source")
-    if image.ndim == 2:
-        return np.asarray(image[..., None], np.uint8)
-    return np.asarray(cv2.cvtColor(image[..., :3], cv2.COLOR_BGR2RGB), np.uint8)
+    if is_jpeg(data):
+        return decode_jpeg(data, name, max_side_px=_MAX_SIDE_PX)
+    found = decode_image(data, name, max_side_px=_MAX_SIDE_PX)
+    if found.valid is not None and not found.valid.any() and not _holds_values(data, name):
+        raise SiameseError("holds no finite value", where=name, fix="make the file again")
+    return found.pixels
+
+
+def _holds_values(data: bytes, name: str) -> bool:
+    """Tells whether any value of an image is finite; integers always are."""
+    if data.startswith(PNG_SIGNATURE):
+        return True
+    with opened(data, name) as dataset:
+        return any(bool(np.isfinite(dataset.read(band)).any()) for band in dataset.indexes)
 
 
 def fit_image(image: NDArray[np.uint8], side: int, bands: int, *, pad: bool = False) -> NDArray[np.uint8]:
@@ -98,33 +106,62 @@ def fit_image(image: NDArray[np.uint8], side: int, bands: int, *, pad: bool = Fa
 
 
 def _images(items: Sequence[RawItem], params: ItemsParams) -> tuple[list[RawItem], Values, Refused, list[str]]:
-    decoded: list[tuple[RawItem, NDArray[np.uint8]]] = []
+    decoded: list[_Fitted] = []
     refused: Refused = []
     for item in items:
-        match item.payload:
-            case np.ndarray() as image:
-                decoded.append((item, image))
-            case bytes() as data:
-                try:
-                    decoded.append((item, read_image(data, item.id)))
-                except SiameseError as error:
-                    refused.append((item.id, error.what))
-            case _:
-                refused.append((item.id, "is a text, not an image"))
-    sizes = Counter(image.shape[:2] for _, image in decoded)
+        try:
+            decoded.append(_fitted(item, params))
+        except SiameseError as error:
+            refused.append((item.id, error.what))
+    sizes = Counter(image.size for image in decoded)
     usual = sizes.most_common(1)[0][0] if sizes else (0, 0)
     notes = []
     if params.sizes == "refuse":
-        other = [item.id for item, image in decoded if image.shape[:2] != usual]
+        other = [image.item.id for image in decoded if image.size != usual]
         refused += [(name, f"is not of the usual size, {usual[0]} x {usual[1]}") for name in other]
-        decoded = [(item, image) for item, image in decoded if image.shape[:2] == usual]
+        decoded = [image for image in decoded if image.size == usual]
     elif len(sizes) > 1:
         done = "padded and resized" if params.sizes == "pad" else "resized"
         notes.append(f"images of {len(sizes)} sizes were {done} to {params.side_px} x {params.side_px} pixels")
-    grey = all(_is_grey(image) for _, image in decoded)
-    bands = params.bands or (1 if grey else 3)
-    fitted = [fit_image(image, params.side_px, bands, pad=params.sizes == "pad") for _, image in decoded]
-    return [item for item, _ in decoded], np.stack(fitted) if fitted else np.empty(0), refused, notes
+    bands = params.bands or (1 if all(image.grey for image in decoded) else 3)
+    values = np.stack([image.by_bands[bands] for image in decoded]) if decoded else np.empty(0)
+    return [image.item for image in decoded], values, refused, notes
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """An image at the size that a network takes. The whole one is not kept: photos are large."""
+
+    item: RawItem
+    size: tuple[int, ...]
+    """Height and width that it had."""
+    grey: bool
+    by_bands: Mapping[int, NDArray[np.uint8]]
+    """By the number of bands that items may get; which, is known when all are read."""
+
+
+def _fitted(item: RawItem, params: ItemsParams) -> _Fitted:
+    image = _read(item)
+    grey = _is_grey(image)
+    wanted = (params.bands,) if params.bands else (1, 3) if grey else (3,)
+    pad = params.sizes == "pad"
+    by_bands = {bands: fit_image(image, params.side_px, bands, pad=pad) for bands in wanted}
+    return _Fitted(item, image.shape[:2], grey, by_bands)
+
+
+def _read(item: RawItem) -> NDArray[np.uint8]:
+    match item.payload:
+        case np.ndarray() as image:
+            return image
+        case Path() as path:
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise SiameseError(f"cannot be read: {error.strerror}", where=item.id, fix="check the file") from error
+            return read_image(data, item.id)
+        case bytes() as data:
+            return read_image(data, item.id)
+    raise SiameseError("is a text, not an image", where=item.id, fix="give image files")
 
 
 def _is_grey(image: NDArray[np.uint8]) -> bool:

@@ -16,7 +16,7 @@ def find_items(path: Path, params: ItemsParams) -> Found:
     """Finds the items in a folder or file.
 
     Raises:
-        SiameseError: There is no such data, or it is in none of the known forms.
+        SiameseError: There is no such data, it is in none of the known forms, or nothing in it can be used.
     """
     if path.is_dir():
         found = find_in_folder(path, params)
@@ -35,5 +35,6 @@ def find_items(path: Path, params: ItemsParams) -> Found:
                 raise SiameseError("is of no known form", where=str(path), fix=fix)
     if params.kind not in ("auto", found.kind):
         what = f"holds items of kind {found.kind}, not {params.kind}"
-        raise SiameseError(what, where=str(path), fix="set items.kind=auto")
+        raise SiameseError(what, where=str(path), fix="give items of that kind, or set items.kind=auto")
+    found.check(str(path))
     return found

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese.errors import SiameseError
 from siamese.params.similarity import ItemKind
+from siamese.similarity.data.names import shortened
 
 Values = NDArray[Any]
 """Of all items, first axis: images ``(n, H, W, bands) uint8``; series ``(n, channels, steps) float32``, NaN after their
@@ -23,7 +27,7 @@ class RawItem:
     Attributes:
         id: Path below the data folder, or the row's number.
         class_name: What it shows; items of one class are the same.
-        payload: Bytes of an image file, an array, or a text.
+        payload: An image file or its bytes, an array, or a text. Files are read one by one, when they are decoded.
         group: What its class belongs to, e.g. an alphabet.
         branch: 1 for the second encoder of a pseudo-Siamese network, else 0.
         forged: Whether it imitates its class: the same as nothing.
@@ -31,7 +35,7 @@ class RawItem:
 
     id: str
     class_name: str
-    payload: bytes | Values | str
+    payload: Path | bytes | Values | str
     group: str = ""
     branch: int = 0
     forged: bool = False
@@ -61,6 +65,24 @@ class Found:
     items: list[RawItem]
     pairs: list[RawPair] | None = None
     refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def check(self, where: str) -> None:
+        """Makes sure that there is something.
+
+        Raises:
+            SiameseError: There is no item; the first that was refused is named.
+        """
+        if not self.items:
+            raise none_usable(self.refused, len(self.refused), where)
+
+
+def none_usable(refused: Sequence[tuple[str, str]], count: int, where: str) -> SiameseError:
+    """Returns the error for data in which nothing can be used, with the reason of the first refusal."""
+    if not refused:
+        return SiameseError("holds no item", where=where, fix="give data that hold some")
+    name, reason = refused[0]
+    what = f"none of {count} items can be used; the first, {shortened(name)}, {reason}"
+    return SiameseError(what, where=where, fix="mend the data")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from siamese.manifests import ItemSet, Split
 from siamese.params import ItemsParams
 from siamese.similarity.data.decode import decode_items
 from siamese.similarity.data.find import find_items
-from siamese.similarity.data.items import Found, RawItem
+from siamese.similarity.data.items import Found, RawItem, Values
+from siamese.similarity.data.names import readable
 from siamese.similarity.data.splits import joined_classes, split_items
 from siamese.similarity.stage import ITEM_SET
 from siamese.store import ObjectStore, Origin, put_blob
@@ -39,7 +40,8 @@ def pack_items(source: Path | Found, params: ItemsParams, store: ObjectStore, *,
         SiameseError: Nothing can be used, there is only one class, or too few to hold some out.
     """
     found = find_items(source, params) if isinstance(source, Path) else source
-    where = name or (str(source) if isinstance(source, Path) else "data")
+    where = readable(name or (str(source) if isinstance(source, Path) else "data"))
+    found.check(where)
     origin = ITEM_SET.plan(inputs={"data": _identity(found)}, params={"items": params})
     return ITEM_SET.find(store, origin) or _pack(found, where, params, origin, store)
 
@@ -126,16 +128,27 @@ def _identity(found: Found) -> str:
     """Returns a hash of everything that was found."""
     digest = hashlib.sha256(found.kind.encode())
     for item in found.items:
-        payload = item.payload
-        data = payload if isinstance(payload, bytes) else (
-            payload.encode() if isinstance(payload, str) else np.ascontiguousarray(payload).tobytes()
-        )  # fmt: skip
-        shape = payload.shape if isinstance(payload, np.ndarray) else len(data)
+        data = _bytes(item.payload)
+        shape = item.payload.shape if isinstance(item.payload, np.ndarray) else len(data)
         digest.update(repr((item.id, item.class_name, item.group, item.branch, item.forged, shape)).encode())
         digest.update(data)
     digest.update(repr([(pair.a, pair.b, pair.same) for pair in found.pairs or ()]).encode())
     digest.update(repr(found.refused).encode())
     return digest.hexdigest()[:16]
+
+
+def _bytes(payload: Path | bytes | Values | str) -> bytes:
+    match payload:
+        case Path() as path:
+            try:
+                return path.read_bytes()
+            except OSError:  # told when it is decoded
+                return b""
+        case bytes() as data:
+            return data
+        case str() as text:
+            return text.encode()
+    return np.ascontiguousarray(payload).tobytes()
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from siamese.errors import SiameseError
 from siamese.params import ItemsParams
 from siamese.similarity.data.folders import IMAGES
 from siamese.similarity.data.items import Found, RawItem, RawPair
-from siamese.similarity.data.names import stays_below
+from siamese.similarity.data.names import shortened, stays_below
 from siamese.tables import read_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SAME = {"1": True, "true": True, "yes": True, "same": True, "0": False, "false": False, "no": False, "other": False}
+_BESIDE = ("class", "id", "group")
 _HEADERS = "a,b,same (pairs), text,class (texts) or class and columns of numbers (vectors, series)"
 
 
@@ -28,11 +30,7 @@ def find_in_csv(path: Path, params: ItemsParams) -> Found:
     Raises:
         SiameseError: The header is none of those known, or the table is empty.
     """
-    try:
-        table = read_csv(path.read_bytes())
-    except (ValueError, OSError) as error:
-        what = f"not a CSV table: {' '.join(str(error).split())}"
-        raise SiameseError(what, where=str(path), fix=f"give a header {_HEADERS}") from error
+    table = read_table(path, f"give a header {_HEADERS}")
     if not len(table):
         raise SiameseError("holds no row", where=str(path), fix=f"give rows under a header {_HEADERS}")
     columns = set(table.columns)
@@ -44,6 +42,41 @@ def find_in_csv(path: Path, params: ItemsParams) -> Found:
         return _numbers(table, params)
     what = f"has columns {', '.join(map(str, table.columns[:6]))}"
     raise SiameseError(what, where=str(path), fix=f"give a header {_HEADERS}")
+
+
+def read_table(path: Path, fix: str) -> pd.DataFrame:
+    """Reads a table as text, without the empty column that a comma at the end of each line makes.
+
+    Raises:
+        SiameseError: The file cannot be read, is no CSV in UTF-8, or a line has more cells than the header.
+    """
+    try:
+        table = read_csv(path.read_bytes())
+    except (ValueError, OSError) as error:
+        what = f"not a CSV table: {' '.join(str(error).split())}"
+        raise SiameseError(what, where=str(path), fix=f"save it as CSV in UTF-8; {fix}") from error
+    last = str(table.columns[-1])
+    return table.iloc[:, :-1] if last.startswith("Unnamed: ") and not table[last].any() else table
+
+
+def read_numbers(path: Path) -> NDArray[np.float32]:
+    """Reads a CSV of numbers as ``(rows, columns)``; columns id, class and group are left out.
+
+    A first line of names is a header; one of numbers is a row.
+
+    Raises:
+        ValueError: It is no such CSV.
+        OSError: It cannot be read.
+    """
+    text = path.read_bytes().decode("utf-8-sig").lstrip("\r\n")
+    cells = [cell.strip() for cell in text.partition("\n")[0].split(",")]
+    while cells and not cells[-1]:
+        cells.pop()
+    if cells and all(not cell or _is_number(cell) for cell in cells):
+        text = ",".join(f"column {number}" for number in range(len(cells))) + "\n" + text
+    table = read_csv(text.encode())
+    spare = [name for name in table if name in _BESIDE or (str(name).startswith("Unnamed: ") and not table[name].any())]
+    return table.drop(columns=spare).to_numpy(dtype=np.float32)
 
 
 def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
@@ -78,14 +111,14 @@ def _pairs(table: pd.DataFrame, path: Path, params: ItemsParams) -> Found:
             pairs.append(RawPair(names[0], names[1], same))
     found.refused += [(name, "there is no such file below the table's folder") for name in sorted(missing)]
     if not found.pairs:
-        first = f", e.g. {sorted(missing)[0]}" if missing else ""
+        first = f", e.g. {shortened(sorted(missing)[0])}" if missing else ""
         what = f"holds no usable pair: {len(found.refused)} are refused{first}"
         raise SiameseError(what, where=str(path), fix="name files relative to the table's folder; same is 1 or 0")
     used = {name for pair in found.pairs for name in (pair.a, pair.b)}
     for key in sorted(used):
         item = items[key]
         if not is_text:
-            item = replace(item, payload=(path.parent / key.removesuffix("#2")).read_bytes())
+            item = replace(item, payload=path.parent / key.removesuffix("#2"))
         found.items.append(item)
     return found
 
@@ -110,10 +143,13 @@ def _texts(table: pd.DataFrame) -> Found:
 def _numbers(table: pd.DataFrame, params: ItemsParams) -> Found:
     found = Found("series" if params.kind == "series" else "vector", [])
     ids = table["id"] if "id" in table.columns else [f"line {row}" for row in range(2, len(table) + 2)]
-    columns = [name for name in table.columns if name not in ("class", "id", "group")]
+    columns = [name for name in table.columns if name not in _BESIDE]
     groups = table["group"] if "group" in table.columns else [""] * len(table)
     rows = table[columns].to_numpy(dtype=object)
     for name, label, group, row in zip(ids, table["class"], groups, rows, strict=True):
+        if not str(label).strip():
+            found.refused.append((str(name), "has no class"))
+            continue
         cells = list(map(str, row))
         if found.kind == "series":
             while cells and cells[-1] == "":
