@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.progress import LOGGER
-from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
+from siamese.store import Blob, Manifest, ObjectStore, S3Uri, Stored, move_pointer, read_pointer
 from siamese.store.manifest import MANIFEST
 
 Split = Literal["train", "val", "test", "unlabelled"]
@@ -75,10 +75,8 @@ def source_series(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-class SplitStatistics(BaseModel):
+class SplitStatistics(Stored):
     """Statistics of one split."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     scenes: int
     buildings: dict[str, int] = Field(description="By xBD subtype.")
@@ -109,13 +107,11 @@ class PairSet(Manifest):
     splits: dict[Split, SplitStatistics]
 
 
-class Scores(BaseModel):
+class Scores(Stored):
     """The official xView2 score and its components, each in 0..1.
 
     The official harmonic mean adds 1e-6 to each F1, so a perfect ``damage_f1`` is 1.000001.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     score: float = Field(ge=0, le=1.00001)
     localization_f1: float = Field(ge=0, le=1)
@@ -126,19 +122,16 @@ class Scores(BaseModel):
     damage_f1_destroyed: float = Field(ge=0, le=1)
 
 
-class QuantizedPart(BaseModel):
+class QuantizedPart(Stored):
     """One part of a network quantized to 8-bit integers, in OpenVINO's intermediate representation."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     operations: Blob = Field(description="XML.")
     constants: Blob = Field(description="Binary: what the operations refer to.")
 
 
-class Quantized(BaseModel):
+class Quantized(Stored):
     """A network quantized to 8-bit integers, and the effect on its results."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"source", "scenes", "before", "changed"})
 
     source: str = Field(description="Digest of the checkpoint that it was made from.")
@@ -242,10 +235,8 @@ class ItemSet(Manifest):
     notes: tuple[str, ...] = Field((), description="What was done to items that were unlike the others.")
 
 
-class SimilarityScores(BaseModel):
+class SimilarityScores(Stored):
     """How well a similarity model tells classes apart that it has never seen; each figure in 0..1."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     score: float = Field(ge=0, le=1, description="The area under the ROC curve again, by which the gate decides.")
     auc: float = Field(ge=0, le=1, description="Area under the ROC curve of verification.")
@@ -256,10 +247,8 @@ class SimilarityScores(BaseModel):
     one_shot: float | None = Field(None, ge=0, le=1, description="Accuracy of one-shot episodes.")
 
 
-class Threshold(BaseModel):
+class Threshold(Stored):
     """The distance at or below which two items are the same, and what it meant on validation."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     distance: float
     rule: Literal["eer", "f1", "far"]
@@ -319,10 +308,9 @@ class ModelVersion(Manifest):
     weights_sha256: str
 
 
-class PredictedBlock(BaseModel):
+class PredictedBlock(Stored):
     """The network's output in one window of a map."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"key"})
 
     row: int = Field(ge=0, description="Counted in windows from the top.")
@@ -401,10 +389,8 @@ class BuildingSet(Manifest):
     )
 
 
-class Trust(BaseModel):
+class Trust(Stored):
     """How far a map may be trusted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     evaluation: str | None = Field(None, description="Digest of the model's Evaluation; None: nobody scored it.")
     scores: Scores | None = None
@@ -432,10 +418,8 @@ class Trust(BaseModel):
     statements: tuple[str, ...] = Field((), description="The same in words, one line each, for people.")
 
 
-class Alignment(BaseModel):
+class Alignment(Stored):
     """Shift of the post images against the pre images."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     blocks: int = Field(description="Blocks that were compared.")
     trusted: int = Field(description="Blocks whose shift can be trusted.")
@@ -613,20 +597,16 @@ class AssessmentSample(Manifest):
     known: int = Field(0, ge=0, description="Buildings labelled before, whose class the map has from a person.")
 
 
-class Interval(BaseModel):
+class Interval(Stored):
     """An estimate with its 95 % interval."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     estimate: float
     low: float
     high: float
 
 
-class ClassAssessment(BaseModel):
+class ClassAssessment(Stored):
     """How right a map is about one class."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     mapped: int = Field(description="Buildings of the map in this class.")
     labelled: int = Field(description="Labels of this class.")
