@@ -18,7 +18,7 @@ from siamese.mapping.stage import DAMAGE_MAP
 from siamese.settings import Settings
 from siamese.stack import processes
 from siamese.stack.disk import DiskSpace
-from siamese.stack.health import TIMEOUT_S
+from siamese.stack.health import TIMEOUT_S, prefect_fault
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
@@ -98,11 +98,13 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     with ThreadPoolExecutor(len(stack.services)) as pool:
         services = list(pool.map(lambda service: _service(service, stack, record, running, found), stack.services))
     prefect_works = any(service.name == PREFECT and service.state == "works" for service in services)
-    runs = _runs(stack) if prefect_works else []
+    runs, unread = _runs(stack) if prefect_works else ([], None)
     storage_works = stack.own or any(service.name == STORAGE and service.state == "works" for service in services)
     versions, unreadable = _map_versions(stack, outer) if storage_works else (None, None)
     disk = DiskSpace.of(settings.home, holds_storage=not stack.own)
     troubles = _troubles(stack, record, running, disk, outer)
+    if unread:
+        troubles.append(f"flow runs could not be read: {unread}")
     if stack.own and unreadable:
         troubles.append(f"your own storage: {unreadable}")
     return StackStatus(
@@ -150,12 +152,16 @@ def _service(
     )
 
 
-def _runs(stack: Plan) -> list[RunTrouble]:
+def _runs(stack: Plan) -> tuple[list[RunTrouble], str | None]:
+    """Returns the runs that crashed or hang, or says why Prefect does not tell."""
     try:
         with prefect_api(stack.client, TIMEOUT_S * 4) as client:
-            return troubled_runs(client, POOLS)
-    except httpx.HTTPError:
-        return []
+            return troubled_runs(client, POOLS), None
+    except httpx.HTTPStatusError as error:
+        fault = prefect_fault(error, stack.client)
+        return [], fault.what if fault else str(error)
+    except httpx.HTTPError as error:
+        return [], str(error) or type(error).__name__
 
 
 def _map_versions(stack: Plan, outer: Mapping[str, str]) -> tuple[Counter[int] | None, SiameseError | None]:
