@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
@@ -437,7 +436,7 @@ class DamageMap(Manifest):
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
         {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
-        | {"products", "trust", "alignment", "footprint_alignment", "taken"}
+        | {"products", "trust", "alignment", "footprint_alignment", "taken", "steps"}
     )
 
     event: str
@@ -468,6 +467,9 @@ class DamageMap(Manifest):
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")
+    steps: dict[str, int] = Field(
+        {}, description="Versions of the stages that made these two, by name; empty before they were noted."
+    )
     parent: str | None = Field(None, description="Digest of the DamageMap that `adapt` started from; None of others.")
     labels: tuple[str, ...] = Field((), description="Digests of the LabelSets that it was adapted with, oldest first.")
     trust: Trust | None = Field(None, description="How far it may be trusted; None of maps from before.")
@@ -498,10 +500,13 @@ class DamageMap(Manifest):
         return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
     @classmethod
-    def current_versions(cls, store: ObjectStore) -> Counter[int]:
-        """How many current maps each version of the stage made; 0 stands for those before stages were declared."""
+    def current_versions(cls, store: ObjectStore) -> tuple[dict[str, int], ...]:
+        """Returns for each current map the versions of the stages that made it, by name, as far as its pointer says.
+
+        Version 0 of ``damage-map`` stands for the maps from before stages were declared.
+        """
         found = (read_pointer(store, info.uri) for info in store.list(store.maps / "current" / ""))
-        return Counter(int(pointer.get("version", 0)) for pointer in found if pointer)
+        return tuple(pointer.get("steps", {}) | {cls.kind: pointer.get("version", 0)} for pointer in found if pointer)
 
     def mark_current(self, store: ObjectStore, *, new_place: bool = False) -> None:
         """Makes this the map that :meth:`current` returns for its event.
@@ -517,7 +522,7 @@ class DamageMap(Manifest):
         def change(old: dict[str, Any] | None) -> dict[str, Any]:
             if old is not None and old["digest"] != self.digest and not new_place:
                 self._check_place(store, str(old["digest"]))
-            return {"digest": self.digest, "version": self.origin.version}
+            return {"digest": self.digest, "version": self.origin.version, "steps": self.steps}
 
         move_pointer(store, _current(store, self.event), change)
 
