@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.progress import LOGGER
-from siamese.store import Blob, Manifest, ObjectStore, S3Uri, move_pointer, read_pointer
+from siamese.store import Blob, Manifest, ObjectStore, S3Uri, Stored, move_pointer, read_pointer
 from siamese.store.manifest import MANIFEST
 
 Split = Literal["train", "val", "test", "unlabelled"]
@@ -75,10 +74,8 @@ def source_series(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-class SplitStatistics(BaseModel):
+class SplitStatistics(Stored):
     """Statistics of one split."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     scenes: int
     buildings: dict[str, int] = Field(description="By xBD subtype.")
@@ -109,13 +106,11 @@ class PairSet(Manifest):
     splits: dict[Split, SplitStatistics]
 
 
-class Scores(BaseModel):
+class Scores(Stored):
     """The official xView2 score and its components, each in 0..1.
 
     The official harmonic mean adds 1e-6 to each F1, so a perfect ``damage_f1`` is 1.000001.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     score: float = Field(ge=0, le=1.00001)
     localization_f1: float = Field(ge=0, le=1)
@@ -126,19 +121,16 @@ class Scores(BaseModel):
     damage_f1_destroyed: float = Field(ge=0, le=1)
 
 
-class QuantizedPart(BaseModel):
+class QuantizedPart(Stored):
     """One part of a network quantized to 8-bit integers, in OpenVINO's intermediate representation."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     operations: Blob = Field(description="XML.")
     constants: Blob = Field(description="Binary: what the operations refer to.")
 
 
-class Quantized(BaseModel):
+class Quantized(Stored):
     """A network quantized to 8-bit integers, and the effect on its results."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"source", "scenes", "before", "changed"})
 
     source: str = Field(description="Digest of the checkpoint that it was made from.")
@@ -242,10 +234,8 @@ class ItemSet(Manifest):
     notes: tuple[str, ...] = Field((), description="What was done to items that were unlike the others.")
 
 
-class SimilarityScores(BaseModel):
+class SimilarityScores(Stored):
     """How well a similarity model separates classes that it has never seen; each figure in 0..1."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     score: float = Field(ge=0, le=1, description="The area under the ROC curve again, by which the gate decides.")
     auc: float = Field(ge=0, le=1, description="Area under the ROC curve of verification.")
@@ -256,10 +246,8 @@ class SimilarityScores(BaseModel):
     one_shot: float | None = Field(None, ge=0, le=1, description="Accuracy of one-shot episodes.")
 
 
-class Threshold(BaseModel):
+class Threshold(Stored):
     """The distance at or below which two items are the same, and what it meant on validation."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     distance: float
     rule: Literal["eer", "f1", "far"]
@@ -319,10 +307,9 @@ class ModelVersion(Manifest):
     weights_sha256: str
 
 
-class PredictedBlock(BaseModel):
+class PredictedBlock(Stored):
     """The network's output in one window of a map."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
     described: ClassVar[frozenset[str]] = frozenset({"key"})
 
     row: int = Field(ge=0, description="Counted in windows from the top.")
@@ -401,10 +388,8 @@ class BuildingSet(Manifest):
     )
 
 
-class Trust(BaseModel):
+class Trust(Stored):
     """How far a map may be trusted."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     evaluation: str | None = Field(None, description="Digest of the model's Evaluation; None: nobody scored it.")
     scores: Scores | None = None
@@ -432,10 +417,8 @@ class Trust(BaseModel):
     statements: tuple[str, ...] = Field((), description="The same in words, one line each, for people.")
 
 
-class Alignment(BaseModel):
+class Alignment(Stored):
     """Shift of the post images against the pre images."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     blocks: int = Field(description="Blocks that were compared.")
     trusted: int = Field(description="Blocks whose shift can be trusted.")
@@ -453,7 +436,7 @@ class DamageMap(Manifest):
     former: ClassVar[str | None] = "mapping"
     described: ClassVar[frozenset[str]] = frozenset(
         {"checkpoint", "further", "pre", "post", "prediction", "building_set", "warnings", "parent", "labels"}
-        | {"products", "trust", "alignment", "footprint_alignment", "taken"}
+        | {"products", "trust", "alignment", "footprint_alignment", "taken", "steps"}
     )
 
     event: str
@@ -484,6 +467,9 @@ class DamageMap(Manifest):
     counts: dict[str, int] = Field(description="Buildings by class.")
     prediction: str | None = Field(None, description="Digest of the Prediction; None before maps were made in steps.")
     building_set: str | None = Field(None, description="Digest of the BuildingSet; None before.")
+    steps: dict[str, int] = Field(
+        {}, description="Versions of the stages that made these two, by name; empty before they were noted."
+    )
     parent: str | None = Field(None, description="Digest of the DamageMap that `adapt` started from; None of others.")
     labels: tuple[str, ...] = Field((), description="Digests of the LabelSets that it was adapted with, oldest first.")
     trust: Trust | None = Field(None, description="How far it may be trusted; None of maps from before.")
@@ -514,10 +500,13 @@ class DamageMap(Manifest):
         return frozenset(unquote(info.uri.name.removesuffix(".json")) for info in found)
 
     @classmethod
-    def current_versions(cls, store: ObjectStore) -> Counter[int]:
-        """How many current maps each version of the stage made; 0 stands for those before stages were declared."""
+    def current_versions(cls, store: ObjectStore) -> tuple[dict[str, int], ...]:
+        """Returns for each current map the versions of the stages that made it, by name, as far as its pointer says.
+
+        Version 0 of ``damage-map`` stands for the maps from before stages were declared.
+        """
         found = (read_pointer(store, info.uri) for info in store.list(store.maps / "current" / ""))
-        return Counter(int(pointer.get("version", 0)) for pointer in found if pointer)
+        return tuple(pointer.get("steps", {}) | {cls.kind: pointer.get("version", 0)} for pointer in found if pointer)
 
     def mark_current(self, store: ObjectStore, *, new_place: bool = False) -> None:
         """Makes this the map that :meth:`current` returns for its event.
@@ -533,7 +522,7 @@ class DamageMap(Manifest):
         def change(old: dict[str, Any] | None) -> dict[str, Any]:
             if old is not None and old["digest"] != self.digest and not new_place:
                 self._check_place(store, str(old["digest"]))
-            return {"digest": self.digest, "version": self.origin.version}
+            return {"digest": self.digest, "version": self.origin.version, "steps": self.steps}
 
         move_pointer(store, _current(store, self.event), change)
 
@@ -613,20 +602,16 @@ class AssessmentSample(Manifest):
     known: int = Field(0, ge=0, description="Buildings labelled before, whose class the map has from a person.")
 
 
-class Interval(BaseModel):
+class Interval(Stored):
     """An estimate with its 95 % interval."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     estimate: float
     low: float
     high: float
 
 
-class ClassAssessment(BaseModel):
+class ClassAssessment(Stored):
     """How right a map is about one class."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     mapped: int = Field(description="Buildings of the map in this class.")
     labelled: int = Field(description="Labels of this class.")

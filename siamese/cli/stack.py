@@ -98,6 +98,7 @@ def _places(seen: StackStatus) -> list[RenderableType]:
     return [
         Text(f"storage settings: {storage.source}{at}; buckets {', '.join(storage.buckets)}"),
         *([Text(_maps(seen.maps, seen.older_maps or 0))] if seen.maps else []),
+        *(Text(f"champion {name} was made by an earlier version of its stage") for name in seen.older_champions or ()),
         Text(f"folder: {seen.home} ({seen.disk_free_gib} GiB free); memory {seen.memory_mib} MiB"),
     ]
 
@@ -106,7 +107,7 @@ def _maps(count: int, older: int) -> str:
     told = f"current maps: {count}"
     if older:
         told += (
-            f", of them {older} by an earlier version of the stage; they stay in use (runs.redo_older makes them again)"
+            f", of them {older} by an earlier version of a stage; they stay in use (runs.redo_older makes them again)"
         )
     return told
 

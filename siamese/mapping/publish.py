@@ -199,6 +199,7 @@ def publish_about(
             taken=about.dates,
             prediction=prediction.digest,
             building_set=buildings.digest,
+            steps={made.origin.stage: made.origin.version for made in (prediction, buildings)},
             parent=about.parent,
             labels=about.labels,
             trust=state_trust(prediction, buildings, files.review_share, store),

@@ -164,6 +164,18 @@ def read_ledger(store: ObjectStore, model: str) -> Ledger:
         return Ledger(tuple(pool.map(lambda uri: _read(store, uri), found)))
 
 
+def champions(store: ObjectStore) -> dict[str, RegisteredModel]:
+    """Returns the champion of every model that has one, by the model's name; reads only the last entry of each.
+
+    Raises:
+        SiameseError: An entry is invalid.
+    """
+    found = (info.uri for info in store.list(store.lake / "ledger" / "") if info.uri.name.endswith(".json"))
+    last = {uri.key.rpartition("/")[0]: uri for uri in found}
+    entries = (_read(store, uri) for uri in last.values())
+    return {entry.model: entry.champion_after for entry in entries if entry.champion_after}
+
+
 def append(store: ObjectStore, entry: LedgerEntry) -> LedgerEntry:
     """Appends an entry to the ledger.
 

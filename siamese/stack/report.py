@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +12,11 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from siamese.errors import SiameseError
-from siamese.manifests import DamageMap
-from siamese.mapping.stage import DAMAGE_MAP
 from siamese.settings import Settings
 from siamese.stack import processes
 from siamese.stack.disk import DiskSpace
-from siamese.stack.health import TIMEOUT_S
+from siamese.stack.health import TIMEOUT_S, prefect_fault
+from siamese.stack.in_use import InUse, results_in_use
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
@@ -73,7 +71,10 @@ class StackStatus(_Frozen):
     memory_mib: int
     disk_free_gib: float
     maps: int | None = Field(None, description="Events that have a current map; None while storage does not answer.")
-    older_maps: int | None = Field(None, description="Of them, made by an earlier version of the stage.")
+    older_maps: int | None = Field(None, description="Of them, made by an earlier version of any of their stages.")
+    older_champions: list[str] | None = Field(
+        None, description="Name and version of each champion that an earlier version of its stage made."
+    )
     troubles: list[str] = Field(description="What is wrong with the stack as a whole, and what to do.")
 
 
@@ -98,11 +99,13 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
     with ThreadPoolExecutor(len(stack.services)) as pool:
         services = list(pool.map(lambda service: _service(service, stack, record, running, found), stack.services))
     prefect_works = any(service.name == PREFECT and service.state == "works" for service in services)
-    runs = _runs(stack) if prefect_works else []
+    runs, unread = _runs(stack) if prefect_works else ([], None)
     storage_works = stack.own or any(service.name == STORAGE and service.state == "works" for service in services)
-    versions, unreadable = _map_versions(stack, outer) if storage_works else (None, None)
+    used, unreadable = _in_use(stack, outer) if storage_works else (None, None)
     disk = DiskSpace.of(settings.home, holds_storage=not stack.own)
     troubles = _troubles(stack, record, running, disk, outer)
+    if unread:
+        troubles.append(f"flow runs could not be read: {unread}")
     if stack.own and unreadable:
         troubles.append(f"your own storage: {unreadable}")
     return StackStatus(
@@ -114,8 +117,9 @@ def status(settings: Settings | None = None, *, outer: Mapping[str, str] | None 
         storage=_storage(stack, outer),
         memory_mib=sum(service.memory_mib for service in services),
         disk_free_gib=round(disk.free / 2**30, 1),
-        maps=versions.total() if versions is not None else None,
-        older_maps=versions.total() - versions[DAMAGE_MAP.version] if versions is not None else None,
+        maps=used.maps if used else None,
+        older_maps=used.older_maps if used else None,
+        older_champions=list(used.older_champions) if used else None,
         troubles=troubles,
     )
 
@@ -150,18 +154,22 @@ def _service(
     )
 
 
-def _runs(stack: Plan) -> list[RunTrouble]:
+def _runs(stack: Plan) -> tuple[list[RunTrouble], str | None]:
+    """Returns the runs that crashed or hang, or says why Prefect does not tell."""
     try:
         with prefect_api(stack.client, TIMEOUT_S * 4) as client:
-            return troubled_runs(client, POOLS)
-    except httpx.HTTPError:
-        return []
+            return troubled_runs(client, POOLS), None
+    except httpx.HTTPStatusError as error:
+        fault = prefect_fault(error, stack.client)
+        return [], fault.what if fault else str(error)
+    except httpx.HTTPError as error:
+        return [], str(error) or type(error).__name__
 
 
-def _map_versions(stack: Plan, outer: Mapping[str, str]) -> tuple[Counter[int] | None, SiameseError | None]:
-    """Counts the current maps by the version of their stage, or gives the reason why storage does not answer."""
+def _in_use(stack: Plan, outer: Mapping[str, str]) -> tuple[InUse | None, SiameseError | None]:
+    """Counts the results in use, or gives the reason why storage does not answer."""
     try:
-        return DamageMap.current_versions(ObjectStore(stack.settings, outer, patient=False)), None
+        return results_in_use(ObjectStore(stack.settings, outer, patient=False)), None
     except SiameseError as error:
         return None, error
 

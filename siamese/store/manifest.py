@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from siamese.errors import NotPublishedError, SiameseError
 from siamese.store.objects import ObjectStore, RaceLostError, file_sha256
 from siamese.store.pointer import move_pointer, read_pointer
 from siamese.store.provenance import Surroundings, git_revision
+from siamese.store.stored import FROM_STORAGE, Stored
 from siamese.store.uri import S3Uri
 
 MANIFEST = "manifest.json"
@@ -24,7 +25,10 @@ SCHEMA = 2
 
 
 def upgraded(raw: dict[str, Any], number: int) -> dict[str, Any]:
-    """Returns a manifest's JSON upgraded step by step from its own schema number to the current schema."""
+    """Returns a manifest's JSON upgraded step by step from its own schema number to the current schema.
+
+    What counts in a content stays as it is; a step that added such a field or changed one would move the content.
+    """
     for step in _UPGRADES[number - 1 :]:
         raw = step(raw)
     return raw
@@ -39,12 +43,12 @@ def _from_1(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 _UPGRADES = (_from_1,)
+_ASIDE = frozenset({"schema_number", "origin", "revision", "surroundings", "created"})
+"""Fields that say how any result came about, and are no part of its content."""
 
 
-class Blob(BaseModel):
+class Blob(Stored):
     """An immutable object that a manifest refers to."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     uri: str
     size: int = Field(ge=0, description="Bytes.")
@@ -62,10 +66,8 @@ class Blob(BaseModel):
         return data
 
 
-class Origin(BaseModel):
+class Origin(Stored):
     """Origin of a result: its stage, inputs and params. Its digest is the identity of the work."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     digest: str = Field(pattern="^[0-9a-f]{16}$")
     stage: str = Field("", description="Name of the stage; empty before stages were declared.")
@@ -76,16 +78,14 @@ class Origin(BaseModel):
     code: str = Field(description="Hash of the code that the stage reached. Recorded; no part of the identity.")
 
 
-class Manifest(BaseModel):
+class Manifest(Stored):
     """Record of a stage's result, stored under its digest and written once."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
     kind: ClassVar[str]
     """The noun, which names its folder on the bucket."""
     former: ClassVar[str | None] = None
     """The folder that results of before schema 2 lie in."""
-    described: ClassVar[frozenset[str]] = frozenset()
-    """Fields that describe how the result came about, or what follows from the rest, and are no part of its content."""
 
     schema_number: int = Field(SCHEMA, alias="schema", ge=1, description="Of the manifest's format.")
     origin: Origin
@@ -102,9 +102,11 @@ class Manifest(BaseModel):
 
     @property
     def content(self) -> str:
-        """Identity of the result, however it was made; later stages depend on it."""
-        aside = {"schema_number", "origin", "revision", "surroundings", "created"} | self.described
-        held = {name: _held(getattr(self, name)) for name in type(self).model_fields if name not in aside}
+        """Identity of the result, however it was made; later stages depend on it.
+
+        The same for a manifest and its JSON, whichever later version reads it: only the fields that are set count.
+        """
+        held = {name: _held(getattr(self, name)) for name in self.model_fields_set - self.described - _ASIDE}
         whole = json.dumps([self.kind, held], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()[:16]
 
@@ -186,7 +188,7 @@ class Manifest(BaseModel):
             what = f"a {cls.kind} of schema {number}; this version reads up to {SCHEMA}"
             raise SiameseError(what, where=where, fix="use the newer version of siamese that wrote it")
         try:
-            return cls.model_validate(upgraded(raw, number))
+            return cls.model_validate(upgraded(raw, number), context=FROM_STORAGE)
         except ValidationError as error:
             first = error.errors()[0]
             what = f"not a {cls.kind} manifest: {'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -262,7 +264,7 @@ class Manifest(BaseModel):
         try:
             store.put(
                 self.uri(store),
-                self.model_dump_json(indent=1).encode(),
+                self.model_dump_json(indent=1, exclude_unset=True).encode(),
                 if_absent=True,
                 content_type="application/json",
             )
@@ -317,7 +319,7 @@ def _blobs_in(value: object) -> Iterator[Blob]:
     match value:
         case Blob():
             yield value
-        case BaseModel():
+        case Stored():
             for name in type(value).model_fields:
                 yield from _blobs_in(getattr(value, name))
         case dict():
@@ -333,9 +335,8 @@ def _held(value: object) -> object:
     match value:
         case Blob():
             return value.sha256
-        case BaseModel():
-            aside: frozenset[str] = getattr(value, "described", frozenset())
-            return {name: _held(getattr(value, name)) for name in type(value).model_fields if name not in aside}
+        case Stored():
+            return {name: _held(getattr(value, name)) for name in value.model_fields_set - value.described}
         case dict():
             return {str(name): _held(item) for name, item in value.items()}
         case tuple() | list():

@@ -12,8 +12,9 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from siamese.store.stored import Stored
 from siamese.versions import library_versions
 
 _PACKAGE = "siamese"
@@ -25,10 +26,8 @@ _CARRIERS = tuple(f"{_PACKAGE}.{name}" for name in ("store", "params", "errors",
 _DOCUMENTED = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-class Surroundings(BaseModel):
+class Surroundings(Stored):
     """Code, libraries and machine that a stage ran on."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     python: str
     libraries: dict[str, str] = Field(description="Versions of the libraries that decide results.")

@@ -24,6 +24,7 @@ from siamese.mapping import map_pair
 from siamese.mapping.blocks import BlockShelf
 from siamese.mapping.decide import find_buildings
 from siamese.mapping.inputs import find_images, identity
+from siamese.mapping.stage import BUILDING_SET, PREDICTION
 from siamese.model import Decision, Predictor, SiameseUNet
 from siamese.params import BuildingParams, MappingParams
 from siamese.store import ObjectStore, S3Uri
@@ -256,6 +257,7 @@ def test_every_step_says_what_it_was_made_of(
     prediction = Prediction.load(store, buildings.prediction)
     assert made.prediction == prediction.digest
     assert prediction.checkpoint == checkpoint.digest
+    assert made.steps == {"prediction": PREDICTION.version, "building-set": BUILDING_SET.version}
     assert (buildings.counts, buildings.unknown_share) == (made.counts, made.unknown_share)
     assert prediction.rows == ((0, 96), (64, 160), (128, 224), (192, 264))
     assert len({block.key for block in prediction.blocks}) == 16

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -29,7 +29,7 @@ from siamese.stack.prefect_api import prefect_api
 from siamese.stack.processes import Identity
 from siamese.stack.record import Record, Started
 from siamese.stack.runs import processes_of_runs
-from siamese.stack.services import USUAL_PORTS
+from siamese.stack.services import PREFECT, USUAL_PORTS
 
 OUTER = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT_", "MLFLOW_"))}
 
@@ -214,6 +214,35 @@ def test_prefect_is_asked_again_while_its_database_is_locked(monkeypatch: pytest
             assert client.post("/x", json={"a": 1}).status_code == httpx.codes.OK
         server.shutdown()
     assert bodies == [b'{"a":1}'] * 3
+
+
+def test_status_says_when_flow_runs_cannot_be_read(settings: Settings, layout: Layout) -> None:
+    class Locked(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(httpx.codes.OK)
+
+        def do_POST(self) -> None:
+            self._answer(httpx.codes.INTERNAL_SERVER_ERROR)
+
+        def _answer(self, code: int) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    here = psutil.Process()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Locked) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        prefect = Started(identity=Identity(pid=here.pid, created=here.create_time()), settings="of this test")
+        Record(ports={PREFECT: server.server_port}).with_service(PREFECT, prefect).write(layout)
+        seen = status(settings, outer=OUTER)
+        server.shutdown()
+    assert [service.name for service in seen.services if service.state == "works"] == [PREFECT]
+    assert (seen.runs, seen.works) == ([], False)
+    assert "flow runs could not be read: the server answers 500" in seen.troubles
 
 
 def test_certificates_are_kept_while_they_are_valid_and_made_anew_when_broken(tmp_path: Path) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
+from siamese import manifests
 from siamese.errors import SiameseError
 from siamese.ingest.stage import CATALOG
-from siamese.manifests import SceneCatalog
+from siamese.manifests import BuildingSet, SceneCatalog
 from siamese.params import IngestParams
-from siamese.store import Blob, ObjectStore, RaceLostError, S3Uri, move_pointer, put_blob
+from siamese.store import Blob, Manifest, ObjectStore, RaceLostError, S3Uri, Stored, move_pointer, put_blob
+
+GOLDEN = Path(__file__).parents[1] / "upgrade" / "manifests"
 
 
 def catalog(store: ObjectStore, table: bytes = b"rows", accepted: int = 1) -> SceneCatalog:
@@ -36,6 +44,34 @@ def test_a_manifest_that_names_a_missing_object_is_not_published(store: ObjectSt
     with pytest.raises(SiameseError, match="nowhere"):
         broken.publish(store)
     assert SceneCatalog.find(store, whole.digest) is None
+
+
+def test_a_manifest_and_what_is_read_of_it_have_one_content_and_defaults_count(store: ObjectStore) -> None:
+    old = json.loads((GOLDEN / "0.2.0" / "building-set.json").read_bytes())
+    blob = put_blob(store, BuildingSet.folder(store, old["origin"]["digest"]), "classes.tif", b"classes")
+    blobs = dict.fromkeys(("classes", "table"), blob.model_dump())
+    before = BuildingSet.parse(json.dumps(old | blobs).encode(), "old")
+    copied = before.model_copy(update={"origin": before.origin.model_copy(update={"digest": "1" * 16})})
+    made = BuildingSet(**dict(copied) | {"origin": before.origin})
+    assert made.content != copied.content == before.content
+    for one in (copied, made):
+        one.publish(store)
+        assert BuildingSet.load(store, one.digest).content == one.content
+
+
+def test_every_part_of_a_manifest_keeps_track_of_its_fields() -> None:
+    kinds = [kind for kind in vars(manifests).values() if isinstance(kind, type) and issubclass(kind, Manifest)]
+    assert len(kinds) > 20
+    assert [part for kind in kinds for part in _parts(kind) if not issubclass(part, Stored)] == []
+
+
+def _parts(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from _parts(field.annotation)
+    for inner in get_args(annotation):
+        yield from _parts(inner)
 
 
 def test_params_that_only_say_how_fast_do_not_change_the_digest() -> None:
