@@ -51,7 +51,8 @@ def map(  # noqa: A001 - the verb's name
         str | None,
         typer.Option(
             metavar="AREA",
-            help="Map only this area: a file of polygons (GeoJSON, GeoPackage, …) or west,south,east,north in degrees.",
+            help="Map only this area: a file, s3:// object or https:// address of polygons (GeoJSON, GeoPackage, …), "
+            "or west,south,east,north in degrees.",
         ),
     ] = None,
     footprints: Annotated[
@@ -59,7 +60,8 @@ def map(  # noqa: A001 - the verb's name
         typer.Option(
             metavar="FILE",
             help="Building footprints, each of which gets a class or is unknown and keeps its id: GeoJSON, GeoPackage, "
-            "GeoParquet, OpenStreetMap extract, or a folder or prefix of GeoParquet such as Overture's.",
+            "GeoParquet, shapefile or OpenStreetMap extract, as a file, s3:// object or https:// address; or a folder "
+            "or prefix of GeoParquet such as Overture's.",
         ),
     ] = None,
     disaster_date: Annotated[

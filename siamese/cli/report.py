@@ -32,7 +32,13 @@ FORMATS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Files of each format, by their names in the manifest."""
 
-Areas = Annotated[str | None, typer.Option(metavar="FILE", help="Polygons to count buildings in; by default H3 cells.")]
+Areas = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Polygons to count buildings in: a file, s3:// object or https:// address; by default H3 cells.",
+    ),
+]
 
 
 def report(

@@ -17,7 +17,16 @@ from siamese.geo import rasterize
 from siamese.geo.globe import Bounds, degree_bounds
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
-from siamese.mapping.shapes import ShapeSource, bounding_box, box_polygons, find_shapes, moved, read_shapes
+from siamese.mapping.shapes import (
+    ShapeSource,
+    bounding_box,
+    box_polygons,
+    find_shapes,
+    left_out,
+    moved,
+    no_polygon,
+    read_shapes,
+)
 from siamese.mapping.workplace import workplace
 from siamese.store import ObjectStore
 
@@ -37,6 +46,8 @@ class Area:
     """Equal identities mean equal polygons."""
     geometries: npt.NDArray[Any]
     """Polygons in degrees."""
+    notes: tuple[str, ...] = ()
+    """What was strange about its file, one line each."""
 
     def bounds(self) -> Bounds:
         """Returns west, south, east, north in degrees, west > east across the antimeridian."""
@@ -71,10 +82,11 @@ class AreaSource:
         """
         if self.file is None:
             return Area(self.given, self.identity, box_polygons(bounding_box(self.given) or (0, 0, 0, 0)))
-        found = read_shapes(self.file, store, folder).geometries
-        if not len(found):
-            raise SiameseError("holds no polygon", where=f"--aoi {self.given}", fix="give a polygon of the area")
-        return Area(self.given, self.identity, found)
+        found = read_shapes(self.file, store, folder)
+        where = f"--aoi {self.given}"
+        if not len(found.geometries):
+            raise no_polygon(where, found.skipped, "give a polygon of the area")
+        return Area(self.given, self.identity, found.geometries, left_out(where, found.skipped))
 
     def bounds(self, store: ObjectStore) -> Bounds:
         """Reads the area and returns its bounds; see :meth:`read` and :meth:`Area.bounds`."""
@@ -86,7 +98,8 @@ def find_area(given: str, store: ObjectStore) -> AreaSource:
     """Finds an area of interest.
 
     Args:
-        given: ``west,south,east,north`` in degrees, or a file or object of polygons.
+        given: ``west,south,east,north`` in degrees, or a file, an object or an ``https://`` address of
+            polygons.
         store: Object storage.
 
     Raises:

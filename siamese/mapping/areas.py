@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.errors import SiameseError
-from siamese.mapping.shapes import Shapes, ShapeSource, find_shapes, read_shapes
+from siamese.mapping.shapes import Shapes, ShapeSource, find_shapes, left_out, no_polygon, read_shapes
 from siamese.params import PublishParams
 from siamese.products.summary import Areas
+from siamese.progress import LOGGER
 from siamese.store import ObjectStore
 
 
@@ -35,9 +36,11 @@ class AreaFile:
             SiameseError: The file is damaged, holds no polygon, or lacks the column.
         """
         found = _named(self.source, self.name, store, folder / "areas")
+        where = f"--areas {self.source.name}"
         if not len(found.geometries):
-            fix = "give polygons of districts, blocks or the like"
-            raise SiameseError("holds no polygon", where=f"--areas {self.source.name}", fix=fix)
+            raise no_polygon(where, found.skipped, "give polygons of districts, blocks or the like")
+        for note in left_out(where, found.skipped):
+            LOGGER.warning(note)
         return Areas(_apart(found.ids), found.geometries)
 
 

@@ -22,7 +22,7 @@ from siamese.geo import rasterize
 from siamese.mapping.components import Labels
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
-from siamese.mapping.shapes import ShapeSource, moved, read_shapes
+from siamese.mapping.shapes import ShapeSource, left_out, moved, no_polygon, read_shapes
 from siamese.store import ObjectStore
 
 MARGIN_PX: Final = 16
@@ -125,7 +125,8 @@ def place_footprints(
         The footprints, and what was strange about them, one line each.
 
     Raises:
-        SiameseError: The grid has no georeference, a file cannot be read, or no footprint lies on the grid.
+        SiameseError: The grid has no georeference, a file cannot be read or holds no polygon, or no footprint
+            lies on the grid.
     """
     where = f"--footprints {source.name}"
     bounds = grid.degrees()
@@ -133,6 +134,8 @@ def place_footprints(
         fix = "give georeferenced images"
         raise SiameseError("cannot be placed: the imagery has no georeference", where=where, fix=fix)
     found = read_shapes(source, store, folder, bounds, id_column)
+    if found.only_skipped:
+        raise no_polygon(where, found.skipped, "give outlines of buildings")
     outlines = moved(found.geometries, grid.crs, grid.to_pixels)
     on_grid = shapely.intersects(outlines, shapely.box(0, 0, grid.width, grid.height))
     if not on_grid.any():
@@ -140,9 +143,7 @@ def place_footprints(
         raise SiameseError("no footprint lies on the images before the disaster", where=where, fix=fix)
     order = np.argsort(-shapely.area(outlines[on_grid]), kind="stable")
     ids = np.array(found.ids, dtype=object)[on_grid][order]
-    notes = []
-    if found.skipped:
-        notes.append(f"{where}: {found.skipped:,} features are no polygons and are left out")
+    notes = list(left_out(where, found.skipped))
     if doubled := len(ids) - len(set(ids)):
         notes.append(f"{where}: {doubled:,} footprints share their id with another one")
     return Footprints(tuple(map(str, ids)), outlines[on_grid][order]), tuple(notes)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -38,6 +41,11 @@ def is_web(given: str) -> bool:
     return given.startswith(("https://", "http://"))
 
 
+def web_name(url: str) -> str:
+    """Returns the name of the file that an address leads to."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name
+
+
 def find_web(url: str) -> WebFile:
     """Finds a file without reading it.
 
@@ -61,12 +69,34 @@ def web_identity(found: WebFile, folder: Path) -> str:
     """Returns the identity of a file: by its state, or by its bytes if the server sends no state."""
     if found.state:
         return hashlib.sha256(f"{found.url} {found.size} {found.state}".encode()).hexdigest()
-    path = folder / hashlib.sha256(found.url.encode()).hexdigest()[:16]
-    download_web(found, path)
-    try:
+    return web_sha256(found, folder)
+
+
+def web_sha256(found: WebFile, folder: Path) -> str:
+    """Returns the sha256 of a file's bytes, which are downloaded once for each state that its server tells.
+
+    Args:
+        found: The file.
+        folder: Folder for the download, which is removed afterwards.
+
+    Raises:
+        SiameseError: It has changed since it was found.
+        TransientError: The server does not answer.
+    """
+    return _sha256_of_state(found, folder) if found.state else _sha256(found, folder)
+
+
+@lru_cache(maxsize=16)
+def _sha256_of_state(found: WebFile, folder: Path) -> str:
+    return _sha256(found, folder)
+
+
+def _sha256(found: WebFile, folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="web-", dir=folder) as place:
+        path = Path(place) / "file"
+        download_web(found, path)
         return file_sha256(path)
-    finally:
-        path.unlink()
 
 
 def read_web(url: str) -> bytes:
@@ -94,7 +124,7 @@ def web_ranges(found: WebFile) -> Callable[[int, int], bytes]:
 
 
 def download_web(found: WebFile, path: Path) -> None:
-    """Copies a file to local disk.
+    """Copies a file to local disk, piece by piece and never more bytes than were found.
 
     Raises:
         SiameseError: It has changed since it was found.
@@ -109,6 +139,8 @@ def download_web(found: WebFile, path: Path) -> None:
             with path.open("wb") as out:
                 for chunk in answer.iter_bytes(_CHUNK):
                     out.write(chunk)
+                    if out.tell() > found.size:
+                        break
     except httpx.HTTPError as error:
         raise _silent(found.url, error) from error
     if path.stat().st_size != found.size:
@@ -125,6 +157,8 @@ def _ask(method: str, url: str, headers: dict[str, str]) -> httpx.Response:
                     answer.close()  # The server knows no ranges: the whole file would follow.
                     return answer
                 answer.read()
+        except httpx.InvalidURL as error:
+            raise SiameseError(f"is no address on the web: {error}", where=url, fix="check the address") from error
         except httpx.HTTPError as error:
             if number + 1 == _TRIES:
                 raise _silent(url, error) from error

@@ -1,4 +1,4 @@
-"""Reads polygons that people give: areas of interest and building footprints, from files, buckets or a bounding box.
+"""Reads polygons that people give: areas of interest, footprints and districts, from files, buckets or the web.
 
 GeoJSON, GeoPackage, FlatGeobuf, shapefiles and OpenStreetMap extracts are read by GDAL's vector drivers of these names
 alone; GeoParquet is read by pyarrow, from a bucket only those row groups whose bounding boxes touch the map, as in
@@ -12,8 +12,9 @@ import io
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -30,9 +31,11 @@ from pyproj.exceptions import CRSError
 
 from siamese.errors import SiameseError
 from siamese.geo.globe import WGS84, Bounds
+from siamese.mapping.remote import WebFile, download_web, find_web, is_web, web_name, web_sha256
 from siamese.store import ObjectInfo, ObjectStore, S3Uri, file_sha256
 
 Geometries = npt.NDArray[Any]
+FoundFile = Path | ObjectInfo | WebFile
 
 FORMATS: Final = ".geojson, .json, .gpkg, .fgb, .shp, .osm, .pbf, .parquet"
 _DRIVERS: Final = {
@@ -45,6 +48,14 @@ _DRIVERS: Final = {
     ".pbf": "OSM",
 }
 _PARQUET: Final = (".parquet", ".geoparquet", ".pq")
+_OSM: Final = (".osm", ".pbf")
+_SHAPEFILE: Final = ".shp"
+_SHAPEFILE_NEEDS: Final = (".shx", ".dbf")
+"""Without these a shapefile cannot be read."""
+_SHAPEFILE_PARTS: Final = (*_SHAPEFILE_NEEDS, ".prj", ".cpg")
+_NATIVE: Final = {"polygon": (2, shapely.GeometryType.POLYGON), "multipolygon": (3, shapely.GeometryType.MULTIPOLYGON)}
+"""Native encodings of GeoParquet that hold polygons, and how many lists lie around their coordinates."""
+_NATIVE_OTHERS: Final = ("point", "linestring", "multipoint", "multilinestring")
 _BOX: Final = re.compile(r"\s*(-?[\d.]+(e-?\d+)?)(\s*,\s*(-?[\d.]+(e-?\d+)?)){3}\s*", re.IGNORECASE)
 _ID_NAMES: Final = ("id", "@id", "osm_id", "osm_way_id", "footprint_id", "building_id", "uid", "globalid")
 _CHUNK: Final = 1 << 20
@@ -58,7 +69,14 @@ class Shapes:
     """``(n,)`` polygons and multipolygons, longitude and latitude."""
     ids: tuple[str, ...]
     skipped: int = 0
-    """Features that are no polygons, or empty."""
+    """Features that are no polygons, or have no area."""
+    elsewhere: int = 0
+    """Features away from the bounding box that was asked for; those of GeoParquet may be no polygons."""
+
+    @property
+    def only_skipped(self) -> bool:
+        """Whether features were found, none of which is a polygon."""
+        return bool(self.skipped) and not len(self.ids) and not self.elsewhere
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,9 @@ class ShapeSource:
     """As the user named it."""
     identity: str
     """Equal identities mean equal polygons."""
-    files: tuple[Path | ObjectInfo, ...] = field(default=())
+    files: tuple[FoundFile, ...] = field(default=())
+    beside: tuple[FoundFile, ...] = ()
+    """The other files of a shapefile."""
 
 
 def bounding_box(text: str) -> Bounds | None:
@@ -98,36 +118,26 @@ def box_polygons(bounds: Bounds) -> Geometries:
 
 
 def find_shapes(given: str, option: str, store: ObjectStore) -> ShapeSource:
-    """Finds files of polygons without reading them.
+    """Finds files of polygons without reading them; one on the web is downloaded once for its identity.
 
     Args:
-        given: A file, an object ``s3://…``, or a folder or prefix of GeoParquet files.
+        given: A file, an object ``s3://…``, a file ``https://…``, or a folder or prefix of GeoParquet files.
         option: The option that named it, for messages.
         store: Object storage.
 
     Raises:
-        SiameseError: There is no such file, or it has an unknown format.
+        SiameseError: There is no such file, it has an unknown format, or a shapefile lacks a part.
+        TransientError: The server of a file on the web does not answer.
     """
-    if given.startswith("s3://"):
-        uri = S3Uri.parse(given)
-        one = store.head(uri) if uri.key and not uri.key.endswith("/") else None
-        folder = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
-        found: Sequence[Path | ObjectInfo] = (
-            [one] if one else [info for info in store.list(folder) if info.uri.key.endswith(_PARQUET)]
-        )
-        identities = [f"{info.etag} {info.size}" for info in found if isinstance(info, ObjectInfo)]
-    else:
-        path = Path(given)
-        if not path.exists():
-            raise SiameseError("there is no such file", where=f"{option} {given}", fix="check the path")
-        found = sorted(one for one in path.rglob("*") if one.suffix in _PARQUET) if path.is_dir() else [path]
-        identities = [file_sha256(one) for one in found if isinstance(one, Path)]
+    where = f"{option} {given}"
+    found = _files(given, where, store)
     if not found:
         fix = f"give a file ({FORMATS}) or a folder of GeoParquet files"
-        raise SiameseError("no file of polygons here", where=f"{option} {given}", fix=fix)
+        raise SiameseError("no file of polygons here", where=where, fix=fix)
     for file in found:
-        _check_format(_name(file), f"{option} {given}")
-    return ShapeSource(given, hashlib.sha256("\n".join(identities).encode()).hexdigest(), tuple(found))
+        _check_format(_name(file), where)
+    beside = _beside(found[0], where, store) if _suffix(found[0]) == _SHAPEFILE else ()
+    return ShapeSource(given, _identity([_digest(one, store) for one in (*found, *beside)]), found, beside)
 
 
 def read_shapes(
@@ -138,14 +148,15 @@ def read_shapes(
     Args:
         source: The files.
         store: Object storage.
-        folder: Folder for copies of objects.
+        folder: Folder for copies of objects and of files on the web.
         bounds: West, south, east, north in degrees; None for all.
         id_column: Column that holds the ids; None: the first of the usual names, else the feature's number.
 
     Raises:
-        SiameseError: A file is damaged, has no CRS of the earth, or lacks the column.
+        SiameseError: A file is damaged, has no CRS of the earth, has polygons in several layers, lacks the column, or
+            has changed since it was found.
     """
-    parts = [_read(one, source.name, store, folder, bounds, id_column) for one in source.files]
+    parts = [_read(source, one, store, folder, bounds, id_column) for one in source.files]
     geometries = np.concatenate([part.geometries for part in parts])
     if bounds is not None and len(geometries):
         near = np.asarray(shapely.intersects(geometries[:, None], box_polygons(bounds)[None]).any(axis=1), bool)
@@ -153,7 +164,37 @@ def read_shapes(
         near = np.ones(len(geometries), bool)
     ids = [one for part in parts for one in part.ids]
     kept = tuple(name for name, here in zip(ids, near, strict=True) if here)
-    return Shapes(geometries[near], kept, sum(part.skipped for part in parts))
+    elsewhere = sum(part.elsewhere for part in parts) + int((~near).sum())
+    return Shapes(geometries[near], kept, sum(part.skipped for part in parts), elsewhere)
+
+
+def left_out(where: str, skipped: int) -> tuple[str, ...]:
+    """Returns what to tell of features that were skipped: one line, or none.
+
+    Args:
+        where: The option and the file that it names.
+        skipped: Number of features that are no polygons, or have no area.
+    """
+    if not skipped:
+        return ()
+    features = (
+        "1 feature is no polygon, or has no area, and is"
+        if skipped == 1
+        else f"{skipped:,} features are no polygons, or have no area, and are"
+    )
+    return (f"{where}: {features} left out",)
+
+
+def no_polygon(where: str, skipped: int, fix: str) -> SiameseError:
+    """Returns the error that a file holds no polygon.
+
+    Args:
+        where: The option and the file that it names.
+        skipped: Number of features that are no polygons, or have no area.
+        fix: What to give instead.
+    """
+    why = f": none of its {skipped:,} features is a polygon with an area" if skipped else ""
+    return SiameseError(f"holds no polygon{why}", where=where, fix=fix)
 
 
 def moved(geometries: Geometries, crs: str, to_pixel: Callable[[npt.NDArray[np.float64]], Any]) -> Geometries:
@@ -172,33 +213,110 @@ def moved(geometries: Geometries, crs: str, to_pixel: Callable[[npt.NDArray[np.f
     return cast("Geometries", shapely.transform(geometries, change))
 
 
+def _files(given: str, where: str, store: ObjectStore) -> tuple[FoundFile, ...]:
+    if given.startswith("s3://"):
+        uri = S3Uri.parse(given)
+        if uri.key and not uri.key.endswith("/") and (one := store.head(uri)):
+            return (one,)
+        folder = uri if not uri.key or uri.key.endswith("/") else S3Uri(uri.bucket, f"{uri.key}/")
+        return tuple(info for info in store.list(folder) if info.uri.key.lower().endswith(_PARQUET))
+    if is_web(given):
+        _check_format(web_name(given), where)
+        return (find_web(given),)
+    path = Path(given)
+    if not path.exists():
+        raise SiameseError("there is no such file", where=where, fix="check the path")
+    if not path.is_dir():
+        return (path,)
+    return tuple(sorted(one for one in path.rglob("*") if _suffix(one) in _PARQUET and one.is_file()))
+
+
+def _beside(file: FoundFile, where: str, store: ObjectStore) -> tuple[FoundFile, ...]:
+    """Returns the other files of a shapefile, in a fixed order."""
+    if isinstance(file, WebFile):
+        fix = "give it as GeoJSON, GeoPackage or GeoParquet, or copy all its files to a folder or a bucket"
+        raise SiameseError("is a shapefile, of which a web address names only one file", where=where, fix=fix)
+    found = {ending: one for ending in _SHAPEFILE_PARTS if (one := _part(file, ending, store))}
+    if missing := [ending for ending in _SHAPEFILE_NEEDS if ending not in found]:
+        what = f"is a shapefile without its {' and '.join(missing)}"
+        raise SiameseError(what, where=where, fix="put all files of the shapefile beside it")
+    return tuple(found.values())
+
+
+def _part(file: Path | ObjectInfo, ending: str, store: ObjectStore) -> Path | ObjectInfo | None:
+    for written in (ending, ending.upper()):
+        if isinstance(file, Path):
+            path = file.with_suffix(written)
+            if path.is_file():
+                return path
+        else:
+            key = file.uri.key[: -len(_SHAPEFILE)] + written
+            if info := store.head(S3Uri(file.uri.bucket, key)):
+                return info
+    return None
+
+
+def _digest(file: FoundFile, store: ObjectStore) -> str:
+    match file:
+        case Path():
+            return file_sha256(file)
+        case ObjectInfo():
+            return f"{file.etag} {file.size}"
+        case WebFile():
+            return web_sha256(file, store.settings.cache)
+
+
+def _identity(digests: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
 def _read(
-    file: Path | ObjectInfo, where: str, store: ObjectStore, folder: Path, bounds: Bounds | None, id_column: str | None
+    source: ShapeSource,
+    file: FoundFile,
+    store: ObjectStore,
+    folder: Path,
+    bounds: Bounds | None,
+    id_column: str | None,
 ) -> Shapes:
-    name = _name(file)
-    if name.lower().endswith(_PARQUET):
-        source: BinaryIO = file.open("rb") if isinstance(file, Path) else _ObjectReader(store, file)
-        with source:
-            return _from_parquet(source, where, bounds, id_column)
-    path = file
+    where = source.name if len(source.files) == 1 else _address(file)
+    if _suffix(file) not in _PARQUET:
+        return _from_gdal(_bring(source, file, store, folder), where, bounds, id_column)
     if isinstance(file, ObjectInfo):
-        path = folder / f"{hashlib.sha256(str(file.uri).encode()).hexdigest()[:16]}{Path(file.uri.name).suffix}"
-        folder.mkdir(parents=True, exist_ok=True)
-        store.download(file.uri, path, version_id=file.version_id)
-    return _from_gdal(cast("Path", path), where, bounds, id_column)
+        with _ObjectReader(store, file) as ranged:
+            return _from_parquet(ranged, where, bounds, id_column)
+    with _bring(source, file, store, folder).open("rb") as opened:
+        return _from_parquet(opened, where, bounds, id_column)
+
+
+def _bring(source: ShapeSource, file: FoundFile, store: ObjectStore, folder: Path) -> Path:
+    """Copies a file to local disk, and the other files of a shapefile beside it; a local one stays where it is."""
+    if isinstance(file, Path):
+        return file
+    path = folder / f"{hashlib.sha256(_address(file).encode()).hexdigest()[:16]}{_suffix(file)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(file, WebFile):
+        download_web(file, path)
+        if _identity([file_sha256(path)]) != source.identity:
+            raise SiameseError("has changed since it was found", where=file.url, fix="map again")
+        return path
+    for one in (file, *source.beside):
+        if isinstance(one, ObjectInfo):
+            store.download(one.uri, path.with_suffix(_suffix(one)), version_id=one.version_id)
+    return path
 
 
 def _from_gdal(path: Path, where: str, bounds: Bounds | None, id_column: str | None) -> Shapes:
     suffix = path.suffix.lower()
     try:
-        layers = [str(name) for name, _ in pyogrio.list_layers(path)]
-        layer = _layer(layers, suffix)
-        meta, fids, wkb, columns = pyogrio.raw.read(path, layer=layer, return_fids=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Non closed ring")  # Rings are closed below.
+            layer = "multipolygons" if suffix in _OSM else _layer(path, where)
+            meta, fids, wkb, columns = pyogrio.raw.read(path, layer=layer, return_fids=True)
     except (DataSourceError, DataLayerError, RuntimeError, UnicodeError) as error:
         fix = f"give a file of polygons: {FORMATS}"
         raise SiameseError(f"cannot be read: {str(error).splitlines()[0]}", where=where, fix=fix) from error
     names = [str(name) for name in meta["fields"]]
-    if suffix in (".osm", ".pbf"):
+    if suffix in _OSM:
         # Of OpenStreetMap only what is tagged as a building.
         tagged = np.array([value is not None for value in columns[names.index("building")]], bool)
         fids, wkb, columns = fids[tagged], wkb[tagged], [column[tagged] for column in columns]
@@ -206,13 +324,26 @@ def _from_gdal(path: Path, where: str, bounds: Bounds | None, id_column: str | N
     ids = _ids(names, columns, fids, where, id_column)
     if suffix in (".geojson", ".json") and id_column is None and "id" not in {name.lower() for name in names}:
         ids = _geojson_ids(path, ids)
-    return _shapes(shapely.from_wkb(wkb), ids, crs)
+    return _shapes(_from_wkb(wkb), ids, crs)
 
 
-def _layer(layers: Sequence[str], suffix: str) -> str:
-    if suffix in (".osm", ".pbf"):
-        return "multipolygons"
-    return layers[0]
+def _layer(path: Path, where: str) -> str:
+    """Returns the only layer of polygons, else the first layer of any geometry."""
+    layers = {str(name): str(kind) for name, kind in pyogrio.list_layers(path) if kind is not None}
+    if not layers:
+        raise no_polygon(where, 0, f"give a file of polygons: {FORMATS}")
+    holding = [name for name, kind in layers.items() if len(layers) == 1 or _holds_polygons(path, name, kind)]
+    if len(holding) > 1:
+        fix = "save the one that you mean as a file of its own"
+        raise SiameseError(f"has polygons in {len(holding)} layers: {', '.join(holding)}", where=where, fix=fix)
+    return holding[0] if holding else next(iter(layers))
+
+
+def _holds_polygons(path: Path, layer: str, kind: str) -> bool:
+    if kind.startswith("Unknown"):
+        return bool(_are_polygons(_from_wkb(pyogrio.raw.read(path, layer=layer, columns=[])[2])).any())
+    declared = "Polygon" in kind or "MultiSurface" in kind
+    return declared and pyogrio.read_info(path, layer=layer, force_feature_count=True)["features"] > 0
 
 
 def _geojson_ids(path: Path, ids: list[str]) -> list[str]:
@@ -242,6 +373,7 @@ def _from_parquet(source: BinaryIO, where: str, bounds: Bounds | None, id_column
                 for number in range(file.num_row_groups)
                 if bounds is None or box is None or _group_touches(file.metadata.row_group(number), box, bounds)
             ]
+            rows = file.metadata.num_rows
             wanted = [name for name in schema.names if name.lower() in _ID_NAMES or name == id_column]
             named = [column, *wanted, *([box] if box else [])]
             table = file.read_row_groups(groups, columns=list(dict.fromkeys(named)))
@@ -253,7 +385,64 @@ def _from_parquet(source: BinaryIO, where: str, bounds: Bounds | None, id_column
     columns = [np.asarray(table[name].to_pylist(), dtype=object) for name in wanted]
     numbers = np.arange(table.num_rows)
     ids = _ids(wanted, columns, numbers, where, id_column)
-    return _shapes(shapely.from_wkb(np.asarray(table[column].to_pylist(), dtype=object)), ids, crs)
+    found = _shapes(_decoded(table[column], about.get("encoding"), where), ids, crs)
+    return replace(found, elsewhere=rows - table.num_rows)
+
+
+def _decoded(column: pa.ChunkedArray, encoding: str | None, where: str) -> Geometries:
+    """Returns the geometries of a GeoParquet column; None for those that are no polygons or cannot be read."""
+    depth = _list_depth(column.type)
+    kind = (encoding or ("unknown" if depth else "WKB")).lower()
+    if kind == "wkb" and not pa.types.is_nested(column.type):
+        return _from_wkb(np.asarray(column.to_pylist(), dtype=object))
+    if kind in _NATIVE and depth == _NATIVE[kind][0]:
+        return _from_lists(column, _NATIVE[kind][1])
+    if kind in _NATIVE_OTHERS:
+        return np.full(len(column), None, dtype=object)
+    what = f"holds its geometry in an encoding that is not read: {encoding or kind}"
+    raise SiameseError(what, where=where, fix="write it again as GeoParquet with its geometry as WKB")
+
+
+def _list_depth(kind: pa.DataType) -> int:
+    """Returns how many lists lie around the coordinates of a native encoding; 0 if it is none."""
+    depth = 0
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind, depth = kind.value_type, depth + 1
+    names = {kind.field(number).name for number in range(kind.num_fields)} if pa.types.is_struct(kind) else set()
+    return depth if {"x", "y"} <= names else 0
+
+
+def _from_lists(column: pa.ChunkedArray, kind: shapely.GeometryType) -> Geometries:
+    """Returns the polygons of a native encoding; None for those whose rings are too short."""
+    found = np.full(len(column), None, dtype=object)
+    rows = column.combine_chunks().drop_null()
+    try:
+        polygons = _ragged(rows, kind)
+    except (ValueError, shapely.GEOSException):
+        polygons = np.array([_ragged_alone(rows.take(pa.array([row])), kind) for row in range(len(rows))], dtype=object)
+    found[np.asarray(column.is_valid())] = polygons
+    return found
+
+
+def _ragged(rows: pa.Array, kind: shapely.GeometryType) -> Geometries:
+    offsets: list[npt.NDArray[Any]] = []
+    while not pa.types.is_struct(rows.type):
+        offsets.insert(0, np.asarray(rows.offsets))
+        rows = rows.values
+    points = np.column_stack([rows.field("x"), rows.field("y")])
+    return cast("Geometries", shapely.from_ragged_array(kind, points, tuple(offsets)))
+
+
+def _ragged_alone(row: pa.Array, kind: shapely.GeometryType) -> shapely.Geometry | None:
+    try:
+        return cast("shapely.Geometry", _ragged(row, kind)[0])
+    except (ValueError, shapely.GEOSException):
+        return None
+
+
+def _from_wkb(wkb: npt.NDArray[Any]) -> Geometries:
+    """Returns geometries, their rings closed; None for those that cannot be read, such as a ring of one point."""
+    return np.asarray(shapely.from_wkb(wkb, on_invalid="fix"), dtype=object)
 
 
 def _parquet_crs(about: dict[str, Any], where: str) -> str:
@@ -322,9 +511,7 @@ def _plain(value: object) -> str:
 
 def _shapes(geometries: Geometries, ids: Sequence[str], crs: str) -> Shapes:
     """Keeps polygons, mends those that cross themselves, and moves them to degrees."""
-    kinds = shapely.get_type_id(geometries)
-    polygons = np.isin(kinds, (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
-    polygons &= ~shapely.is_empty(geometries) & ~shapely.is_missing(geometries)
+    polygons = _are_polygons(geometries)
     found = shapely.force_2d(geometries[polygons])
     broken = ~shapely.is_valid(found)
     if broken.any():
@@ -336,6 +523,12 @@ def _shapes(geometries: Geometries, ids: Sequence[str], crs: str) -> Shapes:
     names = [name for name, here in zip(ids, polygons, strict=True) if here]
     kept = tuple(name for name, here in zip(names, solid, strict=True) if here)
     return Shapes(found[solid], kept, len(geometries) - int(solid.sum()))
+
+
+def _are_polygons(geometries: Geometries) -> npt.NDArray[np.bool_]:
+    kinds = shapely.get_type_id(geometries)
+    polygons = np.isin(kinds, (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON))
+    return polygons & ~shapely.is_empty(geometries)
 
 
 def _mended(geometry: shapely.Geometry) -> shapely.Geometry:
@@ -359,8 +552,28 @@ def _check_format(name: str, where: str) -> None:
         raise SiameseError(f"{name} is in no known format", where=where, fix=f"give one of {FORMATS}")
 
 
-def _name(file: Path | ObjectInfo) -> str:
-    return file.name if isinstance(file, Path) else file.uri.name
+def _name(file: FoundFile) -> str:
+    match file:
+        case Path():
+            return file.name
+        case ObjectInfo():
+            return file.uri.name
+        case WebFile():
+            return web_name(file.url)
+
+
+def _address(file: FoundFile) -> str:
+    match file:
+        case Path():
+            return str(file)
+        case ObjectInfo():
+            return str(file.uri)
+        case WebFile():
+            return file.url
+
+
+def _suffix(file: FoundFile) -> str:
+    return Path(_name(file)).suffix.lower()
 
 
 class _ObjectReader(io.RawIOBase, BinaryIO):

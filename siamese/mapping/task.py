@@ -172,7 +172,7 @@ def open_imagery(
     identities = {image.name: f"{image.identity} {image.label_identity}" for image in found}
     area = task.area.read(store, folder) if task.area else None
     laid = lay_imagery(placed, identities, area, gsd, grid)
-    warnings += laid.warnings
+    warnings += (*laid.warnings, *(area.notes if area else ()))
     footprints = None
     if task.footprints:
         footprints, notes = place_footprints(task.footprints, laid.grid, store, folder / "footprints", footprint_id)

@@ -71,8 +71,10 @@ def map_pair(
         predictor: The checkpoint's network (or the ensemble), when it is loaded already.
         spread: Processes that windows are spread over; by default as the params say, for this map alone.
         reuse_older: Take results that earlier versions of the stages made; false makes them again.
-        aoi: Area of interest: a file or object of polygons, or ``west,south,east,north`` in degrees.
-        footprints: File, object or folder of building footprints; each gets a class or is unknown.
+        aoi: Area of interest: a file, object or ``https://`` address of polygons, or ``west,south,east,north`` in
+            degrees.
+        footprints: File, object, ``https://`` address or folder of building footprints; each gets a class or is
+            unknown.
         disaster_date: Day of the disaster. Of STAC catalogs, items from before it are read for the pre images, later
             ones for the post images.
 

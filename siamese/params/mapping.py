@@ -157,7 +157,8 @@ class PublishParams(Section):
     )
     areas: str | None = Field(
         None,
-        description="File or s3:// object of polygons, such as districts, to count buildings in; null: H3 cells.",
+        description="File, s3:// object or https:// address of polygons, such as districts, to count buildings in; "
+        "null: H3 cells.",
         json_schema_extra=HOW_ONLY,
     )
     area_name: str | None = Field(None, description="Column that names the areas; null: name, else id.")

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from builders.made_rasters import PLACE, SMALL, Colours, pair, write
+from builders.made_web import served
 
 from siamese.errors import SiameseError
 from siamese.manifests import Checkpoint
@@ -82,28 +79,6 @@ def maxar(tmp_path: Path) -> Path:
     links = {"child": ["./events/storm/collection.json"], "self": ["./catalog.json"]}
     (root / "catalog.json").write_text(json.dumps(catalog("Catalog", "open-data", links)))
     return root
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves files without ranges, and says nothing."""
-
-    def log_message(self, *args: object) -> None:
-        """Says nothing."""
-        del args
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """A web server on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 AREA = "-94.13,37.02,-94.12,37.05"
