@@ -6,5 +6,5 @@ from siamese.manifests import EmbeddingIndex, SearchIndex
 from siamese.params import EmbeddingParams, SearchParams
 from siamese.store import Stage
 
-EMBEDDING_INDEX = Stage(EmbeddingIndex, version=1, package="siamese.embedding", sections={"embedding": EmbeddingParams})
+EMBEDDING_INDEX = Stage(EmbeddingIndex, version=2, package="siamese.embedding", sections={"embedding": EmbeddingParams})
 SEARCH_INDEX = Stage(SearchIndex, version=1, package="siamese.embedding", sections={"search": SearchParams})

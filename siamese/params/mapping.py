@@ -6,7 +6,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import HOW_ONLY, Section, ValueRange
+from siamese.params.section import CHOOSES_INPUT, HOW_ONLY, Section, ValueRange
 
 Part = TypeVar("Part", bound=Section)
 _FINEST_M, _COARSEST_M = 0.05, 10.0
@@ -159,7 +159,7 @@ class PublishParams(Section):
         None,
         description="File, s3:// object or https:// address of polygons, such as districts, to count buildings in; "
         "null: H3 cells.",
-        json_schema_extra=HOW_ONLY,
+        json_schema_extra=CHOOSES_INPUT,
     )
     area_name: str | None = Field(None, description="Column that names the areas; null: name, else id.")
     picture_px: int = Field(1600, ge=256, le=8192, description="Longer side of the image within the picture.")

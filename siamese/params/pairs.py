@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from siamese.params.section import HOW_ONLY, Section, ValueRange
+from siamese.params.section import CHOOSES_INPUT, HOW_ONLY, Section, ValueRange
 
 
 class PairsParams(Section):
@@ -51,13 +51,13 @@ class PairsParams(Section):
         "together",
         description="Scenes that are flipped, cut or otherwise changed copies of each other (`siamese duplicates`): "
         "together in one split, those that cannot be are left out of the one held out; or ignore.",
-        json_schema_extra=HOW_ONLY,  # the twins that are found are an input of the pair set
+        json_schema_extra=CHOOSES_INPUT,  # the twins that are found
     )
     label_sets: Literal["all", "none"] | tuple[str, ...] = Field(
         "all",
         description="Labels of people (`siamese adapt`, `assess`) to train on where a scene has no labels of its own: "
         "all, none, or digests of label sets. Mapped buildings that nobody labelled are ignored.",
-        json_schema_extra=HOW_ONLY,  # the label sets that add to the catalog are an input of the pair set
+        json_schema_extra=CHOOSES_INPUT,  # the label sets that add to the catalog
     )
     unlabelled: bool = Field(
         False,

@@ -11,6 +11,9 @@ from pydantic_core import to_jsonable_python
 HOW_ONLY: JsonDict = {"changes_result": False}
 """``json_schema_extra`` of a field that says how fast work is done, not what comes out; no part of an identity."""
 
+CHOOSES_INPUT: JsonDict = {"chooses_input": True}
+"""``json_schema_extra`` of a field that chooses an input; the input's content is part of the identity in its place."""
+
 _NEUTRAL = "neutral"
 
 
@@ -46,10 +49,10 @@ class Section(BaseModel):
 
     @classmethod
     def neutral(cls) -> dict[str, Any]:
-        """Returns the neutral value of every field that affects results, as JSON types."""
+        """Returns the neutral value of every field that is part of the identity, as JSON types."""
         found: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
-            if field.json_schema_extra == HOW_ONLY:
+            if field.json_schema_extra in (HOW_ONLY, CHOOSES_INPUT):
                 continue
             extra = field.json_schema_extra
             declared = extra.get(_NEUTRAL, ...) if isinstance(extra, dict) else ...

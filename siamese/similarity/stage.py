@@ -6,7 +6,7 @@ from siamese.manifests import ItemSet, SimilarityEvaluation, SimilarityModel
 from siamese.params import ItemsParams, SimilarityEvaluationParams, SimilarityParams
 from siamese.store import Stage
 
-ITEM_SET = Stage(ItemSet, version=1, package="siamese.similarity.data", sections={"items": ItemsParams})
+ITEM_SET = Stage(ItemSet, version=2, package="siamese.similarity.data", sections={"items": ItemsParams})
 SIMILARITY_MODEL = Stage(
     SimilarityModel, version=1, package="siamese.similarity", sections={"similarity": SimilarityParams}
 )

@@ -17,6 +17,7 @@ import yaml
 from running_stack import RunningStack
 from waiting import until
 
+from siamese.params import Params
 from siamese.stack.layout import Layout
 from siamese.stack.prefect_api import prefect_api
 from siamese.stack.record import Record
@@ -25,7 +26,7 @@ from siamese.store import ObjectStore, S3Uri
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SERVERS = ("storage", "prefect", "mlflow")
-PARAMS = {
+_PARAMS = {
     "sample": {"scenes": 10, "seed": 3},
     "ingest": {"source": "s3://raw/scenes"},
     "pairs": {"val_share": 0.2, "test_share": 0.2},
@@ -52,6 +53,8 @@ PARAMS = {
     "promotion": {"model": "siamese-damage", "minimum_localization_f1": 0.0}
     | {f"minimum_f1_{name}": 0.0 for name in ("no_damage", "minor_damage", "major_damage", "destroyed")},
 }
+PARAMS: dict[str, Any] = Params.model_validate(_PARAMS).model_dump(mode="json")
+"""With every key, as DVC knows no defaults."""
 
 
 class Project:
