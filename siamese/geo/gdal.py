@@ -31,10 +31,6 @@ Source = Path | bytes
 """A file on disk or in memory."""
 
 
-# Images and maps may lie nowhere. Said once for the process: filters are shared by all threads, so that one that sets
-# its own for a while changes those of the others.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
-
 _LOCAL: Final = "SIAMESE_LOCAL_FILES"
 """Option of GDAL environments that read local files only."""
 
@@ -45,7 +41,21 @@ def local_gdal(**options: Any) -> rasterio.Env:  # noqa: ANN401
     With AWS settings in force, rasterio creates a boto3 session for every call outside such an environment, and for
     every environment without a session: more work than the call itself, and much garbage.
     """
+    prepare_rasterio()
     return rasterio.Env(session=DummySession(), **options, **{_LOCAL: "YES"})
+
+
+def prepare_rasterio() -> None:
+    """Has rasterio make no sessions inside :func:`local_gdal`, and no warnings of rasters that lie nowhere.
+
+    It applies to the whole process, as filters of warnings are shared by all threads, and changes nothing when called
+    again. Every reader calls it, as there is no door that all of them pass: commands, flows, workers of Dask, processes
+    of training, and programs that call a verb.
+    """
+    if _NOWHERE not in warnings.filters:  # or someone who had saved them put them back
+        warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    if Session.from_environ is not _session_of_nested_environment:
+        Session.from_environ = staticmethod(_session_of_nested_environment)
 
 
 def _session_of_nested_environment(*given: Any, **named: Any) -> Session:  # noqa: ANN401
@@ -59,7 +69,8 @@ def _session_of_nested_environment(*given: Any, **named: Any) -> Session:  # noq
 
 
 _from_environ = Session.from_environ
-Session.from_environ = staticmethod(_session_of_nested_environment)
+_NOWHERE = ("ignore", None, NotGeoreferencedWarning, None, 0)
+"""The filter as `warnings` keeps it."""
 
 _Given = ParamSpec("_Given")
 _Found = TypeVar("_Found")

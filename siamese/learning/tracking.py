@@ -48,9 +48,6 @@ class Tracker:
         self.run_id: str | None = None
         if not (os.environ.get("MLFLOW_TRACKING_URI") or _uri_set()):
             return
-        # By default MLflow would retry a dead server for many minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         self._submit(lambda: self._open(name, params, tags, run_id))
         self.flush()
 

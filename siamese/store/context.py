@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,8 +31,6 @@ class Context:
         """
         for name, value in self.environment.items():
             os.environ.setdefault(name, value)
-        # Rasterizing polygons into an in-memory array warns in every thread that the array has no georeference.
-        warnings.filterwarnings("ignore", message="Dataset has no geotransform|The given matrix is equal")
 
 
 def open_context(settings: Settings | None = None, environment: Mapping[str, str] | None = None) -> Context:
