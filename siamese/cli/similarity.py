@@ -10,6 +10,7 @@ import typer
 
 from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, write_json
 from siamese.cli.embedding import add_commands
+from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -151,7 +152,10 @@ def verify(
     warps: Warps = 1,
     as_json: Json = False,
 ) -> None:
-    """Decide whether two items are the same, with the error rates that the threshold had on validation."""
+    """Decide whether two items are the same, with the error rates that the threshold had on validation.
+
+    A model of two kinds of input (items.branches: [photo, sketch]) takes the first kind as A and the second as B.
+    """
     from siamese.similarity.classify import verify as run
     from siamese.store import ObjectStore
 
@@ -185,7 +189,8 @@ def classify(
 ) -> None:
     """Tell which class an item belongs to, from one or a few examples of each; nothing is trained.
 
-    The classes may be new to the model. An item farther than the threshold from every class is "none of these".
+    The classes may be new to the model. An item farther than the threshold from every class is "none of these". A model
+    of two kinds of input takes examples of the first kind and items of the second.
     """
     from siamese.similarity.classify import classify as run
     from siamese.similarity.files import item_sheet, read_examples, resolve_items
@@ -240,9 +245,13 @@ def changes(
 
     embedder = _embedder(model, ObjectStore())
     if embedder.config.item_kind == "series":
+        if second is not None:
+            fix = "leave it out: a long series is compared with itself"
+            raise SiameseError("a second file was given to a model of series", where=second, fix=fix)
         values = read_array(Path(first))
         found, curve = series_changes(embedder, values, window=window or embedder.config.shape[1], threshold=threshold)
         if sheet is not None:
+            sheet.parent.mkdir(parents=True, exist_ok=True)
             sheet.write_bytes(series_sheet(values, curve, found))
         rows = [(str(one.step), f"{one.distance:.3f}") for one in found]
         whole: dict[str, Any] = {"changes": [one.model_dump() for one in found]}

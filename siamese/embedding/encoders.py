@@ -95,7 +95,7 @@ class SimilarityEncoder:
         """Loads the model.
 
         Raises:
-            SiameseError: There is no such model, or it embeds something else than images.
+            SiameseError: There is no such model, or it embeds something else than images of one kind.
         """
         model = _model(reference, store)
         self._embedder = load_embedder(store, model)
@@ -103,6 +103,10 @@ class SimilarityEncoder:
         if kind != "image":
             what = f"learned from items of kind {kind}; embed and search take images"
             fix = "ask it with siamese similarity verify, classify or changes"
+            raise SiameseError(what, where=f"similarity model {model.digest}", fix=fix)
+        if len(self._embedder.network.branches) > 1:
+            fix = "ask it with siamese similarity verify or classify"
+            what = "compares two kinds of input; embed and search take one"
             raise SiameseError(what, where=f"similarity model {model.digest}", fix=fix)
         self.identity = f"similarity {model.content}"
         self.dimension = self._embedder.dimension

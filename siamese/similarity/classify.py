@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -44,9 +45,11 @@ def threshold_of(embedder: Embedder, asked: float | None) -> float:
     """Returns the threshold asked for, or else the model's.
 
     Raises:
-        SiameseError: There is neither.
+        SiameseError: There is neither, or what was asked for is no distance.
     """
     if asked is not None:
+        if not 0 <= asked < math.inf:
+            raise SiameseError("is no distance", where=f"--threshold {asked}", fix="give a number from 0 on")
         return asked
     if embedder.threshold is None:
         fix = "give --threshold, or train with items.val_share above 0 and a rate of false accepts that is reached"
@@ -98,8 +101,8 @@ def classify(
 
     Args:
         embedder: The model.
-        items: Files, arrays or texts.
-        examples: One or more of each class.
+        items: Files, arrays or texts; of a pseudo-Siamese model, what its second encoder takes.
+        examples: One or more of each class; of a pseudo-Siamese model, what its first encoder takes.
         threshold: A class farther than this is never the answer; by default the model's.
         warps: Average the vectors of so many small affine changes of each image.
 
@@ -112,7 +115,7 @@ def classify(
         where = f"class {empty[0]}" if empty else "examples"
         raise SiameseError("has no example", where=where, fix="give one folder of one or more examples a class")
     known = {name: embedder.embed(list(own), warps=warps) for name, own in examples.items()}
-    asked = embedder.embed(list(items), warps=warps)
+    asked = embedder.embed(list(items), len(embedder.network.branches) - 1, warps)
     return classify_vectors(embedder, asked, [_name(item) for item in items], known, limit)
 
 

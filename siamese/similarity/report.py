@@ -72,7 +72,8 @@ def measure(embedder: Embedder, items: Items, split: str, params: SimilarityEval
     Raises:
         SiameseError: The split holds no pair of the same or none of other items.
     """
-    listed = verification_pairs(items, params.pairs, params.seed)
+    across = len(embedder.network.branches) > 1
+    listed = verification_pairs(items, params.pairs, params.seed, across=across)
     if listed is None:
         fix = "choose another split, or give more classes of two items each"
         raise SiameseError("holds no same or no other pair to verify", where=f"split {split}", fix=fix)

@@ -32,6 +32,7 @@ from siamese.similarity.objective import SimilarityNetwork, SimilarityObjective
 from siamese.similarity.stage import SIMILARITY_MODEL
 from siamese.similarity.verification import Rates, choose_threshold, error_rates, verification_pairs
 from siamese.store import ObjectStore, Origin, put_blob
+from siamese.store.stage import Input
 
 _PAIRS = 20_000
 _ITEMS = 2_000
@@ -130,6 +131,11 @@ class SimilarityTask(Task[SimilarityNetwork, Batch, tuple[Tensor, Tensor], Simil
             except SiameseError as error:
                 # The vectors may still serve for search; whoever verifies with this model gives a threshold.
                 LOGGER.warning(f"similarity model {origin.digest} has no threshold: {error}")
+        else:
+            LOGGER.warning(
+                f"similarity model {origin.digest} has no threshold and no figures: the validation split lacks pairs "
+                "of the same or of other items; raise items.val_share, or list more pairs of fewer items"
+            )
         weights = serialize(network.embedder.state_dict())
         config = EmbedderConfig(
             item_kind=self._item_set.item_kind,
@@ -160,7 +166,8 @@ class SimilarityTask(Task[SimilarityNetwork, Batch, tuple[Tensor, Tensor], Simil
     def _measured(self, network: SimilarityNetwork) -> tuple[Rates, dict[str, float], int] | None:
         """Returns rates, figures, and the number of pairs, on the validation split; None where it is empty."""
         items = self._val
-        listed = verification_pairs(items, _PAIRS, self._params.seed) if items is not None else None
+        across = self._params.relation == "pseudo"
+        listed = verification_pairs(items, _PAIRS, self._params.seed, across=across) if items is not None else None
         if items is None or listed is None:
             return None
         network.eval()
@@ -180,7 +187,10 @@ class SimilarityTask(Task[SimilarityNetwork, Batch, tuple[Tensor, Tensor], Simil
 
 def plan_similarity(items: ItemSet, params: SimilarityParams) -> Origin:
     """Returns the digest under which a run is published, known before it runs."""
-    return SIMILARITY_MODEL.plan(inputs={"items": items}, params={"similarity": params})
+    inputs: dict[str, Input] = {"items": items}
+    if params.relation == "pseudo":
+        inputs["verified"] = "across both kinds of input"  # models of before were judged on pairs of any kinds
+    return SIMILARITY_MODEL.plan(inputs=inputs, params={"similarity": params})
 
 
 def _plain_config(items: ItemSet, params: SimilarityParams) -> EmbedderConfig:

@@ -15,7 +15,7 @@ from siamese.similarity.data.items import Items, ListedPairs
 Rule = Literal["eer", "f1", "far"]
 
 
-def verification_pairs(items: Items, limit: int, seed: int) -> ListedPairs | None:
+def verification_pairs(items: Items, limit: int, seed: int, *, across: bool = False) -> ListedPairs | None:
     """Draws pairs of the same and of other items: listed ones if there are, else by class.
 
     Half of the other pairs of a class with forged items compare genuine with forged ones, the hardest there are.
@@ -24,6 +24,8 @@ def verification_pairs(items: Items, limit: int, seed: int) -> ListedPairs | Non
         items: The items of one split.
         limit: At most so many of each kind.
         seed: Of the draw.
+        across: Each pair has an item of the first kind of input and one of the second, as a pseudo-Siamese network
+            is asked.
 
     Returns:
         The pairs, or None where there are not both kinds.
@@ -32,7 +34,10 @@ def verification_pairs(items: Items, limit: int, seed: int) -> ListedPairs | Non
     if items.pairs is not None:
         found = items.pairs
     else:
-        same, other = _same_pairs(items, limit, rng), _other_pairs(items, limit, rng)
+        if across:
+            same, other = _same_across(items, limit, rng), _other_across(items, limit, rng)
+        else:
+            same, other = _same_pairs(items, limit, rng), _other_pairs(items, limit, rng)
         both = np.concatenate([same, other])
         found = ListedPairs(both[:, 0], both[:, 1], np.arange(len(both)) < len(same))
     return found if 0 < found.same.sum() < len(found.same) else None
@@ -72,6 +77,41 @@ def _other_pairs(items: Items, limit: int, rng: np.random.Generator) -> NDArray[
     across = np.unique(np.sort(np.stack([first[apart], second[apart]], 1), 1), axis=0)
     across = across[rng.permutation(len(across))[:wanted]]
     return np.concatenate([imitated, across])
+
+
+def _same_across(items: Items, limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draws pairs of the two kinds of input within classes: each class alike, no pair twice."""
+    parts = []
+    for number in range(len(items.names)):
+        own = (items.labels == number) & ~items.forged
+        first, second = np.flatnonzero(own & (items.branch == 0)), np.flatnonzero(own & (items.branch == 1))
+        if len(first) and len(second):
+            parts.append((first, second))
+    share = max(1, limit // max(1, len(parts)))
+    drawn = [_some_of(first, second, share, rng) for first, second in parts]
+    return np.concatenate(drawn)[:limit] if drawn else np.empty((0, 2), np.int64)
+
+
+def _other_across(items: Items, limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draws pairs of the two kinds of input across classes, and of genuine with forged items of one class."""
+    names = np.array(items.classes)
+    genuine = ~items.forged
+    first, second = np.flatnonzero(genuine & (items.branch == 0)), np.flatnonzero(items.branch == 1)
+    if not len(first) or not len(second):
+        return np.empty((0, 2), np.int64)
+    pairs = _some_of(first, second, 2 * limit, rng)
+    other = np.flatnonzero((names[pairs[:, 0]] != names[pairs[:, 1]]) | items.forged[pairs[:, 1]])
+    return np.take(pairs, other[:limit], 0)
+
+
+def _some_of(
+    first: NDArray[np.int64], second: NDArray[np.int64], limit: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draws different pairs of two sets, all of them if there are no more than the limit."""
+    whole = len(first) * len(second)
+    places = np.arange(whole) if whole <= limit else np.unique(rng.integers(whole, size=limit))
+    places = rng.permutation(places)
+    return np.stack([first[places // len(second)], second[places % len(second)]], 1)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 from madeitems import packing, picture, quick, series, write_folder
 
+from siamese.embedding.encoders import SimilarityEncoder
 from siamese.errors import SiameseError
 from siamese.learning.learner import Learner
 from siamese.manifests import ItemSet, SimilarityModel
 from siamese.params import SimilarityParams
+from siamese.similarity.classify import classify, threshold_of, verify
 from siamese.similarity.data import pack_items
 from siamese.similarity.data.arrays import found_in_arrays
+from siamese.similarity.data.reader import need_items
 from siamese.similarity.embedder import load_embedder
 from siamese.similarity.verb import train_similarity
+from siamese.similarity.verification import verification_pairs
 from siamese.store import ObjectStore
 
 
@@ -132,6 +136,20 @@ def test_two_kinds_of_input_have_an_encoder_each(store: ObjectStore, tmp_path: P
     made = train_similarity(items, quick(relation="pseudo", epochs=20), store)
     embedder = load_embedder(store, made)
     assert len(embedder.network.branches) == 2
+    # Verified as it is asked: a photo with a sketch. So is classified: examples are photos, items sketches.
+    assert made.threshold is not None
+    split = need_items(items, "val", store)
+    pairs = verification_pairs(split, 1000, 1, across=True)
+    assert pairs is not None
+    assert set(split.branch[pairs.first]) == {0}
+    assert set(split.branch[pairs.second]) == {1}
+    assert len({*zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)}) == len(pairs.same) == 64
+    assert pairs.same.sum() == 32
+    near, sketch = (tmp_path / "data" / "c0" / name / "1.png" for name in ("photo", "sketch"))
+    (answer,) = classify(embedder, [sketch], {"c0": [near]}, threshold=0)
+    assert answer.distance == pytest.approx(verify(embedder, near, sketch).distance)
+    with pytest.raises(SiameseError, match="compares two kinds of input"):
+        SimilarityEncoder(made.digest, store)
     photo = embedder.embed([tmp_path / "data" / "c0" / "photo" / "0.png"])
     assert not np.allclose(photo, embedder.embed([tmp_path / "data" / "c0" / "photo" / "0.png"], branch=1))
     with pytest.raises(SiameseError, match="needs two kinds of input"):
@@ -166,3 +184,14 @@ def test_a_timm_encoder_is_fine_tuned_or_frozen(store: ObjectStore, tmp_path: Pa
 def test_params_that_do_not_fit_together_are_refused(changes: dict[str, object], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         SimilarityParams.model_validate(changes)
+
+
+def test_a_model_without_pairs_to_validate_says_so(
+    store: ObjectStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    items = pack_items(write_folder(tmp_path / "data"), packing(val_share=0.0), store)
+    made = train_similarity(items, quick(), store)
+    assert made.threshold is None
+    assert "has no threshold and no figures" in caplog.text
+    with pytest.raises(SiameseError, match="is no distance"):
+        threshold_of(load_embedder(store, made), float("nan"))
