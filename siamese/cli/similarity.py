@@ -10,6 +10,7 @@ import typer
 
 from siamese.cli.common import DEFAULT_PARAMS, Json, Out, Overrides, ParamsFile, emit, write_json
 from siamese.cli.embedding import add_commands
+from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -227,9 +228,13 @@ def changes(
 
     embedder = _embedder(model, ObjectStore())
     if embedder.config.item_kind == "series":
+        if second is not None:
+            fix = "leave it out: the windows before and after each step of one series are compared"
+            raise SiameseError("is not used with a model of series", where=second, fix=fix)
         values = read_array(Path(first))
         found, curve = series_changes(embedder, values, window=window or embedder.config.shape[1], threshold=threshold)
         if sheet is not None:
+            sheet.parent.mkdir(parents=True, exist_ok=True)
             sheet.write_bytes(series_sheet(values, curve, found))
         rows = [(str(one.step), f"{one.distance:.3f}") for one in found]
         whole: dict[str, Any] = {"changes": [one.model_dump() for one in found]}

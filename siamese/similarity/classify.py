@@ -44,9 +44,11 @@ def threshold_of(embedder: Embedder, asked: float | None) -> float:
     """Returns the threshold asked for, or else the model's.
 
     Raises:
-        SiameseError: There is neither.
+        SiameseError: There is neither, or what is asked for is no distance.
     """
     if asked is not None:
+        if not np.isfinite(asked) or asked < 0:
+            raise SiameseError(f"{asked:g} is no distance", where="threshold", fix="give a finite number, 0 or more")
         return asked
     if embedder.threshold is None:
         fix = "give --threshold, or train with items.val_share above 0 and a rate of false accepts that is reached"
