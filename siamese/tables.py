@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from siamese.errors import SiameseError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,3 +43,23 @@ def read_csv(data: bytes, types: Mapping[str, type] | type = str) -> pd.DataFram
         raise ValueError(f"line {2 + int(beyond.any(axis=1).argmax())} has more cells than the header")
     every = range(len(table.columns))
     return pd.read_csv(io.BytesIO(data), dtype=types, keep_default_na=False, index_col=False, usecols=every)
+
+
+def csv_rows(text: str, where: str) -> tuple[tuple[str, ...], list[dict[str, str | None]]]:
+    """Returns the columns and the rows of a CSV table that a person wrote; a field that a row lacks is None.
+
+    Args:
+        text: CSV with a header.
+        where: Name of the file, for messages.
+
+    Raises:
+        SiameseError: A quote is not closed, which would swallow the rows after it, or a field is too long.
+    """
+    # Not strict, a table would end at the open quote without a word.
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        names = tuple(reader.fieldnames or ())
+        return names, [{name: value for name, value in row.items() if name in names} for row in reader]
+    except csv.Error as error:
+        fix = "close every quote, and keep each field below 131,072 characters"
+        raise SiameseError(f"not a CSV table after line {reader.line_num}: {error}", where=where, fix=fix) from error

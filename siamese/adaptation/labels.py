@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections import defaultdict
@@ -24,6 +22,7 @@ from siamese.adaptation.buildings import Geometries, MapBuildings
 from siamese.classes import DAMAGE_CLASSES, SUBTYPES, UNCLASSIFIED
 from siamese.errors import SiameseError
 from siamese.geo.globe import WGS84
+from siamese.tables import csv_rows
 
 NO_BUILDING: Final = "no_building"
 """Label of a building that is none; an assessment counts it, ``adapt`` takes such a building out of the map."""
@@ -199,14 +198,14 @@ def _one_each(
 
 
 def _from_csv(text: str, where: str) -> list[WrittenLabel]:
-    rows = csv.DictReader(io.StringIO(text))
-    names = {(name or "").strip().lower() for name in rows.fieldnames or ()}
+    columns, rows = csv_rows(text, where)
+    names = {name.strip().lower() for name in columns}
     if not {"id", "damage_class"} <= names:
         fix = "its first line names the columns, id and damage_class among them"
         raise SiameseError(f"has columns {', '.join(sorted(names)) or 'none'}", where=where, fix=fix)
     found = []
     for number, row in enumerate(rows, start=2):
-        values = {(name or "").strip().lower(): (value or "").strip() for name, value in row.items() if name}
+        values = {name.strip().lower(): (value or "").strip() for name, value in row.items()}
         feature = f"line {number}"
         if values.get("damage_class"):
             damage_class = _class(values["damage_class"], feature, where)
@@ -220,13 +219,16 @@ def _from_geojson(text: str, where: str) -> list[WrittenLabel]:
         features = tree["features"] if tree["type"] == "FeatureCollection" else [tree]
         if not isinstance(features, list) or not all(isinstance(one, dict) for one in features):
             raise TypeError("features are no list of objects")
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         fix = "write a FeatureCollection; `siamese select` shows one"
         raise SiameseError(f"not GeoJSON: {' '.join(str(error).split())}", where=where, fix=fix) from error
     to_degrees = _reprojection(tree, where)
     found = []
     for number, one in enumerate(features, start=1):
         feature, properties = f"feature {number}", one.get("properties") or {}
+        if not isinstance(properties, dict):
+            fix = "write properties as an object that holds damage_class"
+            raise SiameseError("properties are no object", where=f"{where}: {feature}", fix=fix)
         written = properties.get("damage_class", properties.get("subtype"))
         if written is None or written == "":
             continue
@@ -256,14 +258,14 @@ def _geometry(raw: object, to_degrees: pyproj.Transformer | None, feature: str, 
         return None
     try:
         found: BaseGeometry = shape(raw)  # type: ignore[arg-type]
+        if to_degrees is not None:
+            found = shapely.transform(found, lambda points: np.column_stack(to_degrees.transform(*points.T)))
         if found.is_empty or not np.isfinite(shapely.get_coordinates(found)).all():
-            raise ValueError("it is empty, or a coordinate is no number")
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, ShapelyError) as error:
+            raise ValueError("it is empty, or a coordinate is no number or lies nowhere on Earth")
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, ShapelyError) as error:
         fix = "write a Point or a Polygon"
         what = f"has no usable geometry: {' '.join(str(error).split())}"
         raise SiameseError(what, where=f"{where}: {feature}", fix=fix) from error
-    if to_degrees is not None:
-        found = shapely.transform(found, lambda points: np.column_stack(to_degrees.transform(*points.T)))
     return found if found.is_valid else shapely.make_valid(found)
 
 

@@ -246,8 +246,8 @@ def changes(
     embedder = _embedder(model, ObjectStore())
     if embedder.config.item_kind == "series":
         if second is not None:
-            fix = "leave it out: a long series is compared with itself"
-            raise SiameseError("a second file was given to a model of series", where=second, fix=fix)
+            fix = "leave it out: the windows before and after each step of one series are compared"
+            raise SiameseError("is not used with a model of series", where=second, fix=fix)
         values = read_array(Path(first))
         found, curve = series_changes(embedder, values, window=window or embedder.config.shape[1], threshold=threshold)
         if sheet is not None:

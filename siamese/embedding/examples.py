@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from siamese.manifests import DamageMap
 from siamese.mapping.workplace import workplace
 from siamese.progress import LOGGER
 from siamese.store import ObjectStore
+from siamese.tables import csv_rows
 
 _YES: Final = {"", "1", "1.0", "true", "yes", "y", "positive", "+"}
 _NO: Final = {"0", "0.0", "false", "no", "n", "negative", "-"}
@@ -156,13 +156,13 @@ def _rows(made: DamageMap, vectors: Vectors, examples: Sequence[Example], store:
 
 
 def _from_csv(text: str, path: Path) -> tuple[Example, ...]:
-    reader = csv.DictReader(text.splitlines())
-    if "id" not in (reader.fieldnames or ()):
+    columns, rows = csv_rows(text, str(path))
+    if "id" not in columns:
         raise SiameseError("has no column id", where=str(path), fix="write `id` or `id,label` into its first line")
     return tuple(
-        Example(row["id"].strip(), positive=_label(row.get("label"), f"{path}: line {number}"))
-        for number, row in enumerate(reader, start=2)
-        if (row["id"] or "").strip()
+        Example(name, positive=_label(row.get("label"), f"{path}: line {number}"))
+        for number, row in enumerate(rows, start=2)
+        if (name := (row["id"] or "").strip())
     )
 
 
@@ -175,8 +175,12 @@ def _from_geojson(text: str, path: Path) -> tuple[Example, ...]:
             positive = _label(properties.get("label"), f"{path}: feature {number}")
             name = feature.get("id", properties.get("id"))
             place = None if name is not None else shapely.from_geojson(json.dumps(feature["geometry"]))
+            if place is not None and (place.is_empty or not np.isfinite(shapely.get_coordinates(place)).all()):
+                raise ValueError(f"feature {number} has no usable geometry")
             found.append(Example(None if name is None else str(name), place, positive))
-    except (ValueError, KeyError, TypeError, AttributeError, shapely.errors.GEOSException) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, RecursionError, shapely.errors.GEOSException
+    ) as error:  # fmt: skip
         fix = "give a FeatureCollection of buildings, or points on them"
         raise SiameseError(f"is no GeoJSON of examples: {error}", where=str(path), fix=fix) from error
     return tuple(found)

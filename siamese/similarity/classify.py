@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -45,11 +44,11 @@ def threshold_of(embedder: Embedder, asked: float | None) -> float:
     """Returns the threshold asked for, or else the model's.
 
     Raises:
-        SiameseError: There is neither, or what was asked for is no distance.
+        SiameseError: There is neither, or what is asked for is no distance.
     """
     if asked is not None:
-        if not 0 <= asked < math.inf:
-            raise SiameseError("is no distance", where=f"--threshold {asked}", fix="give a number from 0 on")
+        if not np.isfinite(asked) or asked < 0:
+            raise SiameseError(f"{asked:g} is no distance", where="threshold", fix="give a finite number, 0 or more")
         return asked
     if embedder.threshold is None:
         fix = "give --threshold, or train with items.val_share above 0 and a rate of false accepts that is reached"

@@ -79,6 +79,12 @@ def test_labels_may_come_in_the_crs_of_the_map(tmp_path: Path) -> None:
     assert pyproj.CRS("EPSG:32615").is_projected
 
 
+def test_a_place_beyond_the_earth_is_no_geometry(tmp_path: Path) -> None:
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32615"}}
+    path = write_labels(tmp_path / "labels.geojson", [feature(point((1e30, 1e30)), "destroyed")], crs=crs)
+    assert "feature 1: has no usable geometry: it is empty, or a coordinate" in refused(path)
+
+
 def test_a_map_without_georeference_is_labelled_in_pixels(tmp_path: Path) -> None:
     there = buildings(Grid(None, Affine.identity(), 400, 100))
     path = write_labels(tmp_path / "labels.geojson", [feature(point((55, 20)), "destroyed")])
@@ -150,9 +156,32 @@ def test_the_same_label_twice_counts_once(tmp_path: Path) -> None:
         ("labels.csv", "id,class\nb1,destroyed\n", "has columns class, id"),
         ("labels.csv", "id,damage_class\n", "holds no label"),
         ("labels.csv", "id,damage_class\nb1,gone\n", "line 2: damage_class is 'gone'"),
+        ("labels.csv", 'id,damage_class,author\nb1,destroyed,"Bo\nb2,no_damage,Bo\n', "not a CSV table after line 1"),
+        ("labels.geojson", '{"type": "Feature", "properties": [1], "geometry": null}', "properties are no object"),
+        ("labels.geojson", '{"type": "Feature", "properties": "abc", "geometry": null}', "properties are no object"),
     ],
 )
 def test_files_that_are_no_labels_are_refused(tmp_path: Path, name: str, content: str, told: str) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    assert told in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("labels.csv", "id,damage_class,note\nb1,destroyed," + "x" * 140_000, "after line 1: field larger than"),
+        ("labels.geojson", '{"type": "FeatureCollection", "features": ' + "[" * 100_000, "not GeoJSON: maximum"),
+        (
+            "labels.geojson",
+            '{"type": "Feature", "properties": {"damage_class": "destroyed"}, "geometry": '
+            '{"type": "Point", "coordinates": [1' + "0" * 400 + ", 2]}}",
+            "feature 1: has no usable geometry: int too large",
+        ),
+    ],
+    ids=["long field", "deep nesting", "400 digits"],
+)
+def test_what_no_parser_takes_is_refused(tmp_path: Path, name: str, content: str, told: str) -> None:
     path = tmp_path / name
     path.write_text(content)
     assert told in refused(path)

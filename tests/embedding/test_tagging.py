@@ -96,6 +96,9 @@ def test_ids_points_and_outlines_are_examples(
         ("name\nx\n", "has no column id"),
         ("id\n", "names no building"),
         ('{"features": 3}', "is no GeoJSON of examples"),
+        ('{"features": [{"geometry": {"type": "Point", "coordinates": []}}]}', "feature 1 has no usable geometry"),
+        ('{"features": [{"properties": [1], "geometry": null}]}', "is no GeoJSON of examples"),
+        ('id,label\n"x,1\ny,0\n', "not a CSV table after line 1: unexpected end of data — close every quote"),
         (
             '{"features": [{"properties": {}, "geometry": {"type": "Point", "coordinates": [1, 2]}}]}',
             "no building lies at 1.000000, 2.000000",
@@ -109,6 +112,21 @@ def test_bad_examples_get_one_line(
     path.write_text(text)
     with pytest.raises(SiameseError, match=message):
         tag_buildings(made, vectors, read_examples(path), "tarpaulin", store)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"features": ' + "[" * 100_000, "is no GeoJSON of examples: maximum recursion"),
+        ("id,label\n" + "x" * 140_000 + ",1\n", "not a CSV table after line 1: field larger than field limit"),
+    ],
+    ids=["deep nesting", "long field"],
+)
+def test_examples_that_no_parser_takes_get_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "examples"
+    path.write_text(text)
+    with pytest.raises(SiameseError, match=message):
+        read_examples(path)
 
 
 def test_a_name_that_fits_no_column_is_refused(

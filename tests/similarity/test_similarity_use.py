@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,27 @@ EVALUATION = SimilarityEvaluationParams(episodes=20, ways=3)
 @pytest.fixture(autouse=True)
 def alone(no_mlflow: None, one_thread: None) -> None:
     """Nothing outside is told, unless a test says so."""
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command of ``siamese similarity`` and returns what it printed, or its error."""
+    for use in ("raw", "lake", "maps"):
+        monkeypatch.setenv(f"SIAMESE_{use.upper()}_BUCKET", getattr(store.settings, f"{use}_bucket"))
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def run(*words: str, code: int = 0) -> str:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["similarity", *words])
+        out = capfd.readouterr()
+        assert ended.value.code == code, out.err
+        return out.out if not code else out.err
+
+    return run
 
 
 def trained(store: ObjectStore, root: Path, **changes: object) -> tuple[ItemSet, SimilarityModel]:
@@ -109,6 +131,25 @@ def test_changes_of_a_series_are_found_where_they_are(store: ObjectStore) -> Non
         series_changes(embedder, long[:70], window=40)
     with pytest.raises(SiameseError, match="does not fit"):
         series_changes(embedder, long, window=41)
+
+
+def test_changes_of_a_series_are_drawn_into_a_new_folder_and_take_no_second_series(
+    store: ObjectStore, tmp_path: Path, run: Run
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(8), 4)
+    values = np.stack([series(number, rng) for number in labels])
+    found = found_in_arrays(values, labels.tolist(), packing(kind="series"))
+    train_similarity(pack_items(found, packing(), store), quick(epochs=1), store).mark_latest(store)
+    long = tmp_path / "long.npy"
+    np.save(long, np.concatenate([series(0, rng, 100), series(5, rng, 100)]))
+    sheet = tmp_path / "new" / "dir" / "c.png"
+    run("changes", str(long), "--threshold", "0.5", "--sheet", str(sheet))
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    told = run("changes", str(long), "other.npy", "--threshold", "0.5", code=1)
+    assert "other.npy: is not used with a model of series — leave it out" in told
+    for wrong in ("nan", "inf", "-1"):
+        assert f"threshold: {wrong} is no distance" in run("changes", str(long), "--threshold", wrong, code=1)
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.booleans()), min_size=2, max_size=60))
@@ -185,31 +226,17 @@ def test_a_similarity_model_is_registered_gated_promoted_and_rolled_back(
 
 
 def test_the_command_line_trains_measures_and_answers(
-    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    store: ObjectStore, tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = write_folder(tmp_path / "data", classes=12)
-    for use in ("raw", "lake", "maps"):
-        monkeypatch.setenv(f"SIAMESE_{use.upper()}_BUCKET", getattr(store.settings, f"{use}_bucket"))
-    monkeypatch.setenv("COLUMNS", "160")
     section = {"items": packing().model_dump(mode="json"), "similarity": quick().model_dump(mode="json")}
     section["similarity_evaluation"] = EVALUATION.model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(json.dumps(section))
 
-    logged: list[str] = []
-
-    def run(*words: str, code: int = 0) -> str:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(["similarity", *words])
-        out = capfd.readouterr()
-        assert ended.value.code == code, out.err
-        logged.append(out.err)
-        return out.out if not code else out.err
-
     given = ("--params", str(tmp_path / "params.yaml"))
     assert "validation auc" in run("train", str(root), *given)
     told = run("evaluate", str(root), "--plots", str(tmp_path / "plots"), *given, "--set", "items.side_px=8")
-    assert "--set items.… has no effect here" in logged[-1]
+    assert "--set items.… has no effect here" in caplog.text
     assert "area under the ROC curve" in told
     assert "3-way 1-shot" in told
     assert (tmp_path / "plots" / "roc.png").is_file()
