@@ -1,3 +1,3 @@
 """Building damage maps from satellite pairs: ingest, pairs, training, evaluation, registry, mapping."""
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

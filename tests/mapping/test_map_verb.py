@@ -27,7 +27,7 @@ from siamese.store import ObjectStore, S3Uri, file_sha256
 FILES = {
     *("damage.tif", "confidence.tif", "reasons.tif", "buildings.parquet", "buildings.geojson", "map.gpkg"),
     *("summary.csv", "areas.parquet", "areas.csv", "report.html", "report.pdf", "item.json", "collection.json"),
-    *("picture.png", "map.json", "buildings.pmtiles", "model.json"),
+    *("picture.png", "map.json", "buildings.pmtiles", "model.json", "shifts.geojson"),
 }
 
 
