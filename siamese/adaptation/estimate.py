@@ -7,10 +7,16 @@ correction.
 
 Their usual interval, two standard errors to either side, fails for rare classes and few labels: a stratum in which no
 label of a class was found has a standard error of 0, and the interval covers the truth far less often than it says.
-The intervals here are those of the beta-binomial model instead (Cochran 1977, 3.6; Brown, Cai and DasGupta 2001,
-"Interval Estimation for a Binomial Proportion"): of the buildings in a stratum that nobody labelled, an unknown share
-is of the class, and the labels say how likely each share is. Labelled buildings are what they are, so where all are
-labelled the interval has no width.
+The intervals here are beta-binomial instead (Cochran 1977, 3.6): of the buildings in a stratum that nobody labelled, an
+unknown share is of the class, and the labels say how likely each share is. Labelled buildings are what they are, so
+where all are labelled the interval has no width.
+
+The two ends of an interval use different laws of that share, as exact intervals do (Clopper and Pearson 1934, "The Use
+of Confidence or Fiducial Limits Illustrated in the Case of the Binomial"): with x of n labels, Beta(x, n - x + k) for
+the end with fewer buildings of the class, and Beta(x + k, n - x) for the end with more. Any single law must fail: in a
+large stratum with few buildings of a rare class, one label of it alone would move the lower end above the truth. Strata
+are combined by drawing from each (melding; Fay, Proschan and Brittain 2015, "Combining One-Sample Confidence Procedures
+for Inference in the Two-Sample Case").
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +38,14 @@ Floats = npt.NDArray[np.float64]
 _CLASSES: Final = len(DAMAGE_CLASSES)
 _LEVELS: Final = (0.025, 0.975)
 _DRAWS: Final = 20_000
-_OWN: Final = (1.0, 0.5)
-"""Prior of the share of a stratum that is of the class it was mapped to: labels for and against, before any."""
-_OTHER: Final = (1 / 3, 1.0)
-"""The same of any other class. Both were chosen by the coverage in simulations, ``tests/adaptation``."""
+_TINY: Final = 1e-12
+_CAUTION: Final = 1 / 3
+"""The k above, in labels. 1 is exact for one stratum, but for a sum of strata wider than need be; this was chosen by
+coverage and width in simulations, ``benchmarks/intervals.py``."""
+_OWN_SHARE, _OTHER_SHARE = 2 / 3, 1 / 4
+"""Share of a stratum without a label that is taken to be of the class it was mapped to, and of any other class."""
+_Ends: TypeAlias = tuple[Floats, Floats]
+"""Draws for the lower and for the upper end of an interval."""
 
 
 @dataclass(frozen=True)
@@ -102,38 +112,41 @@ def estimate(sampled: Sampled, seed: int = 0, draws: int = _DRAWS) -> Estimates:
     rng = np.random.default_rng(seed)
     classes = [_class(sampled, (number,), rng, draws) for number in range(_CLASSES)]
     damaged, _ = _class(sampled, tuple(range(1, _CLASSES)), rng, draws)
-    f1 = np.mean([drawn for _, drawn in classes], axis=0)
+    f1 = tuple(np.mean([ends[side] for _, ends in classes], axis=0) for side in (0, 1))
     return Estimates(
         classes={name: found for name, (found, _) in zip(DAMAGE_CLASSES, classes, strict=True)},
         damaged=damaged,
         accuracy=_accuracy(sampled, rng, draws),
-        macro_f1=_interval(float(np.mean([found.f1.estimate for found, _ in classes])), f1),
+        macro_f1=_interval(float(np.mean([found.f1.estimate for found, _ in classes])), (f1[0], f1[1])),
     )
 
 
 def _class(
     sampled: Sampled, members: tuple[int, ...], rng: np.random.Generator, draws: int
-) -> tuple[ClassAssessment, Floats]:
-    """Estimates for a class, or several taken as one."""
+) -> tuple[ClassAssessment, _Ends]:
+    """Estimates for a class, or several taken as one; also the draws behind the interval of F1."""
     own = np.isin(np.arange(len(sampled.population)), members)
     found = sampled.truth[:, list(members)].sum(axis=1)
     labelled = sampled.truth.sum(axis=1)
     known = int(sampled.known[list(members)].sum())
     share = _shares(found, labelled, own)
     expected = sampled.population * share
-    drawn = _draw(sampled.population, found, labelled, own, rng, draws)
+    fewest, most = _draw(sampled.population, found, labelled, rng, draws)
+    # Buildings of the class that are mapped to it, and that are mapped to others.
+    few_hits, many_hits = (drawn[:, own].sum(axis=1) + known for drawn in (fewest, most))
+    few_others, many_others = (drawn[:, ~own].sum(axis=1) for drawn in (fewest, most))
     mapped = int(sampled.population[own].sum()) + known
     hits, total = expected[own].sum() + known, expected.sum() + known
-    drawn_hits, drawn_total = drawn[:, own].sum(axis=1) + known, drawn.sum(axis=1) + known
     variance = _variance(sampled.population, labelled, share)
-    f1 = _ratio(2 * drawn_hits, mapped + drawn_total)
+    recall = _ratio(few_hits, few_hits + many_others), _ratio(many_hits, many_hits + few_others)
+    f1 = _f1(few_hits, mapped, few_hits + many_others), _f1(many_hits, mapped, many_hits + few_others)
     assessment = ClassAssessment(
         mapped=mapped,
         labelled=int(found.sum()),
-        precision=_interval(float(_ratio(hits, mapped)), _ratio(drawn_hits, mapped)),
-        recall=_interval(float(_ratio(hits, total)), _ratio(drawn_hits, drawn_total)),
-        f1=_interval(float(_ratio(2 * hits, mapped + total)), f1),
-        buildings=_interval(float(total), drawn_total.astype(np.float64)),
+        precision=_interval(float(_ratio(hits, mapped)), (_ratio(few_hits, mapped), _ratio(many_hits, mapped))),
+        recall=_interval(float(_ratio(hits, total)), recall),
+        f1=_interval(float(_f1(hits, mapped, total)), f1),
+        buildings=_interval(float(total), (few_hits + few_others, many_hits + many_others)),
         standard_error=float(np.sqrt(variance)),
     )
     return assessment, f1
@@ -145,30 +158,36 @@ def _accuracy(sampled: Sampled, rng: np.random.Generator, draws: int) -> Interva
     population, own = sampled.population[:_CLASSES], np.ones(_CLASSES, bool)
     known = int(sampled.known.sum())
     total = int(population.sum()) + known
-    drawn = _draw(population, right, labelled, own, rng, draws).sum(axis=1) + known
+    few, many = (drawn.sum(axis=1) + known for drawn in _draw(population, right, labelled, rng, draws))
     hits = float((population * _shares(right, labelled, own)).sum()) + known
-    return _interval(float(_ratio(hits, total)), _ratio(drawn, total))
+    return _interval(float(_ratio(hits, total)), (_ratio(few, total), _ratio(many, total)))
 
 
 def _shares(found: Counts, labelled: Counts, own: npt.NDArray[np.bool_]) -> Floats:
-    """Returns the sampled share of each stratum; the prior's where nothing was labelled."""
-    prior = np.where(own, _OWN[0] / sum(_OWN), _OTHER[0] / sum(_OTHER))
-    return np.where(labelled > 0, found / np.maximum(labelled, 1), prior)
+    """Returns the sampled share of each stratum; a guess where nothing was labelled."""
+    guess = np.where(own, _OWN_SHARE, _OTHER_SHARE)
+    return np.where(labelled > 0, found / np.maximum(labelled, 1), guess)
 
 
 def _draw(
-    population: Counts,
-    found: Counts,
-    labelled: Counts,
-    own: npt.NDArray[np.bool_],
-    rng: np.random.Generator,
-    draws: int,
-) -> Counts:
-    """Draws how many buildings of each stratum are of the class, ``(draws, strata)``, given the labels."""
-    for_it = found + np.where(own, _OWN[0], _OTHER[0])
-    against = labelled - found + np.where(own, _OWN[1], _OTHER[1])
-    share = rng.beta(for_it, against, size=(draws, len(population)))
-    return np.asarray(found + rng.binomial(np.maximum(population - labelled, 0), share), np.int64)
+    population: Counts, found: Counts, labelled: Counts, rng: np.random.Generator, draws: int
+) -> tuple[Counts, Counts]:
+    """Draws how many buildings of each stratum are of the class given the labels.
+
+    Returns:
+        ``(draws, strata)`` twice: for the end of an interval with fewer of them, and for the end with more.
+    """
+    rest, size = np.maximum(population - labelled, 0), (draws, len(population))
+    against = labelled - found
+    fewest = rng.binomial(rest, _beta(found, against + _CAUTION, rng, size))
+    most = rng.binomial(rest, _beta(found + _CAUTION, against, rng, size))
+    return found + fewest, found + most
+
+
+def _beta(for_it: npt.ArrayLike, against: npt.ArrayLike, rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    """Draws from beta laws; one whose first parameter is 0 lies at 0, one whose second is 0 at 1."""
+    drawn = rng.beta(np.maximum(for_it, _TINY), np.maximum(against, _TINY), size=size)
+    return np.where(np.equal(for_it, 0), 0.0, np.where(np.equal(against, 0), 1.0, drawn))
 
 
 def _variance(population: Counts, labelled: Counts, share: Floats) -> float:
@@ -178,9 +197,13 @@ def _variance(population: Counts, labelled: Counts, share: Floats) -> float:
     return float(np.where(population > 0, terms, 0).sum())
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = np.quantile(drawn, _LEVELS)
-    return Interval(estimate=value, low=min(value, float(low)), high=max(value, float(high)))
+def _interval(value: float, ends: tuple[npt.NDArray[np.number], npt.NDArray[np.number]]) -> Interval:
+    low, high = (float(np.quantile(drawn, level)) for drawn, level in zip(ends, _LEVELS, strict=True))
+    return Interval(estimate=value, low=min(value, low), high=max(value, high))
+
+
+def _f1(hits: npt.ArrayLike, mapped: int, total: npt.ArrayLike) -> Floats:
+    return _ratio(2 * np.asarray(hits), mapped + np.asarray(total))
 
 
 def _ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:

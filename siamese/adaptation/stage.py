@@ -15,4 +15,4 @@ ADAPTED = Stage(
     name="adapted-buildings",
 )
 SAMPLE = Stage(AssessmentSample, version=1, package="siamese.adaptation", sections={})
-ASSESSMENT = Stage(Assessment, version=1, package="siamese.adaptation", sections={})
+ASSESSMENT = Stage(Assessment, version=2, package="siamese.adaptation", sections={})

@@ -2,8 +2,9 @@
 // from other random numbers, so they agree as far as such draws do.
 
 const CLASSES = 4;
-const OWN = [1, 0.5] as const;
-const OTHER = [1 / 3, 1] as const;
+const CAUTION = 1 / 3;
+const OWN_SHARE = 2 / 3;
+const OTHER_SHARE = 1 / 4;
 
 export type Interval = { estimate: number; low: number; high: number };
 export type ClassAssessment = {
@@ -77,7 +78,9 @@ export class Random {
     }
   }
 
+  /** One whose first parameter is 0 lies at 0, one whose second is 0 at 1. */
   beta(a: number, b: number): number {
+    if (a === 0 || b === 0) return a === 0 ? 0 : 1;
     const x = this.gamma(a), y = this.gamma(b);
     return x + y > 0 ? x / (x + y) : a >= b ? 1 : 0;
   }
@@ -107,19 +110,23 @@ export function estimate(population: number[], truth: number[][], known: number[
   const random = new Random();
   const each = Array.from({ length: CLASSES }, (_, c) => one(population, truth, known, [c], random, draws));
   const damaged = one(population, truth, known, [1, 2, 3], random, draws);
-  const f1 = Float64Array.from({ length: draws }, (_, i) => each.reduce((sum, found) => sum + found.drawn[i], 0) / CLASSES);
+  const [low, high] = [0, 1].map((side) =>
+    Float64Array.from({ length: draws }, (_, i) => each.reduce((sum, found) => sum + found.drawn[side][i], 0) / CLASSES));
   return {
     classes: each.map((found) => found.told),
     damaged: damaged.told,
     accuracy: accuracy(population, truth, known, random, draws),
-    macroF1: interval(each.reduce((sum, found) => sum + found.told.f1.estimate, 0) / CLASSES, f1),
+    macroF1: interval(each.reduce((sum, found) => sum + found.told.f1.estimate, 0) / CLASSES, [low, high]),
   };
 }
+
+/** Draws for the lower and for the upper end of an interval. */
+type Ends = [Float64Array, Float64Array];
 
 const sum = (values: number[]): number => values.reduce((a, b) => a + b, 0);
 const ratio = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);
 
-function one(population: number[], truth: number[][], known: number[], members: number[], random: Random, draws: number): { told: ClassAssessment; drawn: Float64Array } {
+function one(population: number[], truth: number[][], known: number[], members: number[], random: Random, draws: number): { told: ClassAssessment; drawn: Ends } {
   const own = population.map((_, i) => members.includes(i));
   const found = truth.map((row) => sum(members.map((c) => row[c])));
   const labelled = truth.map(sum);
@@ -128,18 +135,22 @@ function one(population: number[], truth: number[][], known: number[], members: 
   const expected = population.map((count, i) => count * share[i]);
   const mapped = sum(population.filter((_, i) => own[i])) + before;
   const hits = sum(expected.filter((_, i) => own[i])) + before, total = sum(expected) + before;
-  const [precision, recall, f1, there] = Array.from({ length: 4 }, () => new Float64Array(draws));
+  const [precision, recall, f1, there] = Array.from({ length: 4 }, (): Ends => [new Float64Array(draws), new Float64Array(draws)]);
   for (let draw = 0; draw < draws; draw++) {
-    let drawnHits = before, drawnTotal = before;
+    // Buildings of the class that are mapped to it and to others, at the end with fewer of them and at the end with more.
+    const hit = [before, before], others = [0, 0];
     for (let i = 0; i < population.length; i++) {
-      const count = drawOne(population[i], found[i], labelled[i], own[i], random);
-      drawnTotal += count;
-      if (own[i]) drawnHits += count;
+      for (const side of [0, 1] as const) {
+        (own[i] ? hit : others)[side] += drawOne(population[i], found[i], labelled[i], side, random);
+      }
     }
-    precision[draw] = ratio(drawnHits, mapped);
-    recall[draw] = ratio(drawnHits, drawnTotal);
-    f1[draw] = ratio(2 * drawnHits, mapped + drawnTotal);
-    there[draw] = drawnTotal;
+    for (const side of [0, 1] as const) {
+      const mixed = hit[side] + others[1 - side];
+      precision[side][draw] = ratio(hit[side], mapped);
+      recall[side][draw] = ratio(hit[side], mixed);
+      f1[side][draw] = ratio(2 * hit[side], mapped + mixed);
+      there[side][draw] = hit[side] + others[side];
+    }
   }
   let variance = 0;
   population.forEach((count, i) => {
@@ -163,30 +174,27 @@ function accuracy(population: number[], truth: number[][], known: number[], rand
   const before = sum(known);
   const total = sum(there) + before;
   const share = shares(right, labelled, own);
-  const drawn = Float64Array.from({ length: draws }, () =>
-    ratio(sum(there.map((count, i) => drawOne(count, right[i], labelled[i], true, random))) + before, total));
-  return interval(ratio(sum(there.map((count, i) => count * share[i])) + before, total), drawn);
+  const [low, high] = ([0, 1] as const).map((side) => Float64Array.from({ length: draws }, () =>
+    ratio(sum(there.map((count, i) => drawOne(count, right[i], labelled[i], side, random))) + before, total)));
+  return interval(ratio(sum(there.map((count, i) => count * share[i])) + before, total), [low, high]);
 }
 
 function shares(found: number[], labelled: number[], own: boolean[]): number[] {
-  return found.map((count, i) => {
-    const [yes, no] = own[i] ? OWN : OTHER;
-    return labelled[i] > 0 ? count / labelled[i] : yes / (yes + no);
-  });
+  return found.map((count, i) => (labelled[i] > 0 ? count / labelled[i] : own[i] ? OWN_SHARE : OTHER_SHARE));
 }
 
-function drawOne(population: number, found: number, labelled: number, own: boolean, random: Random): number {
-  const [yes, no] = own ? OWN : OTHER;
-  const rest = Math.max(population - labelled, 0);
-  const share = random.beta(found + yes, labelled - found + no);
+/** Draws how many buildings of a stratum are of the class: for the end of an interval with fewer (0) or more (1) of them. */
+function drawOne(population: number, found: number, labelled: number, side: 0 | 1, random: Random): number {
+  const rest = Math.max(population - labelled, 0), against = labelled - found;
+  const share = side ? random.beta(found + CAUTION, against) : random.beta(found, against + CAUTION);
   return found + random.binomial(rest, share);
 }
 
-function interval(value: number, drawn: Float64Array): Interval {
-  const sorted = drawn.slice().sort();
-  const at = (level: number): number => {
-    const place = level * (sorted.length - 1), low = Math.floor(place);
-    return sorted[low] + (place - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-  };
-  return { estimate: value, low: Math.min(value, at(0.025)), high: Math.max(value, at(0.975)) };
+function interval(value: number, ends: Ends): Interval {
+  const [low, high] = ends.map((drawn, side) => {
+    const sorted = drawn.slice().sort();
+    const place = (side ? 0.975 : 0.025) * (sorted.length - 1), below = Math.floor(place);
+    return sorted[below] + (place - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
+  });
+  return { estimate: value, low: Math.min(value, low), high: Math.max(value, high) };
 }
