@@ -6,13 +6,15 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from siamese.params.section import HOW_ONLY, Section
+from siamese.params.section import HOW_ONLY, Section, neutral
 
 
 class PretrainingParams(Section):
     """How an encoder learns from images without labels."""
 
-    method: Literal["simsiam", "byol", "dino"] = Field("simsiam", description="What is learned from two views.")
+    method: Literal["simsiam", "byol", "dino"] = Field(
+        "byol", description="What is learned from two views.", json_schema_extra=neutral("simsiam")
+    )
     epochs: int = Field(
         100, gt=0, description="At most this many epochs; one shows as many places as cover all scenes."
     )

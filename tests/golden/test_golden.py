@@ -72,8 +72,8 @@ EXACT = {"catalog", "pair-set"}
 """Stages without floating-point arithmetic that processors differ in."""
 EMBEDDING = EmbeddingParams(window_px=128, margin_px=32)
 PRETRAINING = PretrainingParams.model_validate(
-    {"crop_px": 64, "batch": 4, "epochs": 2, "hidden_dim": 32, "projection_dim": 16, "context": 1.2}
-    | {"checkpoint_seconds": 1e9, "loader_threads": 1}
+    {"method": "simsiam", "crop_px": 64, "batch": 4, "epochs": 2, "hidden_dim": 32, "projection_dim": 16}
+    | {"context": 1.2, "checkpoint_seconds": 1e9, "loader_threads": 1}
 )
 
 

@@ -28,7 +28,7 @@ from siamese.store import ObjectStore, S3Uri
 
 SMALL = {
     "crop_px": 64, "batch": 4, "epochs": 3, "hidden_dim": 32, "projection_dim": 16, "prototypes": 16, "local_crops": 1,
-    "context": 1.2, "checkpoint_seconds": 1e9, "loader_threads": 1,
+    "context": 1.2, "checkpoint_seconds": 1e9, "loader_threads": 1, "method": "simsiam",
 }  # fmt: skip
 
 

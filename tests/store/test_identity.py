@@ -201,6 +201,7 @@ def test_the_lock_agrees_and_speaks_when_it_does_not(tmp_path: Path) -> None:
 
 
 def test_the_neutral_values_are_the_params_defaults_unless_declared() -> None:
-    assert PretrainingParams().identity() == {}
+    assert PretrainingParams(method="simsiam").identity() == {}, "the default before BYOL"
+    assert PretrainingParams().identity() == {"method": "byol"}
     assert PairsParams.neutral()["val_events"] == []
     assert "workers" not in PairsParams.neutral()
