@@ -84,7 +84,7 @@ def test_many_that_are_left_out_are_counted() -> None:
     "name",
     [
         *("inference", "training", "ingest", "pairs", "variants"),
-        *("alignment", "digits", "landing", "obscured", "page", "series"),
+        *("adapting", "alignment", "digits", "landing", "obscured", "page", "series"),
     ],
 )
 def test_with_no_time_at_all_there_is_still_one_line(name: str, tmp_path: Path) -> None:
