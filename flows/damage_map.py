@@ -192,7 +192,7 @@ def map_imagery(run: str, model: ResolvedModel, request: MapRequest, *, adapt: b
     from siamese.mapping import map_pair
     from siamese.mapping.area import find_area
     from siamese.mapping.inputs import check_files
-    from siamese.mapping.shapes import find_shapes
+    from siamese.mapping.shape_files import find_shapes
 
     store, params = join_run(run)
     pre, post = list(request.pre or ()), list(request.post or ())

@@ -418,7 +418,7 @@ class Trust(Stored):
 
 
 class Alignment(Stored):
-    """Shift of the post images against the pre images."""
+    """Shift of the post images against the pre images, or of the images against given footprints."""
 
     blocks: int = Field(description="Blocks that were compared.")
     trusted: int = Field(description="Blocks whose shift can be trusted.")

@@ -119,7 +119,7 @@ def map(  # noqa: A001 - the verb's name
     # Headers next: this reads images, but needs no network.
     from siamese.mapping.area import find_area
     from siamese.mapping.inputs import check_files
-    from siamese.mapping.shapes import find_shapes
+    from siamese.mapping.shape_files import find_shapes
 
     keep_few_arenas()
     check_files(pre, post, store)

@@ -17,16 +17,9 @@ from siamese.geo import rasterize
 from siamese.geo.globe import Bounds, degree_bounds
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
-from siamese.mapping.shapes import (
-    ShapeSource,
-    bounding_box,
-    box_polygons,
-    find_shapes,
-    left_out,
-    moved,
-    no_polygon,
-    read_shapes,
-)
+from siamese.mapping.polygons import bounding_box, box_polygons, left_out, moved, no_polygon
+from siamese.mapping.shape_files import ShapeSource, find_shapes
+from siamese.mapping.shapes import read_shapes
 from siamese.mapping.workplace import workplace
 from siamese.store import ObjectStore
 

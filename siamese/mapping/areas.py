@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from siamese.errors import SiameseError
-from siamese.mapping.shapes import Shapes, ShapeSource, find_shapes, left_out, no_polygon, read_shapes
+from siamese.mapping.polygons import Shapes, left_out, no_polygon
+from siamese.mapping.shape_files import ShapeSource, find_shapes
+from siamese.mapping.shapes import read_shapes
 from siamese.params import PublishParams
 from siamese.products.summary import Areas
 from siamese.progress import LOGGER

@@ -22,7 +22,9 @@ from siamese.geo import rasterize
 from siamese.mapping.components import Labels
 from siamese.mapping.grid import Grid
 from siamese.mapping.mosaic import Mask
-from siamese.mapping.shapes import ShapeSource, left_out, moved, no_polygon, read_shapes
+from siamese.mapping.polygons import left_out, moved, no_polygon
+from siamese.mapping.shape_files import ShapeSource
+from siamese.mapping.shapes import read_shapes
 from siamese.store import ObjectStore
 
 MARGIN_PX: Final = 16

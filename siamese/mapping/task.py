@@ -16,7 +16,7 @@ from siamese.mapping.grid import Grid, check_overlap, describe_resampling, exten
 from siamese.mapping.inputs import BandOrders, FoundImage, bring_images, check_imagery, identity
 from siamese.mapping.mosaic import Image, Mask, Mosaic, mosaic
 from siamese.mapping.placing import Place, PlacedImages, place_images
-from siamese.mapping.shapes import ShapeSource
+from siamese.mapping.shape_files import ShapeSource
 from siamese.mapping.shifts import ShiftField
 from siamese.mapping.tiles import Tile, value_notes
 from siamese.progress import LOGGER

@@ -24,7 +24,7 @@ from siamese.mapping.inputs import catalogued, find_images, scene_images
 from siamese.mapping.predict import predict
 from siamese.mapping.publish import publish_map
 from siamese.mapping.running import PairPredictor
-from siamese.mapping.shapes import find_shapes
+from siamese.mapping.shape_files import find_shapes
 from siamese.mapping.spread import Spread
 from siamese.mapping.stac import Wanted
 from siamese.mapping.stage import WHOLE_MAP

@@ -23,8 +23,10 @@ from siamese.mapping import map_pair
 from siamese.mapping.area import Area, find_area
 from siamese.mapping.buildings import MappedBuilding, read_buildings
 from siamese.mapping.grid import Grid
+from siamese.mapping.polygons import bounding_box, box_polygons
 from siamese.mapping.reasons import Reason
-from siamese.mapping.shapes import bounding_box, box_polygons, find_shapes, read_shapes
+from siamese.mapping.shape_files import find_shapes
+from siamese.mapping.shapes import read_shapes
 from siamese.mapping.vectors import BuildingWriter
 from siamese.store import ObjectStore
 

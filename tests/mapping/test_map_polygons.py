@@ -26,7 +26,9 @@ from siamese.mapping.area import find_area
 from siamese.mapping.areas import bring_areas
 from siamese.mapping.footprints import place_footprints
 from siamese.mapping.grid import Grid
-from siamese.mapping.shapes import Shapes, find_shapes, read_shapes
+from siamese.mapping.polygons import Shapes
+from siamese.mapping.shape_files import find_shapes
+from siamese.mapping.shapes import read_shapes
 from siamese.params import PublishParams
 from siamese.store import ObjectStore, file_sha256
 
@@ -288,3 +290,21 @@ def test_a_file_on_the_web_that_cannot_be_had_says_why(store: ObjectStore, tmp_p
         find_shapes(f"{web}/one.geojson", "--footprints", store)
     with pytest.raises(SiameseError, match="is no address on the web"):
         find_shapes("https://host:port/one.geojson", "--footprints", store)
+
+
+VRT = """<OGRVRTDataSource><OGRVRTLayer name="a"><SrcDataSource>{other}</SrcDataSource><SrcLayer>other</SrcLayer>
+<GeometryType>wkbPolygon</GeometryType><LayerSRS>WGS84</LayerSRS><GeometryField encoding="WKT" field="wkt"/>
+</OGRVRTLayer></OGRVRTDataSource>"""
+GDALG = '{{"type":"gdal_streamed_alg","command_line":"gdal vector pipeline ! read {other} ! write --of stream x"}}'
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".json", ".gpkg", ".fgb", ".shp", ".osm", ".pbf"])
+@pytest.mark.parametrize("content", [VRT, "<!-- <osm> -->" + VRT, GDALG])
+def test_no_file_makes_gdal_read_another(content: str, suffix: str, store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text('wkt,id\n"POLYGON((0 0,0 1,1 1,1 0,0 0))",secret\n')
+    path = tmp_path / f"given{suffix}"
+    path.write_text(content.format(other=tmp_path / "other.csv"))
+    for part in (".shx", ".dbf"):
+        path.with_suffix(part).write_bytes(b"")
+    with pytest.raises(SiameseError, match=r"does not begin as|cannot be read"):
+        found(path, store, tmp_path)
