@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from siamese.classes import DAMAGE_CLASSES
 from siamese.embedding import embed_map, read_vectors
 from siamese.embedding.references import find_source
 from siamese.embedding.vectors import Floats
-from siamese.errors import SiameseError
+from siamese.errors import NotPublishedError, SiameseError
 from siamese.manifests import Checkpoint, DamageMap, EmbeddingIndex, LabelSet
 from siamese.params import EmbeddingParams
 from siamese.store import ObjectStore
@@ -24,11 +25,20 @@ _NEW = "make it again: `siamese similarity embed`, or leave --index out"
 
 
 def find_map(reference: str, store: ObjectStore) -> DamageMap:
-    """Returns the map that a person named: by its event, digest, address or manifest file.
+    """Returns the map that a person named: by its event, digest, address, manifest file or a folder with its files.
+
+    Of an event and a folder of one name the event is meant, as people name the folder of a map after its event.
 
     Raises:
         SiameseError: It names no map.
     """
+    folder = Path(reference)
+    if not reference.startswith("s3://") and folder.is_dir():
+        try:
+            return DamageMap.current(store, reference)
+        except NotPublishedError:
+            if (folder / "map.json").is_file():
+                reference = str(folder / "map.json")
     found = find_source(reference, store)
     if not isinstance(found, DamageMap):
         fix = "name an event with a map, or a map's digest, address or manifest file"

@@ -17,7 +17,7 @@ from viewing.browsing import Browser, needs_browser, serving
 
 from siamese.adaptation.assessment import assess_map, draw_sample
 from siamese.adaptation.buildings import read_map_buildings
-from siamese.adaptation.lineage import trace, vectors_of
+from siamese.adaptation.lineage import find_map, trace, vectors_of
 from siamese.adaptation.model import adapt_along, decide_classes, directions_of
 from siamese.adaptation.verb import adapt_map
 from siamese.cli.common import check_handover
@@ -110,6 +110,24 @@ def test_a_page_never_takes_the_place_of_other_files(
     assert (tmp_path / "linked" / "pre.pmtiles").is_file()
     write_view(made, tmp_path / "link", PLAIN, store)
     assert not (tmp_path / "linked" / "pre.pmtiles").exists()
+
+
+def test_a_map_is_named_by_its_event_before_its_folder_and_by_its_folder(
+    store: ObjectStore,
+    make_map: Callable[..., DamageMap],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = make_map()
+    made.mark_current(store, new_place=True)
+    monkeypatch.chdir(tmp_path)
+    for name in (made.event, "handover"):
+        Path(name).mkdir()
+        (Path(name) / "map.json").write_text(made.model_dump_json() if name == "handover" else "{}")
+        assert find_map(name, store) == made
+    Path("empty").mkdir()
+    with pytest.raises(SiameseError, match="is no map"):
+        find_map("empty", store)
 
 
 def test_a_map_whose_images_are_gone_says_so(
